@@ -1,0 +1,211 @@
+// Package app is everything a user can do, one method each: authorise, validate, act, audit.
+//
+// Every method that takes an Actor checks organization and role first, in one place (authorize), and answers
+// CodeNotFound for what belongs to another organization. The console, the API and the CLI are thin fronts of it.
+package app
+
+import (
+	"context"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/storage"
+)
+
+// Setup is what the first admin enters.
+type Setup struct {
+	Code, Email, Name, Password string
+	Organization, TimeZone      string
+}
+
+// DatabaseInput is what a person enters for a database. URL, where given, fills the other connection fields
+// ("postgres://user:password@host:port/name?sslmode=…" or "sqlite:///path"). Password nil keeps the stored one.
+type DatabaseInput struct {
+	Name, URL                string
+	Engine                   safepoint.Engine
+	Host, User, DBName, Path string
+	Port                     int
+	Password                 *string
+	TLS                      safepoint.TLSMode
+	CACert                   string
+	Version                  int // of the database being edited; 0 does not check
+}
+
+// TestResult is what a test of a database found, in plain words.
+type TestResult struct {
+	OK       bool
+	Info     engine.Info
+	Findings []engine.Finding // what would stop or hamper a backup or a restore
+	Failure  *safepoint.Failure
+	Took     time.Duration
+}
+
+// ServiceInput is what a person enters for a service. Secret nil keeps the stored one; "" on a new webhook service
+// has one made, which CreateService returns this once.
+type ServiceInput struct {
+	Name                          string
+	Kind                          safepoint.ServiceKind
+	HaltURL, ResumeURL, HealthURL string
+	Host, User, DBName            string
+	Port                          int
+	Timeout                       time.Duration // 0 means 60 s
+	Secret                        *string
+	Version                       int
+}
+
+// ServiceTest is the outcome of halting and resuming a service now.
+type ServiceTest struct {
+	Halted, Resumed bool
+	HaltTook        time.Duration
+	ResumeTook      time.Duration
+	Failure         *safepoint.Failure
+}
+
+// ScheduleInput is what a person enters for a schedule. DatabaseID and FirstRun count for a new one only.
+type ScheduleInput struct {
+	Name, Description string
+	Interval          safepoint.Interval
+	DatabaseID        string
+	FirstRun          time.Time // the anchor; zero means now
+	Version           int
+}
+
+// ScheduleCard is a schedule with what its card shows.
+type ScheduleCard struct {
+	safepoint.Schedule
+	Database  safepoint.Database
+	NextRun   time.Time             // zero while disabled
+	LastGood  *safepoint.Operation  // newest succeeded backup of the schedule
+	LastRun   *safepoint.Operation  // newest ended run
+	Running   *safepoint.Operation  // queued or running now
+	Runs      []safepoint.Operation // the last 30 days, oldest first
+	OnlyOne   bool                  // the only active schedule of its database
+	Backups   int                   // kept files of the database
+	UpdatedBy string                // who changed it last, "" if nobody
+	UpdatedAt time.Time
+}
+
+// RestorePreview is what a person sees before confirming a restore. It changes nothing.
+type RestorePreview struct {
+	Backup    safepoint.Operation
+	Database  safepoint.Database
+	Changes   time.Duration       // from the backup's snapshot to now: what will be replaced
+	Services  []safepoint.Service // that will be halted, in order
+	Findings  []engine.Finding    // blockers make Ready false
+	Ready     bool
+	Busy      *safepoint.Operation // what must finish first: a restore of the organization, or a run on the database
+	Estimates map[safepoint.Step]time.Duration
+	Space     storage.Space
+	Confirm   string // the text to type: the database's name
+}
+
+// DeletePreview is what a person sees before confirming a delete.
+type DeletePreview struct {
+	Backup      safepoint.Operation
+	Others      int       // other kept backups of the database
+	Newest      time.Time // of the others
+	WayBackOf   *safepoint.Operation
+	NeedsTyping bool   // it is the last one
+	Confirm     string // the text to type then
+	InUseBy     *safepoint.Operation
+}
+
+// Overview is the facts bar of DB Backup.
+type Overview struct {
+	Newest, Oldest *safepoint.Operation
+	Backups        int
+	Bytes          int64
+	StorageName    string
+	Space          storage.Space
+}
+
+// Download is an open backup file. The caller closes it.
+type Download struct {
+	storage.File
+	Name    string
+	ModTime time.Time
+	SHA256  string
+}
+
+// AuditFilter selects lines of the audit log, newest first. Zero fields select everything.
+type AuditFilter struct {
+	Who, What string
+	From, To  time.Time
+	Cursor    string
+	Limit     int
+}
+
+// AuditPage is one page of the audit log.
+type AuditPage struct {
+	Entries        []safepoint.AuditEntry
+	Next, Previous string
+	Total          int
+}
+
+// MemberInput invites a person.
+type MemberInput struct {
+	Email, Name string
+	Role        safepoint.Role
+}
+
+// The methods of *App, by file:
+//
+// accounts.go
+//	SetupNeeded(ctx) (bool, error)
+//	NewSetupCode(ctx) (string, error)                                 // printed by the server at start; only its hash is kept
+//	Setup(ctx, Setup, ip string) (session string, err error)
+//	SignIn(ctx, email, password, ip, agent string) (session string, err error)
+//	SignInWithLink(ctx, link, ip, agent string) (session string, err error)
+//	NewSignInLink(ctx, userID string, ttl time.Duration) (link string, err error)   // demo
+//	AcceptInvite(ctx, link, name, password, ip, agent string) (session string, err error)
+//	SignOut(ctx, session string) error
+//	Session(ctx, session, ip string) (safepoint.Actor, error)         // CodeUnauthorized
+//	Reenter(ctx, actor, session, password string) error               // step-up
+//	TokenActor(ctx, secret, organizationID, ip string) (safepoint.Actor, error)
+//	SwitchOrganization(ctx, actor, session, organizationID string) error
+//	ChangePassword(ctx, actor, session, old, new string) error
+//	SetTheme(ctx, actor, theme string) error
+//	Memberships(ctx, actor) ([]safepoint.Membership, error)
+//	Tokens(ctx, actor) ([]safepoint.Token, error)                     // one's own
+//	CreateToken(ctx, actor, name string, ttl time.Duration) (safepoint.Token, secret string, err error)
+//	RevokeToken(ctx, actor, id string) error
+//	Login(ctx, email, password, tokenName, ip string) ([]safepoint.Membership, safepoint.Token, secret string, err error) // CLI; org chosen "" = first
+//
+// organization.go
+//	Organization(ctx, actor) (safepoint.Organization, error)
+//	CreateOrganization(ctx, actor, name, timeZone string) (safepoint.Organization, error)
+//	UpdateOrganization(ctx, actor, name, timeZone string, undo time.Duration) (safepoint.Organization, error)
+//	Members, InviteMember(ctx, actor, MemberInput) (safepoint.Member, link string, err error), SetRole(ctx, actor, userID, role), RemoveMember(ctx, actor, userID)
+//	State(ctx, actor) (safepoint.OrganizationState, error)
+//	Subscribe(actor) (<-chan event.Event, func(), error)
+//	Audit(ctx, actor, AuditFilter) (AuditPage, error)                 // admins
+//
+// databases.go
+//	Databases, Database(id), CreateDatabase(in), UpdateDatabase(id, in), RemoveDatabase(id)
+//	TestDatabase(ctx, actor, id) (TestResult, error), TryDatabase(ctx, actor, DatabaseInput) (TestResult, error)
+//
+// services.go
+//	Services, Service(id), CreateService(in) (safepoint.Service, secret string, err error), UpdateService(id, in), RemoveService(id)
+//	OrderServices(ctx, actor, ids []string) error, TestService(ctx, actor, id) (ServiceTest, error), ServiceStatus(ctx, actor, id) (halt.Status, error)
+//	ResumeService(ctx, actor, id) error                               // by hand, after a restore could not
+//
+// schedules.go
+//	Schedules(ctx, actor) ([]ScheduleCard, error), Schedule(ctx, actor, id) (ScheduleCard, error)
+//	CreateSchedule(in), UpdateSchedule(id, in), DisableSchedule(id), EnableSchedule(id) → safepoint.Schedule
+//	Overview(ctx, actor) (Overview, error)
+//
+// operations.go
+//	Operations(ctx, actor, safepoint.OperationFilter) (safepoint.OperationPage, error), Operation(ctx, actor, id)
+//	Journal(ctx, actor, id) ([]safepoint.JournalEntry, error)
+//	Running(ctx, actor) ([]safepoint.Operation, error)                // queued and running
+//	StartBackup(ctx, actor, databaseID) (safepoint.Operation, error)
+//	Cancel(ctx, actor, id) (safepoint.Operation, error)
+//	OpenDownload(ctx, actor, id) (Download, error)                    // admin, recent sign-in or token
+//	PreviewDelete(ctx, actor, id) (DeletePreview, error), DeleteBackup(ctx, actor, id, confirm string) error
+//	PreviewRestore(ctx, actor, id) (RestorePreview, error), StartRestore(ctx, actor, id, confirm string) (safepoint.Operation, error)
+//	StartUndo(ctx, actor, restoreID) (safepoint.Operation, error)
+//	Verify(ctx, actor, id) — not in this issue
+//
+// work.go: carries out a claimed operation (jobs calls it)
+var _ context.Context

@@ -1,0 +1,92 @@
+// Package catalog keeps the metadata: organizations, users, databases, schedules, operations, journals, audit.
+//
+// It stores and finds; it decides nothing that needs a role or a rule. Every query about an organization's things
+// takes the organization's ID and answers CodeNotFound for those of another. Secrets go in and come out sealed
+// (see Seal): the file alone gives none away. Its SQL runs on SQLite now and is kept to what PostgreSQL also reads.
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the catalog's driver
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Catalog is an open catalog. It is safe for concurrent use.
+type Catalog struct {
+	db *sql.DB
+	// Now is the clock; tests replace it.
+	Now func() time.Time
+}
+
+// Open opens or creates the catalog in the SQLite file at path and brings its schema up to date.
+// Commits survive a power cut: the file is in WAL mode with synchronous=FULL.
+func Open(ctx context.Context, path string) (*Catalog, error) {
+	q := url.Values{
+		"_txlock": {"immediate"},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)"},
+	}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	db.SetMaxOpenConns(8)
+	c := &Catalog{db: db, Now: time.Now}
+	if err := c.migrate(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	return c, nil
+}
+
+// Close closes the catalog.
+func (c *Catalog) Close() error { return c.db.Close() }
+
+func (c *Catalog) migrate(ctx context.Context) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, c.db, dir)
+	if err != nil {
+		return err
+	}
+	_, err = p.Up(ctx)
+	return err
+}
+
+// tx runs fn in one transaction and commits it, or rolls it back if fn fails.
+func (c *Catalog) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	tx, err := c.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := fn(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func toMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}

@@ -1,0 +1,169 @@
+// Package engine is the contract with one family of databases: look at one, dump it, build a copy beside it,
+// and put that copy in its place in one step that can be taken back.
+//
+// Package enginetest holds the behaviour every engine must show, and runs it against a real server.
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+)
+
+// Target is one database and how to reach it. It holds a secret: never log it, never put it into an error.
+type Target struct {
+	Engine   safepoint.Engine
+	Host     string
+	Port     int
+	User     string
+	Password string
+	Name     string // the database's own name, never interpreted
+	TLS      safepoint.TLSMode
+	CACert   string // PEM
+	Path     string // SQLite
+}
+
+// Info is what stands at a target.
+type Info struct {
+	ServerVersion    string // "15.18"
+	ServerVersionNum int
+	ServerID         string // what tells this server from any other: PostgreSQL's system identifier; "" for SQLite
+	DatabaseID       string // what tells this database from one of the same name: its OID; SQLite: device and inode
+	Size             int64  // bytes on the server's disk
+	Tables           int
+	Encoding         string
+	Empty            bool   // holds nothing that a user made
+	Tool             string // the dump program that will be used and its version; "" where the engine needs none
+}
+
+// Finding is one thing a preflight saw. A Blocker stops the restore before anything is changed.
+type Finding struct {
+	Blocker bool
+	Code    safepoint.Code
+	Message string
+	Hint    string
+}
+
+// Names of what one restore makes, derived from the operation's ID so that they can be found without a catalog.
+// They hold ASCII letters, digits and "_" only and are under 63 bytes.
+func StagingName(operationID string) string { return "safepoint_" + operationID + "_staging" }
+
+// AsideName is the name of the set-aside database. See StagingName.
+func AsideName(operationID string) string { return "safepoint_" + operationID + "_aside" }
+
+// Plan is what an engine must remember of one restore between its steps. The journal keeps it as JSON from before
+// the first step that changes anything; recovery in a new process gets exactly the Plan last returned.
+// Identities decide, names do not: an object is only touched where server, identity and marker all agree.
+type Plan struct {
+	OperationID string `json:"operation_id"`
+	ServerID    string `json:"server_id"`  // Info.ServerID when the restore began
+	LiveID      string `json:"live_id"`    // identity of the live database when the restore began
+	StagingID   string `json:"staging_id"` // identity of staging, once it is made
+	StagingName string `json:"staging_name"`
+	AsideName   string `json:"aside_name"`
+	// Engine is the engine's own: properties of the live database captured before the gate, digests, paths.
+	Engine json.RawMessage `json:"engine,omitempty"`
+}
+
+// Position is where the switch stands, found by identity.
+type Position string
+
+const (
+	Before  Position = "before"  // the live name is held by the original database
+	After   Position = "after"   // the live name is held by the restored one
+	Unknown Position = "unknown" // neither: a person must look. Nothing may be dropped
+)
+
+// Progress is reported by long steps. A zero Of means not known.
+type Progress struct {
+	Table            string
+	Tables, TablesOf int
+	Bytes            int64 // of SQL, or of rows
+}
+
+// Report receives progress, from one goroutine, often; it must be quick. It may be nil.
+type Report func(Progress)
+
+// DumpOptions are what a dump may be told.
+type DumpOptions struct {
+	Report Report
+	Now    func() time.Time // nil means time.Now
+}
+
+// Engine is one database family. Methods are safe for concurrent use on different targets. Each honours ctx, has its
+// own limits on waiting for a lock or an answer, and returns *safepoint.Error for everything a person can act on:
+// CodeName, CodeRefused, CodeUnreachable, CodePassword, CodeTLS, CodePrivilege, CodeVersion, CodeTool, CodeSpace,
+// CodeBlocked, CodeArchive. Methods that take a Plan are idempotent: after a crash they are called again.
+type Engine interface {
+	// Inspect connects and looks. It changes nothing.
+	Inspect(ctx context.Context, t Target) (Info, error)
+
+	// CanDump and CanRestore say in words what stands in the way, and change nothing that stays. CanRestore
+	// checks the archive against the server: engine, version, encoding and locale, roles, extensions, free disk,
+	// privileges to create and rename, prepared transactions, replication slots, subscriptions. "Test" on a
+	// database runs CanDump and, with a nil reader, CanRestore.
+	CanDump(ctx context.Context, t Target) ([]Finding, error)
+	CanRestore(ctx context.Context, t Target, r *archive.Reader) ([]Finding, error)
+
+	// Dump writes the whole database at one moment into w: frames, header and fingerprint; the caller closes w.
+	// It fails, naming the table, rather than leave anything out.
+	Dump(ctx context.Context, t Target, w *archive.Writer, opt DumpOptions) error
+
+	// Load executes an archive that was verified whole in a target that is empty, as one database role, and
+	// fails at the first statement that does. Digest then recomputes the target's fingerprint.
+	Load(ctx context.Context, t Target, r *archive.Reader, report Report) error
+	Digest(ctx context.Context, t Target, report Report) (archive.Fingerprint, error)
+
+	// Prepare records identities and names. It changes nothing.
+	Prepare(ctx context.Context, t Target, operationID string) (Plan, error)
+
+	// Stage makes the empty staging database, with the archive's encoding and locale and a marker that names the
+	// operation, and returns the plan with StagingID. An earlier staging of the same plan is dropped first.
+	Stage(ctx context.Context, t Target, p Plan, h archive.Header) (Plan, error)
+
+	// StagingTarget is where to Load and Digest.
+	StagingTarget(t Target, p Plan) Target
+
+	// Gate closes the live database to everyone else: captures into the returned plan what Open must put back,
+	// calls save with it (the journal: nothing is closed unless save returns nil), opens the sessions the dump
+	// will need, lets no new ones in and ends all others. From its return until Close no row of the live database
+	// changes.
+	Gate(ctx context.Context, t Target, p Plan, save func(Plan) error) (Gate, error)
+
+	// Open lets everyone in again, on whichever database holds the live name. Safe to call if Gate never ran.
+	Open(ctx context.Context, t Target, p Plan) error
+
+	// Probe says where the switch stands. It changes nothing.
+	Probe(ctx context.Context, t Target, p Plan) (Position, error)
+
+	// SwitchBack puts the set-aside database back under the live name in one atomic step, with its own owner,
+	// grants, settings, comment and limits; the restored one becomes staging again and keeps its data. The
+	// database is left open. Probe then says Before.
+	SwitchBack(ctx context.Context, t Target, p Plan) error
+
+	// DropStaging and DropAside destroy what the plan made, after checking server, identity, name and marker;
+	// where these do not agree they drop nothing and return CodeNeedsOperator. What is gone already is success.
+	DropStaging(ctx context.Context, t Target, p Plan) error
+	DropAside(ctx context.Context, t Target, p Plan) error
+
+	// Leftovers lists names of staging and set-aside databases on the target's server, whoever made them.
+	Leftovers(ctx context.Context, t Target) ([]string, error)
+}
+
+// Gate is a live database held shut, with our own sessions inside.
+type Gate interface {
+	// Dump is Engine.Dump through the gate's own sessions.
+	Dump(ctx context.Context, w *archive.Writer, opt DumpOptions) error
+
+	// Switch makes staging live in one atomic step: the live database becomes the set-aside one, staging takes
+	// its name, owner, grants, settings, comment and limits and is open to all. It refuses with CodeConflict,
+	// changing nothing, if an identity is not the plan's or if a row changed since Gate returned. An error that
+	// is not CodeConflict leaves the outcome to Probe.
+	Switch(ctx context.Context) error
+
+	// Close ends our own sessions. It does not open the database: Engine.Open does.
+	Close() error
+}

@@ -1,0 +1,44 @@
+// Package halt stops what writes to a database and always resumes what it stopped.
+//
+// A Halter knows one service. The order, the record of what ran before, and the guarantee that everything is resumed
+// are the restore's. Package halttest holds the behaviour every kind must show.
+package halt
+
+import "context"
+
+// Condition is what a service is doing, as it says itself.
+type Condition string
+
+const (
+	Running Condition = "running" // and healthy
+	Halted  Condition = "halted"
+	Down    Condition = "down"    // not running, and not because of us
+	Failing Condition = "failing" // running, not healthy
+	Unknown Condition = "unknown" // it did not answer
+)
+
+// Status is a Condition with the service's own words.
+type Status struct {
+	Condition Condition
+	Detail    string // for people: one line, no secrets
+}
+
+// Request names the restore on whose behalf a service is halted, so that it can tell its users.
+type Request struct {
+	OperationID      string `json:"operation_id"`
+	OrganizationID   string `json:"organization_id"`
+	OrganizationName string `json:"organization_name"`
+	Reason           string `json:"reason"`
+	Until            string `json:"until,omitempty"` // RFC 3339, an estimate
+}
+
+// Halter halts and resumes one service. Every method returns within the service's timeout, is idempotent, and may be
+// called by another process after a crash. Errors are *safepoint.Error with CodeHalt or CodeUnreachable.
+type Halter interface {
+	// Probe asks without changing anything.
+	Probe(ctx context.Context) (Status, error)
+	// Halt returns nil only when the service confirmed that it no longer uses its databases.
+	Halt(ctx context.Context, r Request) error
+	// Resume returns nil only when the service runs again and, where it can tell, is healthy.
+	Resume(ctx context.Context, r Request) error
+}

@@ -1,0 +1,53 @@
+// Package storage keeps backup files: put one whole or not at all, open a range of it, list, delete.
+//
+// Package storagetest holds the behaviour every back end must show.
+package storage
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Object is one stored file.
+type Object struct {
+	Key     string
+	Size    int64
+	ModTime time.Time
+}
+
+// Space is the room of a storage. Zero Total means it is not known (object storage).
+type Space struct{ Free, Total int64 }
+
+// File reads a stored object at any offset.
+type File interface {
+	io.ReaderAt
+	io.Closer
+	Size() int64
+}
+
+// Upload is an object being written. Exactly one of Commit and Abort ends it; Abort after Commit does nothing.
+// Until Commit returns nil there is no object under the key, also after a crash.
+type Upload interface {
+	io.Writer
+	// Commit makes the object durable and only then visible under its key. It fails if the key exists.
+	Commit() error
+	Abort() error
+}
+
+// Storage is one back end. Keys are made by the program: lower-case letters, digits, "/", "_", "-", ".", no "..".
+// A missing object is a *safepoint.Error with CodeNotFound; a full one CodeSpace; any other failure can be tried again.
+type Storage interface {
+	Create(ctx context.Context, key string) (Upload, error)
+	Open(ctx context.Context, key string) (File, error)
+	Stat(ctx context.Context, key string) (Object, error)
+	// List calls fn for every object whose key starts with prefix, in key order, from the calling goroutine.
+	List(ctx context.Context, prefix string, fn func(Object) error) error
+	// Delete removes an object for good. Deleting what is not there succeeds.
+	Delete(ctx context.Context, key string) error
+	// Sweep removes what unfinished uploads left behind, and returns how many.
+	Sweep(ctx context.Context) (int, error)
+	Space(ctx context.Context) (Space, error)
+	// Name is what people call it, such as "local: /var/lib/safepoint/backups".
+	Name() string
+}

@@ -1,0 +1,176 @@
+package safepoint
+
+import "time"
+
+// OperationType is what DB Logs calls Type.
+type OperationType string
+
+const (
+	TypeBackup  OperationType = "backup"
+	TypeRestore OperationType = "restore"
+)
+
+// Trigger is what started an operation.
+type Trigger string
+
+const (
+	TriggerScheduled Trigger = "scheduled"
+	TriggerManual    Trigger = "manual"
+	TriggerSafety    Trigger = "safety" // a backup made by a restore of what it is about to replace
+	TriggerUpload    Trigger = "upload"
+	TriggerUndo      Trigger = "undo" // a restore that puts the set-aside database back
+)
+
+// Status is where an operation stands. docs/architecture.md draws the transitions.
+type Status string
+
+const (
+	StatusQueued    Status = "queued"
+	StatusRunning   Status = "running"
+	StatusSucceeded Status = "succeeded"
+	StatusFailed    Status = "failed"
+	StatusCancelled Status = "cancelled"
+	StatusMissed    Status = "missed" // came due while nothing could run it
+)
+
+// Ended says whether s is a last state.
+func (s Status) Ended() bool { return s != StatusQueued && s != StatusRunning }
+
+// Operation is one backup or one restore: a row of DB Logs, and the durable job that carries it out.
+type Operation struct {
+	ID             string
+	OrganizationID string
+	DatabaseID     string
+	DatabaseName   string // as it was called then
+	Engine         Engine
+	Type           OperationType
+	Trigger        Trigger
+	Status         Status
+	Name           string // a backup's file name; "NAME restored" for a restore
+	ScheduleID     string // scheduled runs only
+	DueAt          time.Time
+	CreatedAt      time.Time
+	StartedAt      time.Time
+	FinishedAt     time.Time
+	CreatedBy      string // "" for the scheduler
+	CreatedByName  string
+	Failure        *Failure // failed, cancelled and missed
+	CancelAsked    bool
+	Progress       Progress // while running
+
+	// A backup's file.
+	StorageKey    string
+	Size          int64 // bytes stored
+	RawSize       int64 // bytes of SQL
+	SHA256        string
+	VerifiedAt    time.Time // re-read and found whole
+	Tables        int
+	Rows          int64
+	ServerVersion string
+
+	// A restore.
+	SourceID      string // the backup restored; for an undo, the restore undone
+	SourceName    string
+	SourceAt      time.Time // when the source backup's snapshot was taken
+	SafetyID      string    // the safety backup it made
+	Step          Step      // the step it is in, or failed in
+	Switched      bool      // the live database is now the restored one
+	HaltedAt      time.Time // first service halted
+	ResumedAt     time.Time // last service resumed
+	Services      int       // how many services it halts
+	UndoUntil     time.Time // zero: there is no way back by undo
+	UndoneByID    string    // the undo that went back
+	Attention     []string  // services that would not resume, by name; a person must act
+	NeedsOperator bool      // no safe next step could be chosen
+
+	RestoreID string // safety backups: the restore that made it
+	DeletedAt time.Time
+}
+
+// Failure is why an operation did not succeed, as a person reads it.
+type Failure struct {
+	Code    Code   `json:"code"`
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Duration is how long the operation ran, up to now while it still does.
+func (o Operation) Duration(now time.Time) time.Duration {
+	switch {
+	case o.StartedAt.IsZero():
+		return 0
+	case o.FinishedAt.IsZero():
+		return now.Sub(o.StartedAt)
+	}
+	return o.FinishedAt.Sub(o.StartedAt)
+}
+
+// Progress is how far an operation has got. A zero total means it is not known: nothing is invented.
+type Progress struct {
+	Phase      string    `json:"phase"` // "dump", "verify"; for a restore the name of its step
+	Table      string    `json:"table,omitempty"`
+	Tables     int       `json:"tables"`
+	TablesOf   int       `json:"tables_of"`
+	Bytes      int64     `json:"bytes"`    // of SQL
+	BytesOf    int64     `json:"bytes_of"` // estimated
+	Percent    int       `json:"percent"`  // never goes back
+	Rate       int64     `json:"rate"`     // bytes per second, over the last seconds
+	SecondsETA int64     `json:"seconds_left"`
+	At         time.Time `json:"at"`
+}
+
+// Step is one of the eight steps of a restore, in their order.
+type Step int
+
+const (
+	StepNone Step = iota
+	StepCheck
+	StepStage
+	StepVerify
+	StepHalt
+	StepGuard
+	StepSwitch
+	StepResume
+	StepClean
+)
+
+// Steps are the eight, in order.
+var Steps = []Step{StepCheck, StepStage, StepVerify, StepHalt, StepGuard, StepSwitch, StepResume, StepClean}
+
+// String is the step's name in the API and the journal.
+func (s Step) String() string {
+	return [...]string{"", "check", "stage", "verify", "halt", "guard", "switch", "resume", "clean"}[s]
+}
+
+// JournalEntry is one line of a restore's journal: an intention before a step, or its outcome after it.
+type JournalEntry struct {
+	Seq         int
+	OperationID string
+	At          time.Time
+	Step        Step
+	Event       string // "intent", "done", "failed", "probe", "note"
+	Detail      string // for people
+	State       []byte // JSON, for recovery: everything that is needed to undo the step
+}
+
+// OperationFilter selects rows of DB Logs. Zero fields select everything.
+type OperationFilter struct {
+	Type       OperationType
+	Status     Status
+	DatabaseID string
+	ScheduleID string
+	Text       string // part of the name
+	From, To   time.Time
+	Cursor     string // from a previous page; "" is the first
+	Limit      int    // 0 means 50; 200 at most
+}
+
+// OperationPage is one page of DB Logs, newest first.
+type OperationPage struct {
+	Operations []Operation
+	Next       string // cursor of the older page, "" at the end
+	Previous   string // cursor of the newer page, "" at the start
+	Total      int    // rows that match the filter
+	All        int    // rows of the organization without a filter
+	Offset     int    // rows of the filter before this page
+}

@@ -1,0 +1,88 @@
+package safepoint
+
+import "time"
+
+// Organization is the tenant: everything else belongs to exactly one.
+type Organization struct {
+	ID         string
+	Name       string
+	TimeZone   string        // IANA name; times are shown in it
+	UndoWindow time.Duration // how long the previous database is kept after a restore
+	CreatedAt  time.Time
+}
+
+// DefaultUndoWindow is how long a restore can be undone where the organization does not say otherwise.
+const DefaultUndoWindow = 24 * time.Hour
+
+// User is a person with a password.
+type User struct {
+	ID        string
+	Email     string
+	Name      string
+	Theme     string // "system", "light" or "dark"
+	CreatedAt time.Time
+}
+
+// Role is what a member may do.
+type Role string
+
+const (
+	RoleAdmin  Role = "admin"  // everything in this organization
+	RoleViewer Role = "viewer" // sees, changes nothing, downloads nothing
+)
+
+// Member is a user's place in an organization.
+type Member struct {
+	OrganizationID string
+	User           User
+	Role           Role
+	CreatedAt      time.Time
+}
+
+// Membership is an organization as one of its users sees it.
+type Membership struct {
+	Organization Organization
+	Role         Role
+}
+
+// Actor is who asks for something, from where, and in which organization. Every method of app takes one.
+type Actor struct {
+	UserID         string
+	UserName       string
+	Email          string
+	Theme          string
+	OrganizationID string
+	Role           Role
+	IP             string
+	Via            string    // "session", "token" or "system"
+	SignedInAt     time.Time // when the password was last entered; zero for a token
+}
+
+// Token is an API token without its secret.
+type Token struct {
+	ID             string
+	OrganizationID string
+	UserID         string
+	UserName       string
+	Name           string
+	CreatedAt      time.Time
+	ExpiresAt      time.Time // zero: never
+	LastUsedAt     time.Time // zero: never yet
+}
+
+// AuditEntry is one line of the audit log: who did what, when, from where, to which object, with which outcome.
+type AuditEntry struct {
+	ID             string
+	OrganizationID string // "" for what concerns no organization, such as a failed sign-in
+	At             time.Time
+	ActorID        string
+	ActorName      string
+	IP             string
+	Via            string
+	Action         string // "schedule.disable", "restore", "backup.delete" …
+	ObjectType     string
+	ObjectID       string
+	ObjectName     string
+	Outcome        string // "succeeded", "failed", "denied", "cancelled"; "" while it is not known yet
+	Detail         string
+}
