@@ -5,7 +5,6 @@
 package app
 
 import (
-	"context"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -148,64 +147,3 @@ type MemberInput struct {
 	Email, Name string
 	Role        safepoint.Role
 }
-
-// The methods of *App, by file:
-//
-// accounts.go
-//	SetupNeeded(ctx) (bool, error)
-//	NewSetupCode(ctx) (string, error)                                 // printed by the server at start; only its hash is kept
-//	Setup(ctx, Setup, ip string) (session string, err error)
-//	SignIn(ctx, email, password, ip, agent string) (session string, err error)
-//	SignInWithLink(ctx, link, ip, agent string) (session string, err error)
-//	NewSignInLink(ctx, userID string, ttl time.Duration) (link string, err error)   // demo
-//	AcceptInvite(ctx, link, name, password, ip, agent string) (session string, err error)
-//	SignOut(ctx, session string) error
-//	Session(ctx, session, ip string) (safepoint.Actor, error)         // CodeUnauthorized
-//	Reenter(ctx, actor, session, password string) error               // step-up
-//	TokenActor(ctx, secret, organizationID, ip string) (safepoint.Actor, error)
-//	SwitchOrganization(ctx, actor, session, organizationID string) error
-//	ChangePassword(ctx, actor, session, old, new string) error
-//	SetTheme(ctx, actor, theme string) error
-//	Memberships(ctx, actor) ([]safepoint.Membership, error)
-//	Tokens(ctx, actor) ([]safepoint.Token, error)                     // one's own
-//	CreateToken(ctx, actor, name string, ttl time.Duration) (safepoint.Token, secret string, err error)
-//	RevokeToken(ctx, actor, id string) error
-//	Login(ctx, email, password, tokenName, ip string) ([]safepoint.Membership, safepoint.Token, secret string, err error) // CLI; org chosen "" = first
-//
-// organization.go
-//	Organization(ctx, actor) (safepoint.Organization, error)
-//	CreateOrganization(ctx, actor, name, timeZone string) (safepoint.Organization, error)
-//	UpdateOrganization(ctx, actor, name, timeZone string, undo time.Duration) (safepoint.Organization, error)
-//	Members, InviteMember(ctx, actor, MemberInput) (safepoint.Member, link string, err error), SetRole(ctx, actor, userID, role), RemoveMember(ctx, actor, userID)
-//	State(ctx, actor) (safepoint.OrganizationState, error)
-//	Subscribe(actor) (<-chan event.Event, func(), error)
-//	Audit(ctx, actor, AuditFilter) (AuditPage, error)                 // admins
-//
-// databases.go
-//	Databases, Database(id), CreateDatabase(in), UpdateDatabase(id, in), RemoveDatabase(id)
-//	TestDatabase(ctx, actor, id) (TestResult, error), TryDatabase(ctx, actor, DatabaseInput) (TestResult, error)
-//
-// services.go
-//	Services, Service(id), CreateService(in) (safepoint.Service, secret string, err error), UpdateService(id, in), RemoveService(id)
-//	OrderServices(ctx, actor, ids []string) error, TestService(ctx, actor, id) (ServiceTest, error), ServiceStatus(ctx, actor, id) (halt.Status, error)
-//	ResumeService(ctx, actor, id) error                               // by hand, after a restore could not
-//
-// schedules.go
-//	Schedules(ctx, actor) ([]ScheduleCard, error), Schedule(ctx, actor, id) (ScheduleCard, error)
-//	CreateSchedule(in), UpdateSchedule(id, in), DisableSchedule(id), EnableSchedule(id) → safepoint.Schedule
-//	Overview(ctx, actor) (Overview, error)
-//
-// operations.go
-//	Operations(ctx, actor, safepoint.OperationFilter) (safepoint.OperationPage, error), Operation(ctx, actor, id)
-//	Journal(ctx, actor, id) ([]safepoint.JournalEntry, error)
-//	Running(ctx, actor) ([]safepoint.Operation, error)                // queued and running
-//	StartBackup(ctx, actor, databaseID) (safepoint.Operation, error)
-//	Cancel(ctx, actor, id) (safepoint.Operation, error)
-//	OpenDownload(ctx, actor, id) (Download, error)                    // admin, recent sign-in or token
-//	PreviewDelete(ctx, actor, id) (DeletePreview, error), DeleteBackup(ctx, actor, id, confirm string) error
-//	PreviewRestore(ctx, actor, id) (RestorePreview, error), StartRestore(ctx, actor, id, confirm string) (safepoint.Operation, error)
-//	StartUndo(ctx, actor, restoreID) (safepoint.Operation, error)
-//	Verify(ctx, actor, id) — not in this issue
-//
-// work.go: carries out a claimed operation (jobs calls it)
-var _ context.Context
