@@ -1,0 +1,58 @@
+# make help lists the targets. CI runs `.ci/run`, which calls lint, build and test from here.
+
+ADDR   ?= 127.0.0.1:8321
+DATA   ?= ./data
+PG     ?=
+CACHE  := $(CURDIR)/.cache
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# One static file, the same from every checkout of a commit. VCS stamping is off because it fails in a checkout that
+# another user owns; the version is passed instead.
+export CGO_ENABLED ?= 0
+BUILD := go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+
+STATICCHECK_VERSION := v0.8.2
+STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
+SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/*' -not -path './data/*')
+
+.PHONY: help build demo run test tools lint fmt race clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/safepoint, one static file
+	$(BUILD) -o bin/safepoint ./cmd/safepoint
+
+demo: build ## start everything with a sample shop on ADDR (127.0.0.1:8321); PG=1 adds a throwaway PostgreSQL
+	@exec bin/safepoint demo --addr $(ADDR) $(if $(filter-out 0 no false,$(PG)),--postgres)
+
+run: build ## start the server on ADDR with its data in DATA (./data)
+	@exec bin/safepoint serve --addr $(ADDR) --data $(DATA)
+
+test: tools ## install what the tests need where allowed, then go vet and every test
+	go vet ./...
+	go test ./...
+
+tools: ## install what the tests need, or say exactly what is missing
+	@scripts/install-test-tools
+
+lint: $(STATICCHECK) ## gofmt, go vet (also with fault points), staticcheck, and the arrows between packages
+	@bad=$$(gofmt -l $(SOURCES)); if [ -n "$$bad" ]; then echo "gofmt would change these files; run make fmt:"; echo "$$bad"; exit 1; fi
+	go vet ./...
+	go vet -tags faultpoints ./...
+	$(STATICCHECK) ./...
+	go test -count=1 ./internal
+
+$(STATICCHECK):
+	@mkdir -p $(@D)
+	GOBIN=$(@D)/$(STATICCHECK_VERSION) go install honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK_VERSION)
+	@mv $(@D)/$(STATICCHECK_VERSION)/staticcheck $@ && rmdir $(@D)/$(STATICCHECK_VERSION)
+
+fmt: ## format every Go file
+	gofmt -w $(SOURCES)
+
+race: tools ## every test under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+clean: ## remove what make made; data/ stays
+	rm -rf bin tmp .cache
