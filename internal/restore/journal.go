@@ -1,0 +1,102 @@
+package restore
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+// record is what the next process needs if this one dies. The whole of it goes into every journal entry, so that
+// recovery reads only the last one.
+type record struct {
+	Plan     *engine.Plan    `json:"plan,omitempty"`
+	Services []serviceRecord `json:"services,omitempty"` // written before the first is touched
+	Gated    bool            `json:"gated,omitempty"`    // the gate was, or was about to be, closed
+	Swapping bool            `json:"swapping,omitempty"` // the switch was, or was about to be, sent
+	Undo     bool            `json:"undo,omitempty"`     // the switch goes back
+}
+
+// serviceRecord is what a service did before the restore. Only what we halt do we resume.
+type serviceRecord struct {
+	ID    string         `json:"id"`
+	Name  string         `json:"name"`
+	Prior halt.Condition `json:"prior"`
+	Ours  bool           `json:"ours"` // to be halted by us, so to be resumed by us
+}
+
+// enter writes down that a step begins: on the row for people, in the journal for recovery.
+func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error {
+	r.Operation.Step = s
+	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch
+	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
+		return fmt.Errorf("enter step %s: %w", s, err)
+	}
+	r.report(s, engine.Progress{}, 0)
+	return r.append(ctx, "intent", intent)
+}
+
+func (r *run) done(ctx context.Context, outcome string) error {
+	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
+		return fmt.Errorf("end step %s: %w", r.Operation.Step, err)
+	}
+	return r.append(ctx, "done", outcome)
+}
+
+func (r *run) note(ctx context.Context, text string) error { return r.append(ctx, "note", text) }
+
+func (r *run) append(ctx context.Context, event, detail string) error {
+	state, err := json.Marshal(r.rec)
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	err = r.Ledger.Append(ctx, safepoint.JournalEntry{
+		OperationID: r.Operation.ID, At: r.Now(), Step: r.Operation.Step, Event: event, Detail: detail, State: state,
+	})
+	if err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+// lastRecord is the newest record of a journal; the zero record if there is none.
+func lastRecord(entries []safepoint.JournalEntry) (rec record, err error) {
+	for i := len(entries) - 1; i >= 0; i-- {
+		if len(entries[i].State) == 0 {
+			continue
+		}
+		if err := json.Unmarshal(entries[i].State, &rec); err != nil {
+			return rec, fmt.Errorf("read journal: %w", err)
+		}
+		return rec, nil
+	}
+	return rec, nil
+}
+
+// PlanOf is the plan that a restore's journal ended with: what an undo or a later clean-up works on. nil if it made nothing.
+func PlanOf(entries []safepoint.JournalEntry) (*engine.Plan, error) {
+	rec, err := lastRecord(entries)
+	return rec.Plan, err
+}
+
+// span is how much of a restore's percent each step takes, when nothing is known about its past.
+var span = map[safepoint.Step][2]int{
+	safepoint.StepCheck: {0, 10}, safepoint.StepStage: {10, 55}, safepoint.StepVerify: {55, 70}, safepoint.StepHalt: {70, 74},
+	safepoint.StepGuard: {74, 95}, safepoint.StepSwitch: {95, 96}, safepoint.StepResume: {96, 99}, safepoint.StepClean: {99, 100},
+}
+
+// report tells how far a step is; total 0 means its end is not known.
+func (r *run) report(s safepoint.Step, p engine.Progress, total int64) {
+	at := span[s]
+	percent := at[0]
+	if total > 0 {
+		percent += int(int64(at[1]-at[0]) * min(p.Bytes, total) / total)
+	}
+	r.Report(safepoint.Progress{
+		Phase: s.String(), Table: p.Table, Tables: p.Tables, TablesOf: p.TablesOf,
+		Bytes: p.Bytes, BytesOf: total, Percent: percent, At: r.Now(),
+	})
+}

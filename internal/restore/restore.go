@@ -1,0 +1,306 @@
+// Package restore puts a backup in the place of a live database, or leaves everything as it was.
+//
+// It owns the eight steps (check, stage, verify, halt, guard, switch, resume, clean), the journal that is written
+// before and after each of them, and the recovery that reads the journal after a crash. docs/operations.md draws
+// the states. Three promises hold at every moment, also when the process is killed:
+//
+//   - the database under its name is exactly the old one or exactly the checked new one;
+//   - whatever was halted is resumed, by this process or by the next;
+//   - nothing is destroyed whose identity was not checked just before.
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+// Service is one service to halt, in the order of Job.Services.
+type Service struct {
+	ID     string
+	Name   string
+	Halter halt.Halter
+}
+
+// Ledger is where a restore writes what it is about to do and what it did. Each method is durable when it returns.
+type Ledger interface {
+	Append(ctx context.Context, e safepoint.JournalEntry) error
+	Entries(ctx context.Context) ([]safepoint.JournalEntry, error)
+	// Save stores the operation's row, for people to follow. It fails if this process was overtaken by another.
+	Save(ctx context.Context, op safepoint.Operation) error
+	// SetHalted and ClearHalted keep the organization's state.
+	SetHalted(ctx context.Context, op safepoint.Operation, until time.Time) error
+	ClearHalted(ctx context.Context, op safepoint.Operation) error
+}
+
+// Job is one restore, as values.
+type Job struct {
+	Operation    safepoint.Operation
+	Organization safepoint.Organization
+	Engine       engine.Engine
+	Target       engine.Target
+	Services     []Service
+	Ledger       Ledger
+
+	// Source opens the archive to restore. An undo has none.
+	Source func(ctx context.Context) (*archive.Reader, io.Closer, error)
+	// Guard makes, stores, re-reads and lists the safety backup out of what dump writes, and returns its ID.
+	Guard func(ctx context.Context, dump DumpFunc) (safetyID string, err error)
+	// Undo is the plan of the restore to take back; only an undo has one.
+	Undo *engine.Plan
+
+	Report func(safepoint.Progress)
+	Now    func() time.Time // nil means time.Now
+	// Stopping says that the server wants to stop. What cannot be finished then is left to the next start.
+	Stopping func() bool
+	// Patience is how long a service that will not resume is tried before a person is asked. 0 means 1 minute.
+	Patience time.Duration
+}
+
+// DumpFunc is the shape of engine.Gate.Dump.
+type DumpFunc = func(ctx context.Context, w *archive.Writer, opt engine.DumpOptions) error
+
+// run is a restore under way.
+type run struct {
+	Job
+	rec  record
+	gate engine.Gate
+}
+
+func newRun(j Job) *run {
+	if j.Now == nil {
+		j.Now = time.Now
+	}
+	if j.Report == nil {
+		j.Report = func(safepoint.Progress) {}
+	}
+	if j.Stopping == nil {
+		j.Stopping = func() bool { return false }
+	}
+	if j.Patience == 0 {
+		j.Patience = time.Minute
+	}
+	return &run{Job: j}
+}
+
+// Run carries out a restore and returns its operation as it ended. A Status of running means that the end is left to
+// Recover in the next process: the database server could not be asked before this one had to stop.
+// ctx ends it at the next safe moment before the switch; from the switch on it is no longer heeded.
+func Run(ctx context.Context, j Job) safepoint.Operation {
+	r := newRun(j)
+	steps := []func(context.Context) error{r.check, r.stage, r.verify, r.halt, r.guardAndSwitch}
+	if j.Undo != nil {
+		steps = []func(context.Context) error{r.checkUndo, r.halt, r.switchBack}
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return r.wayBack(context.WithoutCancel(ctx), r.cause(ctx, err))
+		}
+	}
+	return r.wayForward(context.WithoutCancel(ctx))
+}
+
+// cause prefers the reason why ctx ended to the errors that its end provoked.
+func (r *run) cause(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() == nil:
+		return err
+	case r.Stopping():
+		return safepoint.Errorf(safepoint.CodeInterrupted, "The server was stopped during step %s.", r.Operation.Step).WithCause(err)
+	}
+	return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", r.Operation.Step).WithCause(err)
+}
+
+// check reads the whole archive and asks the server everything that could stand in the way. Nothing is changed.
+func (r *run) check(ctx context.Context) error {
+	if err := r.enter(ctx, safepoint.StepCheck, "Read the whole backup and ask the server what stands in the way."); err != nil {
+		return err
+	}
+	ar, closer, err := r.Source(ctx)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if _, err := ar.Verify(ctx, func(done, total int64) { r.report(safepoint.StepCheck, engine.Progress{Bytes: done}, total) }); err != nil {
+		return err
+	}
+	if err := fault.Point("restore.check.verified"); err != nil {
+		return err
+	}
+	findings, err := r.Engine.CanRestore(ctx, r.Target, ar)
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if f.Blocker {
+			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+		}
+	}
+	plan, err := r.Engine.Prepare(ctx, r.Target, r.Operation.ID)
+	if err != nil {
+		return err
+	}
+	r.rec.Plan = &plan
+	sum := ar.Summary()
+	return r.done(ctx, fmt.Sprintf("The backup is whole: %d tables, %d rows. Nothing stands in the way.", sum.Tables, sum.Rows))
+}
+
+// stage builds the copy beside the live database, while the services run.
+func (r *run) stage(ctx context.Context) error {
+	if err := r.enter(ctx, safepoint.StepStage, "Make the staging database "+r.rec.Plan.StagingName+" and load the backup into it."); err != nil {
+		return err
+	}
+	ar, closer, err := r.Source(ctx)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	if err := fault.Point("restore.stage.intent"); err != nil {
+		return err
+	}
+	plan, err := r.Engine.Stage(ctx, r.Target, *r.rec.Plan, ar.Header())
+	if err != nil {
+		return err
+	}
+	if err := fault.Point("restore.stage.created"); err != nil {
+		return err
+	}
+	r.rec.Plan = &plan
+	if err := r.note(ctx, "Made "+plan.StagingName+"."); err != nil {
+		return err
+	}
+	total := ar.Summary().RawSize
+	err = r.Engine.Load(ctx, r.Engine.StagingTarget(r.Target, plan), ar, func(p engine.Progress) { r.report(safepoint.StepStage, p, total) })
+	if err != nil {
+		return err
+	}
+	if err := fault.Point("restore.stage.loaded"); err != nil {
+		return err
+	}
+	return r.done(ctx, "Loaded.")
+}
+
+// verify compares what was loaded with what was backed up, row for row.
+func (r *run) verify(ctx context.Context) error {
+	if err := r.enter(ctx, safepoint.StepVerify, "Compare the staging database with the backup's fingerprint."); err != nil {
+		return err
+	}
+	ar, closer, err := r.Source(ctx)
+	if err != nil {
+		return err
+	}
+	defer closer.Close()
+	want, total := ar.Fingerprint(), ar.Summary().RawSize
+	got, err := r.Engine.Digest(ctx, r.Engine.StagingTarget(r.Target, *r.rec.Plan), func(p engine.Progress) { r.report(safepoint.StepVerify, p, total) })
+	if err != nil {
+		return err
+	}
+	if err := want.Compare(got); err != nil {
+		return err
+	}
+	if err := fault.Point("restore.verify.done"); err != nil {
+		return err
+	}
+	r.Operation.Tables, r.Operation.Rows = len(got), 0
+	for _, d := range got {
+		r.Operation.Rows += d.Rows
+	}
+	return r.done(ctx, fmt.Sprintf("Verified: %d tables, %d rows are the same as when the backup was made.", r.Operation.Tables, r.Operation.Rows))
+}
+
+// guardAndSwitch makes the safety backup inside the gate and switches. Where the engine finds that a row changed in
+// between (it can on SQLite, where the lock changes hands), the safety backup no longer holds everything: it is made again.
+func (r *run) guardAndSwitch(ctx context.Context) error {
+	const tries = 3
+	for try := 1; ; try++ {
+		if err := r.closeGate(ctx); err != nil {
+			return err
+		}
+		if err := r.guard(ctx); err != nil {
+			return err
+		}
+		err := r.swap(ctx)
+		if err == nil || try == tries || !errors.Is(err, errChangedMeanwhile) {
+			return err
+		}
+		if err := r.gate.Close(); err != nil {
+			return err
+		}
+		r.gate = nil
+		if err := r.note(ctx, "Somebody wrote to the database after the safety backup. It is made again."); err != nil {
+			return err
+		}
+	}
+}
+
+// closeGate lets no one but us into the live database.
+func (r *run) closeGate(ctx context.Context) error {
+	gate, err := r.Engine.Gate(ctx, r.Target, *r.rec.Plan, func(p engine.Plan) error {
+		r.rec.Plan, r.rec.Gated = &p, true
+		if err := r.note(ctx, "Close the database to everyone else."); err != nil {
+			return err
+		}
+		return fault.Point("restore.gate.intent")
+	})
+	if err != nil {
+		return err
+	}
+	r.gate = gate
+	return fault.Point("restore.gate.closed")
+}
+
+// guard makes the safety backup of what is about to be replaced.
+func (r *run) guard(ctx context.Context) error {
+	if err := r.enter(ctx, safepoint.StepGuard, "Make a safety backup of the database as it is now."); err != nil {
+		return err
+	}
+	id, err := r.Guard(ctx, r.gate.Dump)
+	if err != nil {
+		return err
+	}
+	r.Operation.SafetyID = id
+	if err := fault.Point("restore.guard.done"); err != nil {
+		return err
+	}
+	return r.done(ctx, "Stored, read again and listed in DB Logs.")
+}
+
+var errChangedMeanwhile = errors.New("a row changed after the safety backup")
+
+// swap makes staging live. After its intent is written there is no cancelling: the server decides, and is asked.
+func (r *run) swap(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := r.enter(ctx, safepoint.StepSwitch, "Put the restored database in the place of the live one."); err != nil {
+		return err
+	}
+	if err := fault.Point("restore.switch.intent"); err != nil {
+		return err
+	}
+	err := r.gate.Switch(ctx)
+	if ferr := fault.Point("restore.switch.sent"); err == nil {
+		err = ferr
+	}
+	switch {
+	case err == nil:
+	case safepoint.ErrorCode(err) == safepoint.CodeConflict:
+		return errors.Join(errChangedMeanwhile, err)
+	default:
+		r.note(ctx, "The switch was not confirmed: "+safepoint.UserError(err).Message+" Asking the server which database holds the name.")
+		if after, perr := r.probeAfter(ctx); perr != nil || !after {
+			return errors.Join(err, perr)
+		}
+	}
+	r.Operation.Switched = true
+	return r.done(ctx, "The restored database is live.")
+}

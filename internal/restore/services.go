@@ -1,0 +1,112 @@
+package restore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+// halt records what every service is doing, then halts the running ones in their order.
+func (r *run) halt(ctx context.Context) error {
+	r.rec.Services = nil
+	for _, s := range r.Services {
+		st, err := s.Halter.Probe(ctx)
+		if err != nil {
+			st.Condition = halt.Unknown
+		}
+		ours := st.Condition != halt.Halted && st.Condition != halt.Down
+		r.rec.Services = append(r.rec.Services, serviceRecord{ID: s.ID, Name: s.Name, Prior: st.Condition, Ours: ours})
+	}
+	r.Operation.Services = len(r.Services)
+	r.Operation.HaltedAt = r.Now()
+	if err := r.enter(ctx, safepoint.StepHalt, fmt.Sprintf("Halt %d services, in order.", len(r.Services))); err != nil {
+		return err
+	}
+	if err := r.Ledger.SetHalted(ctx, r.Operation, time.Time{}); err != nil {
+		return fmt.Errorf("record the halt: %w", err)
+	}
+	if err := fault.Point("restore.halt.intent"); err != nil {
+		return err
+	}
+	for i, s := range r.Services {
+		if !r.rec.Services[i].Ours {
+			if err := r.note(ctx, s.Name+" was not running; it is left as it is."); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.Halter.Halt(ctx, r.request()); err != nil {
+			return fmt.Errorf("halt %s: %w", s.Name, err)
+		}
+		if err := fault.Point("restore.halt.each"); err != nil {
+			return err
+		}
+		if err := r.note(ctx, "Halted "+s.Name+"."); err != nil {
+			return err
+		}
+	}
+	if err := fault.Point("restore.halt.done"); err != nil {
+		return err
+	}
+	return r.done(ctx, fmt.Sprintf("%d services are halted.", len(r.Services)))
+}
+
+// resume starts again what we halted, the last halted first. It never gives up on one because of another. What will
+// not resume within the job's patience is named on the operation until a person acts.
+func (r *run) resume(ctx context.Context) {
+	r.Operation.Attention = nil
+	for _, rec := range slices.Backward(r.rec.Services) {
+		if !rec.Ours {
+			continue
+		}
+		if err := r.resumeOne(ctx, rec); err != nil {
+			r.Operation.Attention = append(r.Operation.Attention, rec.Name)
+			r.note(ctx, rec.Name+" did not resume: "+safepoint.UserError(err).Message)
+			continue
+		}
+		fault.Point("restore.resume.each")
+		r.note(ctx, "Resumed "+rec.Name+".")
+	}
+	r.Operation.ResumedAt = r.Now()
+}
+
+func (r *run) resumeOne(ctx context.Context, rec serviceRecord) error {
+	i := slices.IndexFunc(r.Services, func(s Service) bool { return s.ID == rec.ID })
+	if i < 0 {
+		return safepoint.Errorf(safepoint.CodeHalt, "%s was removed while it was halted.", rec.Name)
+	}
+	deadline := r.Now().Add(r.Patience)
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := r.Services[i].Halter.Resume(ctx, r.request())
+		if err == nil || r.Stopping() || r.Now().Add(wait).After(deadline) {
+			return err
+		}
+		pause(ctx, wait)
+	}
+}
+
+func (r *run) request() halt.Request {
+	verb := "Restoring "
+	if r.undoing() {
+		verb = "Undoing the restore of "
+	}
+	return halt.Request{
+		OperationID: r.Operation.ID, OrganizationID: r.Organization.ID, OrganizationName: r.Organization.Name,
+		Reason: verb + r.Operation.DatabaseName,
+	}
+}
+
+// pause waits, or returns early when ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

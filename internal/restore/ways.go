@@ -1,0 +1,201 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
+)
+
+// Every restore ends by one of two ways. Both are taken by the process that ran it or, after a crash, by the next one,
+// and both can be taken again from their beginning.
+
+// wayForward follows a switch that took place: open, resume, keep the set-aside database for the undo window.
+func (r *run) wayForward(ctx context.Context) safepoint.Operation {
+	r.Operation.Step = safepoint.StepResume
+	r.enter(ctx, safepoint.StepResume, "Open the database, then resume the services in reverse order.")
+	if err := r.reopen(ctx); err != nil {
+		return r.stuck(ctx, err)
+	}
+	r.Operation.Step = safepoint.StepClean
+	if err := r.enter(ctx, safepoint.StepClean, "Keep the earlier database for the undo window."); err != nil {
+		return r.later(err)
+	}
+	if !r.undoing() {
+		r.Operation.UndoUntil = r.Now().Add(r.Organization.UndoWindow)
+	}
+	if err := fault.Point("restore.clean"); err != nil {
+		return r.later(err)
+	}
+	r.Operation.Status = safepoint.StatusSucceeded
+	r.Operation.FinishedAt = r.Now()
+	r.Operation.NeedsOperator = false
+	r.append(ctx, "done", "The restore is done.")
+	return r.Operation
+}
+
+// wayBack follows a failure before the switch: open, resume, drop staging. If the switch had been sent, the server
+// is asked first which side of it we are on.
+func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
+	failedIn := r.Operation.Step
+	r.append(ctx, "failed", safepoint.UserError(cause).Message)
+	if r.rec.Swapping {
+		after, err := r.probeAfter(ctx)
+		if err != nil {
+			return r.stuck(ctx, err)
+		}
+		if after {
+			r.Operation.Switched = true
+			return r.wayForward(ctx)
+		}
+	}
+	if err := r.reopen(ctx); err != nil {
+		return r.stuck(ctx, err)
+	}
+	if err := r.dropStaging(ctx); err != nil {
+		return r.stuck(ctx, err)
+	}
+	r.Operation.Step = failedIn
+	r.Operation.Status = safepoint.StatusFailed
+	if safepoint.ErrorCode(cause) == safepoint.CodeCancelled {
+		r.Operation.Status = safepoint.StatusCancelled
+	}
+	r.Operation.FinishedAt = r.Now()
+	r.Operation.NeedsOperator = false
+	r.Operation.Failure = failure(cause)
+	r.append(ctx, "done", "The database is as it was.")
+	return r.Operation
+}
+
+// reopen lets everyone in and resumes the services. It returns an error only if the database could not be opened
+// and the end must be left to somebody else; services are resumed first-come then too, for what they can still do.
+func (r *run) reopen(ctx context.Context) error {
+	if r.gate != nil {
+		r.gate.Close()
+		r.gate = nil
+	}
+	if r.rec.Gated {
+		if err := r.persist(ctx, func() error { return r.Engine.Open(ctx, r.Target, *r.rec.Plan) }); err != nil {
+			return fmt.Errorf("open the database: %w", err)
+		}
+	}
+	fault.Point("restore.resume.opened")
+	if r.Operation.HaltedAt.IsZero() {
+		return nil
+	}
+	r.resume(ctx)
+	fault.Point("restore.resume.done")
+	if err := r.persist(ctx, func() error { return r.Ledger.ClearHalted(ctx, r.Operation) }); err != nil {
+		return fmt.Errorf("record that services resumed: %w", err)
+	}
+	return r.Ledger.Save(ctx, r.Operation)
+}
+
+// dropStaging destroys the copy that will not be used. An undo has made none: what it would find is the restored
+// database of an earlier operation, which it must not touch.
+func (r *run) dropStaging(ctx context.Context) error {
+	if r.rec.Plan == nil || r.undoing() {
+		return nil
+	}
+	gaveUp := r.Now().Add(r.Patience)
+	err := r.persist(ctx, func() error {
+		err := r.Engine.DropStaging(ctx, r.Target, *r.rec.Plan)
+		if err != nil && r.Now().After(gaveUp) {
+			return safepoint.Errorf(safepoint.CodeNeedsOperator, "%s could not be dropped: %s", r.rec.Plan.StagingName, safepoint.UserError(err).Message).
+				WithHint("%s is as it was and services run. Drop %s by hand when the cause is gone.", r.Operation.DatabaseName, r.rec.Plan.StagingName).WithCause(err)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("drop staging: %w", err)
+	}
+	fault.Point("restore.staging.dropped")
+	return nil
+}
+
+// probeAfter asks the server until it answers which database holds the live name.
+func (r *run) probeAfter(ctx context.Context) (after bool, err error) {
+	var at engine.Position
+	err = r.persist(ctx, func() (err error) {
+		at, err = r.Engine.Probe(ctx, r.Target, *r.rec.Plan)
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("ask which database is live: %w", err)
+	}
+	if at == engine.Unknown {
+		return false, safepoint.Errorf(safepoint.CodeNeedsOperator, "The name %s is held neither by the earlier database nor by the restored one.", r.Operation.DatabaseName).
+			WithHint("Nothing was dropped. Look at the server before anything else: the earlier database may be called %s, the restored one %s.", r.rec.Plan.AsideName, r.rec.Plan.StagingName)
+	}
+	if r.undoing() {
+		return at == engine.Before, nil
+	}
+	return at == engine.After, nil
+}
+
+// undoing says that this run takes an earlier restore back.
+func (r *run) undoing() bool { return r.Undo != nil || r.rec.Undo }
+
+var errLater = errors.New("left to the next start")
+
+// persist repeats fn until it succeeds: a server that does not answer now will answer later, and until then nothing
+// may be assumed. After a while it asks for a person on the operation's row, and goes on trying. It gives up
+// when only a person can help, or when this process must stop.
+func (r *run) persist(ctx context.Context, fn func() error) error {
+	began := r.Now()
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := fn()
+		switch {
+		case err == nil:
+			return nil
+		case safepoint.ErrorCode(err) == safepoint.CodeNeedsOperator:
+			return err
+		case r.Stopping():
+			return errors.Join(errLater, err)
+		}
+		if !r.Operation.NeedsOperator && r.Now().Sub(began) > r.Patience {
+			r.Operation.NeedsOperator = true
+			r.Operation.Failure = failure(err)
+			r.Ledger.Save(ctx, r.Operation)
+			r.note(ctx, "Still trying: "+safepoint.UserError(err).Message)
+		}
+		pause(ctx, wait)
+	}
+}
+
+// stuck ends a restore that cannot be ended safely by itself. Services stay halted, nothing is dropped.
+func (r *run) stuck(ctx context.Context, err error) safepoint.Operation {
+	if errors.Is(err, errLater) {
+		return r.later(err)
+	}
+	r.Operation.NeedsOperator = true
+	r.Operation.Status = safepoint.StatusFailed
+	r.Operation.FinishedAt = r.Now()
+	r.Operation.Failure = failure(err)
+	if r.Operation.ResumedAt.IsZero() {
+		r.Operation.Attention = nil
+		for _, s := range r.rec.Services {
+			if s.Ours {
+				r.Operation.Attention = append(r.Operation.Attention, s.Name)
+			}
+		}
+	}
+	r.append(ctx, "failed", "A person must decide: "+safepoint.UserError(err).Message)
+	return r.Operation
+}
+
+// later leaves the operation running, for Recover.
+func (r *run) later(err error) safepoint.Operation {
+	r.Operation.Status = safepoint.StatusRunning
+	r.Operation.Failure = failure(err)
+	return r.Operation
+}
+
+func failure(err error) *safepoint.Failure {
+	u := safepoint.UserError(err)
+	return &safepoint.Failure{Code: u.Code, Message: u.Message, Hint: u.Hint}
+}
