@@ -14,6 +14,7 @@ import (
 type Claim struct {
 	Operation safepoint.Operation
 	Fence     int64
+	Node      string // who holds it: the Runner's Node
 }
 
 // ScheduleState is a schedule and how far its due times have been dealt with.
@@ -26,9 +27,10 @@ type ScheduleState struct {
 type Store interface {
 	// ScheduleStates returns every active schedule of every organization.
 	ScheduleStates(ctx context.Context) ([]ScheduleState, error)
-	// RecordDue stores, in one transaction, a queued operation for run (if not zero), missed ones for the others,
-	// and the new Done. If the schedule was disabled or another node was quicker (unique schedule and due time),
-	// it changes nothing and returns false.
+	// RecordDue stores, in one transaction, a queued operation for run, missed ones for the others, and run as the new
+	// Done; a due time that has its operation already gets no second one. If a run of the schedule is still queued,
+	// run is missed too, and says so. If the schedule was disabled or edited, or another node was quicker (Done is
+	// not s.Done any more), it changes nothing and returns false.
 	RecordDue(ctx context.Context, s ScheduleState, run time.Time, missed []time.Time) (bool, error)
 	// ClaimNext gives out the oldest queued operation that may start: none runs on its database, and its
 	// organization is not halted by a restore. A queued run whose schedule is disabled becomes cancelled.
@@ -39,8 +41,8 @@ type Store interface {
 	Beat(ctx context.Context, c Claim, p safepoint.Progress, lease time.Duration) (cancel bool, err error)
 	// Finish stores the end of an operation: status, failure and every result field of op.
 	Finish(ctx context.Context, c Claim, op safepoint.Operation) error
-	// Orphans returns operations still "running" whose lease has run out or whose node is this one's name, from
-	// before this process began, each freshly claimed for node.
+	// Orphans returns operations still "running" whose lease has run out, or that another process of node's machine
+	// held (node is MACHINE "/" PROCESS), each freshly claimed for node. What node itself runs is never among them.
 	Orphans(ctx context.Context, node string, lease time.Duration) ([]Claim, error)
 }
 

@@ -4,6 +4,8 @@ CREATE TABLE instance (
   id                INTEGER PRIMARY KEY CHECK (id = 1),
   setup_code_hash   TEXT NOT NULL DEFAULT '',
   setup_code_until  BIGINT NOT NULL DEFAULT 0,
+  key_check         TEXT NOT NULL DEFAULT '',  -- tells the sealing key from any other, without giving it away
+  signing_key       TEXT NOT NULL DEFAULT '',  -- public half of the key that signs archives, base64
   created_at        BIGINT NOT NULL
 );
 CREATE TABLE organizations (
@@ -59,7 +61,8 @@ CREATE TABLE tokens (
   secret_hash      TEXT NOT NULL UNIQUE,
   created_at       BIGINT NOT NULL,
   expires_at       BIGINT NOT NULL DEFAULT 0,
-  last_used_at     BIGINT NOT NULL DEFAULT 0
+  last_used_at     BIGINT NOT NULL DEFAULT 0,
+  password_at      BIGINT NOT NULL DEFAULT 0   -- when its maker had last entered the password
 );
 CREATE TABLE databases (
   id               TEXT PRIMARY KEY,
@@ -78,6 +81,8 @@ CREATE TABLE databases (
   created_at       BIGINT NOT NULL,
   created_by       TEXT NOT NULL,
   created_by_name  TEXT NOT NULL,
+  updated_by_name  TEXT NOT NULL DEFAULT '',
+  updated_at       BIGINT NOT NULL DEFAULT 0,
   version          INTEGER NOT NULL DEFAULT 1,
   removed_at       BIGINT NOT NULL DEFAULT 0   -- its backups stay listed
 );
@@ -98,6 +103,8 @@ CREATE TABLE services (
   dbname           TEXT NOT NULL DEFAULT '',
   sealed_secret    BLOB,
   created_at       BIGINT NOT NULL,
+  updated_by_name  TEXT NOT NULL DEFAULT '',
+  updated_at       BIGINT NOT NULL DEFAULT 0,
   version          INTEGER NOT NULL DEFAULT 1
 );
 CREATE UNIQUE INDEX services_name ON services (organization_id, name);
@@ -119,9 +126,10 @@ CREATE TABLE schedules (
   disabled_by_name  TEXT NOT NULL DEFAULT '',
   updated_by_name   TEXT NOT NULL DEFAULT '',
   updated_at        BIGINT NOT NULL DEFAULT 0,
-  version           INTEGER NOT NULL DEFAULT 1
+  version           INTEGER NOT NULL DEFAULT 1,
+  removed_at        BIGINT NOT NULL DEFAULT 0   -- went with its database
 );
-CREATE UNIQUE INDEX schedules_name ON schedules (organization_id, name);
+CREATE UNIQUE INDEX schedules_name ON schedules (organization_id, name) WHERE removed_at = 0;
 CREATE TABLE operations (
   id               TEXT PRIMARY KEY,
   organization_id  TEXT NOT NULL REFERENCES organizations(id),
@@ -174,7 +182,13 @@ CREATE TABLE operations (
   needs_operator   INTEGER NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX operations_due ON operations (schedule_id, due_at) WHERE schedule_id <> '';
-CREATE INDEX operations_log ON operations (organization_id, created_at DESC, id DESC);
+CREATE INDEX operations_log ON operations (organization_id, created_at DESC, id DESC) WHERE deleted_at = 0;
+CREATE INDEX operations_kept ON operations (organization_id, created_at DESC, id DESC, size)
+  WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0;
+CREATE INDEX operations_restores ON operations (organization_id, created_at DESC, id DESC) WHERE type = 'restore';
+CREATE INDEX operations_started ON operations (organization_id, started_at DESC);
+CREATE INDEX operations_undo ON operations (undo_until) WHERE undo_until > 0;
+CREATE INDEX operations_deleting ON operations (deleting_at) WHERE deleting_at > 0 AND deleted_at = 0;
 CREATE INDEX operations_database ON operations (database_id, created_at DESC);
 CREATE INDEX operations_open ON operations (status) WHERE status IN ('queued','running');
 CREATE TABLE journal (

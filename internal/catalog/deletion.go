@@ -1,0 +1,74 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// MarkDeleting records the intent to delete a backup's file, before the file goes. It fails with CodeConflict while a
+// restore reads the backup, or while the restore that made it as its safety backup runs. From then on no restore of it
+// is accepted. Marking twice is fine.
+func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string) error {
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		op, err := operationByID(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case op.OrganizationID != orgID || !op.DeletedAt.IsZero():
+			return notFound("operation")
+		case op.Type != safepoint.TypeBackup || op.Status != safepoint.StatusSucceeded:
+			return safepoint.Errorf(safepoint.CodeConflict, "This is not a finished backup, so it has no file to delete.")
+		}
+		users, err := operations(ctx, tx, `WHERE status IN ('queued','running') AND organization_id = $1 AND (source_id = $2 OR id = $3 OR safety_id = $2)
+			ORDER BY created_at LIMIT 1`, orgID, id, op.RestoreID)
+		if err != nil {
+			return err
+		}
+		if len(users) > 0 {
+			zone, err := timeZone(ctx, tx, orgID)
+			if err != nil {
+				return err
+			}
+			return safepoint.Errorf(safepoint.CodeConflict, "This backup is in use. %s", underWay(users[0], c.Now().In(zone))).
+				WithHint("Delete it once the restore has ended.")
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1 AND deleting_at = 0`, id, toMillis(c.Now()))
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("mark for deletion: %w", err)
+	}
+	return nil
+}
+
+// MarkDeleted records that the file is gone for good.
+func (c *Catalog) MarkDeleted(ctx context.Context, id string) error {
+	_, err := c.exec(ctx, `UPDATE operations SET deleted_at = $2 WHERE id = $1 AND deleting_at > 0 AND deleted_at = 0`, id, toMillis(c.Now()))
+	if err != nil {
+		return fmt.Errorf("record deletion: %w", err)
+	}
+	return nil
+}
+
+// Deleting returns the backups whose deletion was begun and not ended: a crash lies between. Delete their files again.
+func (c *Catalog) Deleting(ctx context.Context) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE deleting_at > 0 AND deleted_at = 0 ORDER BY deleting_at, id`)
+}
+
+// KnownKeys returns the storage keys that an operation still needs: of kept backups, and of those running or being
+// deleted. A stored file under any other key was left behind by a run that did not succeed.
+func (c *Catalog) KnownKeys(ctx context.Context) (map[string]bool, error) {
+	list, err := collect(ctx, c.db, func(row scanner) (key string, err error) { return key, row.Scan(&key) },
+		`SELECT storage_key FROM operations WHERE storage_key <> '' AND deleted_at = 0 AND type = 'backup' AND status IN ('succeeded','running','queued')`)
+	if err != nil {
+		return nil, fmt.Errorf("list storage keys: %w", err)
+	}
+	keys := make(map[string]bool, len(list))
+	for _, key := range list {
+		keys[key] = true
+	}
+	return keys, nil
+}

@@ -1,0 +1,322 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/jobs"
+)
+
+var _ jobs.Store = (*Catalog)(nil)
+
+var errLost = safepoint.Errorf(safepoint.CodeConflict, "Another process has taken this operation over.")
+
+// ScheduleStates implements jobs.Store. Schedules of removed databases are left out.
+func (c *Catalog) ScheduleStates(ctx context.Context) ([]jobs.ScheduleState, error) {
+	states, err := collect(ctx, c.db, func(row scanner) (s jobs.ScheduleState, err error) {
+		var interval, anchor, done, enabled int64
+		err = row.Scan(&s.ID, &s.OrganizationID, &s.DatabaseID, &s.Name, &interval, &anchor, &done, &enabled, &s.Version)
+		s.IsActive, s.Interval = true, safepoint.Interval(time.Duration(interval)*time.Millisecond)
+		s.Anchor, s.Done, s.EnabledAt = fromMillis(anchor), fromMillis(done), fromMillis(enabled)
+		return s, err
+	}, `SELECT s.id, s.organization_id, s.database_id, s.name, s.interval_ms, s.anchor, s.done_until, s.enabled_at, s.version
+		FROM schedules s JOIN databases d ON d.id = s.database_id
+		WHERE s.is_active = 1 AND s.interval_ms > 0 AND d.removed_at = 0 ORDER BY s.id`)
+	return states, wrap("list schedules", err)
+}
+
+// RecordDue implements jobs.Store. One run of a schedule waits at most: while one is queued, the next is missed.
+func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.Time, missed []time.Time) (bool, error) {
+	if run.IsZero() {
+		return false, nil
+	}
+	recorded := false
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		op := safepoint.Operation{
+			OrganizationID: s.OrganizationID, DatabaseID: s.DatabaseID, ScheduleID: s.ID,
+			Type: safepoint.TypeBackup, Trigger: safepoint.TriggerScheduled,
+		}
+		err := tx.QueryRowContext(ctx, `SELECT d.name, d.engine FROM schedules s JOIN databases d ON d.id = s.database_id
+			WHERE s.id = $1 AND s.is_active = 1 AND s.version = $2 AND s.done_until = $3 AND d.removed_at = 0`,
+			s.ID, s.Version, toMillis(s.Done)).Scan(&op.DatabaseName, &op.Engine)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil // disabled, edited, or another node was quicker
+		}
+		if err != nil {
+			return err
+		}
+		op.Name = op.DatabaseName
+		if run.Before(s.Done) {
+			// The clock had run ahead and was set back: what it made "missed" has not come due yet.
+			_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND status = 'missed' AND due_at > $2`, s.ID, toMillis(run))
+			if err != nil {
+				return err
+			}
+		}
+		for _, due := range missed {
+			if err := c.insertMissed(ctx, tx, op, due, downFailure); err != nil {
+				return err
+			}
+		}
+		if err := c.insertRun(ctx, tx, op, run); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE schedules SET done_until = $2 WHERE id = $1`, s.ID, toMillis(run))
+		recorded = err == nil
+		return err
+	})
+	if err != nil {
+		return false, fmt.Errorf("record due run: %w", err)
+	}
+	return recorded, nil
+}
+
+// insertRun queues the run of a due time, or records it as missed if the schedule has one waiting already.
+func (c *Catalog) insertRun(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time) error {
+	var waiting int64
+	err := tx.QueryRowContext(ctx, `SELECT due_at FROM operations WHERE schedule_id = $1 AND status = 'queued' AND due_at <> $2 LIMIT 1`,
+		op.ScheduleID, toMillis(due)).Scan(&waiting)
+	if err == nil {
+		zone, err := timeZone(ctx, tx, op.OrganizationID)
+		if err != nil {
+			return err
+		}
+		return c.insertMissed(ctx, tx, op, due, safepoint.Failure{
+			Code:    safepoint.CodeConflict,
+			Message: fmt.Sprintf("The run due at %s was still waiting to start when this one came due.", clock(fromMillis(waiting), due.In(zone))),
+			Hint:    "Only one run of a schedule waits at a time. A longer interval may fit better.",
+		})
+	}
+	if !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	op.ID, op.Status, op.DueAt, op.CreatedAt = safepoint.NewID(safepoint.OperationPrefix), safepoint.StatusQueued, due, c.Now()
+	return insertDue(ctx, tx, op)
+}
+
+var downFailure = safepoint.Failure{
+	Code:    safepoint.CodeInterrupted,
+	Message: "Safepoint was not running when this backup was due.",
+	Hint:    "The latest of the missed runs was made up for when Safepoint came back.",
+}
+
+// insertMissed records a due time that was not run. Its place in DB Logs is the time it was due.
+func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time, why safepoint.Failure) error {
+	op.ID, op.Status, op.DueAt, op.CreatedAt = safepoint.NewID(safepoint.OperationPrefix), safepoint.StatusMissed, due, due
+	op.FinishedAt, op.Failure = c.Now(), &why
+	return insertDue(ctx, tx, op)
+}
+
+// insertDue inserts a scheduled operation unless its due time has one.
+func insertDue(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+	var n int
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE schedule_id = $1 AND due_at = $2`, op.ScheduleID, toMillis(op.DueAt)).Scan(&n)
+	if err != nil || n > 0 {
+		return err
+	}
+	return insertOperation(ctx, tx, op, job{})
+}
+
+// ClaimNext implements jobs.Store. Organizations take turns: first those with the fewest operations running, then
+// those that have waited longest since their last start; within one, the oldest goes first.
+func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duration) (*jobs.Claim, error) {
+	var any bool
+	if err := c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM operations WHERE status = 'queued')`).Scan(&any); err != nil || !any {
+		return nil, wrap("claim operation", err)
+	}
+	var claim *jobs.Claim
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		if err := c.cancelDisabled(ctx, tx); err != nil {
+			return err
+		}
+		var id string
+		err := tx.QueryRowContext(ctx, `SELECT o.id FROM operations o
+			WHERE o.status = 'queued'
+			AND NOT EXISTS (SELECT 1 FROM organizations g WHERE g.id = o.organization_id AND g.halted_since > 0)
+			AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.status = 'running' AND r.database_id = o.database_id)
+			AND (o.type = 'backup' OR NOT EXISTS (SELECT 1 FROM operations r
+				WHERE r.status = 'running' AND r.type = 'restore' AND r.organization_id = o.organization_id))
+			ORDER BY (SELECT count(*) FROM operations r WHERE r.status = 'running' AND r.organization_id = o.organization_id),
+				(SELECT max(s.started_at) FROM operations s WHERE s.organization_id = o.organization_id),
+				o.created_at, o.due_at, o.id
+			LIMIT 1`).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE operations SET status = 'running', started_at = $2 WHERE id = $1`, id, toMillis(c.Now()))
+		if err != nil {
+			return err
+		}
+		claim, err = c.take(ctx, tx, id, node, lease)
+		return err
+	})
+	return claim, wrap("claim operation", err)
+}
+
+// cancelDisabled cancels queued runs of schedules that are disabled.
+func (c *Catalog) cancelDisabled(ctx context.Context, tx *sql.Tx) error {
+	stale, err := operations(ctx, tx, `WHERE status = 'queued' AND schedule_id <> ''
+		AND EXISTS (SELECT 1 FROM schedules s WHERE s.id = operations.schedule_id AND s.is_active = 0)`)
+	if err != nil {
+		return err
+	}
+	for _, op := range stale {
+		if err := cancelQueued(ctx, tx, op.ID, disabledMessage, c.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take gives a running operation to node, and raises its fence.
+func (c *Catalog) take(ctx context.Context, tx *sql.Tx, id, node string, lease time.Duration) (*jobs.Claim, error) {
+	claim := jobs.Claim{Node: node}
+	err := tx.QueryRowContext(ctx, `UPDATE operations SET node = $2, lease_until = $3, fence = fence + 1 WHERE id = $1 RETURNING fence`,
+		id, node, toMillis(c.Now().Add(lease))).Scan(&claim.Fence)
+	if err != nil {
+		return nil, err
+	}
+	claim.Operation, err = operationByID(ctx, tx, id)
+	return &claim, err
+}
+
+// InsertRunning stores an operation that its caller carries out right away, and claims it: a safety backup inside a
+// restore. Its ID is made if empty.
+func (c *Catalog) InsertRunning(ctx context.Context, op safepoint.Operation, node string, lease time.Duration) (jobs.Claim, error) {
+	if op.ID == "" {
+		op.ID = safepoint.NewID(safepoint.OperationPrefix)
+	}
+	now := c.Now()
+	op.Status, op.CreatedAt, op.StartedAt = safepoint.StatusRunning, now, now
+	var claim *jobs.Claim
+	err := c.tx(ctx, func(tx *sql.Tx) (err error) {
+		if err := insertOperation(ctx, tx, op, job{}); err != nil {
+			return err
+		}
+		claim, err = c.take(ctx, tx, op.ID, node, lease)
+		return err
+	})
+	if err != nil {
+		return jobs.Claim{}, wrap("start operation", err)
+	}
+	return *claim, nil
+}
+
+// Beat implements jobs.Store.
+func (c *Catalog) Beat(ctx context.Context, claim jobs.Claim, p safepoint.Progress, lease time.Duration) (cancel bool, err error) {
+	err = c.db.QueryRowContext(ctx, `UPDATE operations SET lease_until = $3, progress = $4
+		WHERE id = $1 AND fence = $2 AND status = 'running' RETURNING cancel_asked`,
+		claim.Operation.ID, claim.Fence, toMillis(c.Now().Add(lease)), progressJSON(p)).Scan(&cancel)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = errLost
+	}
+	return cancel, wrap("beat", err)
+}
+
+// SaveOperation stores what a running operation has learned: every field but its identity, its origin, its status
+// and end, its progress (Beat's), whether a person asked to cancel, and UndoneByID (SetUndone's).
+// It fails with CodeConflict if the claim was lost.
+func (c *Catalog) SaveOperation(ctx context.Context, claim jobs.Claim, op safepoint.Operation) error {
+	return wrap("save operation", c.tx(ctx, func(tx *sql.Tx) error { return saveFields(ctx, tx, claim, op) }))
+}
+
+func saveFields(ctx context.Context, tx *sql.Tx, claim jobs.Claim, op safepoint.Operation) error {
+	res, err := tx.ExecContext(ctx, `UPDATE operations SET
+			name = $3, storage_key = $4, size = $5, raw_size = $6, sha256 = $7, verified_at = $8, tables = $9, row_count = $10,
+			server_version = $11, source_name = $12, source_at = $13, safety_id = $14, step = $15, switched = $16,
+			halted_at = $17, resumed_at = $18, service_count = $19, undo_until = $20, attention = $21, needs_operator = $22
+		WHERE id = $1 AND fence = $2 AND status = 'running'`,
+		claim.Operation.ID, claim.Fence,
+		op.Name, op.StorageKey, op.Size, op.RawSize, op.SHA256, toMillis(op.VerifiedAt), op.Tables, op.Rows,
+		op.ServerVersion, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
+		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), attentionJSON(op.Attention), toInt(op.NeedsOperator))
+	if err != nil {
+		return err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return errors.Join(err, errLost)
+	}
+	return nil
+}
+
+// Finish implements jobs.Store. Finishing again with the same claim and status is fine: the first answer may have got lost.
+func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Operation) error {
+	if !op.Status.Ended() {
+		return fmt.Errorf("finish operation: %q is not an end", op.Status)
+	}
+	if op.FinishedAt.IsZero() {
+		op.FinishedAt = c.Now()
+	}
+	return wrap("finish operation", c.tx(ctx, func(tx *sql.Tx) error {
+		var status string
+		var fence int64
+		err := tx.QueryRowContext(ctx, `SELECT status, fence FROM operations WHERE id = $1`, claim.Operation.ID).Scan(&status, &fence)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return notFound("operation")
+		case err != nil:
+			return err
+		case fence == claim.Fence && status == string(op.Status):
+			return nil
+		}
+		if err := saveFields(ctx, tx, claim, op); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE operations SET status = $2, finished_at = $3, failure = $4, node = '', lease_until = 0 WHERE id = $1`,
+			claim.Operation.ID, string(op.Status), toMillis(op.FinishedAt), failureJSON(op.Failure))
+		return err
+	}))
+}
+
+// Orphans implements jobs.Store. A node's name is its machine's, "/", and a part that each process makes anew: so what
+// a process of the same machine left is known at once, and what this process runs itself is never taken for an orphan.
+// A safety backup lives as long as the restore that makes it. Restores come first: services wait for them.
+func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration) ([]jobs.Claim, error) {
+	machine, _, _ := strings.Cut(node, "/")
+	var claims []jobs.Claim
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		type held struct {
+			id, node string
+			until    int64
+		}
+		running, err := collect(ctx, tx, func(row scanner) (h held, err error) { return h, row.Scan(&h.id, &h.node, &h.until) },
+			`SELECT o.id, coalesce(p.node, o.node), coalesce(p.lease_until, o.lease_until)
+			FROM operations o LEFT JOIN operations p ON p.id = o.restore_id AND o.restore_id <> '' AND p.status = 'running'
+			WHERE o.status = 'running' ORDER BY o.type DESC, o.created_at, o.id`)
+		if err != nil {
+			return err
+		}
+		for _, h := range running {
+			same, _, _ := strings.Cut(h.node, "/")
+			if h.node == node || same != machine && h.until >= toMillis(c.Now()) {
+				continue
+			}
+			claim, err := c.take(ctx, tx, h.id, node, lease)
+			if err != nil {
+				return err
+			}
+			claims = append(claims, *claim)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, wrap("take over operations", err)
+	}
+	return claims, nil
+}
+
+// wrap adds the act to err, if there is one.
+func wrap(act string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", act, err)
+}

@@ -1,0 +1,145 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// AppendJournal adds an entry to its operation's journal and returns it with Seq and At. When it returns nil the entry
+// survives a power cut. State may be nil, or must be JSON.
+func (c *Catalog) AppendJournal(ctx context.Context, e safepoint.JournalEntry) (safepoint.JournalEntry, error) {
+	if len(e.State) > 0 && !json.Valid(e.State) {
+		return e, fmt.Errorf("append journal: state is not JSON")
+	}
+	e.At = fromMillis(toMillis(c.Now()))
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1`, e.OperationID).Scan(&e.Seq)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, detail, state) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+			e.OperationID, e.Seq, toMillis(e.At), int(e.Step), e.Event, e.Detail, e.State)
+		return err
+	})
+	if err != nil {
+		return e, fmt.Errorf("append journal: %w", err)
+	}
+	return e, nil
+}
+
+// Journal returns an operation's journal, oldest entry first.
+func (c *Catalog) Journal(ctx context.Context, operationID string) ([]safepoint.JournalEntry, error) {
+	entries, err := collect(ctx, c.db, func(row scanner) (e safepoint.JournalEntry, err error) {
+		var at int64
+		err = row.Scan(&e.OperationID, &e.Seq, &at, &e.Step, &e.Event, &e.Detail, &e.State)
+		e.At = fromMillis(at)
+		return e, err
+	}, `SELECT operation_id, seq, at, step, event, detail, state FROM journal WHERE operation_id = $1 ORDER BY seq`, operationID)
+	return entries, wrap("read journal", err)
+}
+
+// SetHalted records, before the first service is halted, that the organization is halted by a restore. From then on
+// nothing of it starts. Calling it again for the same operation only changes reason and until (zero: not known);
+// while another restore halts the organization it fails with CodeConflict.
+func (c *Catalog) SetHalted(ctx context.Context, orgID, operationID, reason string, until time.Time) error {
+	n, err := c.exec(ctx, `UPDATE organizations SET
+			state_since = CASE WHEN halted_since = 0 THEN $2 ELSE state_since END,
+			halted_since = CASE WHEN halted_since = 0 THEN $2 ELSE halted_since END,
+			halted_by = $3, halted_reason = $4, halted_until = $5
+		WHERE id = $1 AND halted_by IN ('', $3)`, orgID, toMillis(c.Now()), operationID, reason, toMillis(until))
+	if err != nil {
+		return fmt.Errorf("record halt: %w", err)
+	}
+	if n == 0 {
+		return fmt.Errorf("record halt: %w", safepoint.Errorf(safepoint.CodeConflict, "Another restore has halted this organization."))
+	}
+	return nil
+}
+
+// ClearHalted records that everything runs again. It changes nothing if operationID is not what halted the organization.
+func (c *Catalog) ClearHalted(ctx context.Context, orgID, operationID string) error {
+	_, err := c.exec(ctx, `UPDATE organizations SET state_since = $3, halted_since = 0, halted_by = '', halted_reason = '', halted_until = 0
+		WHERE id = $1 AND halted_by = $2 AND halted_by <> ''`, orgID, operationID, toMillis(c.Now()))
+	if err != nil {
+		return fmt.Errorf("record resume: %w", err)
+	}
+	return nil
+}
+
+// State says whether the organization is halted. Attention is that of the newest restore that halted anything, and
+// OperationID that restore, or while halted the one that halts.
+func (c *Catalog) State(ctx context.Context, orgID string) (safepoint.OrganizationState, error) {
+	s := safepoint.OrganizationState{State: safepoint.StateOperating}
+	var haltedSince, until, since int64
+	err := c.db.QueryRowContext(ctx, `SELECT halted_since, halted_by, halted_reason, halted_until, state_since FROM organizations WHERE id = $1`, orgID).
+		Scan(&haltedSince, &s.OperationID, &s.Reason, &until, &since)
+	if err != nil {
+		return s, fmt.Errorf("read state: %w", absent(err, "organization"))
+	}
+	s.Since, s.Until = fromMillis(since), fromMillis(until)
+	if haltedSince > 0 {
+		s.State = safepoint.StateHalted
+	}
+	// A later restore halts and resumes every service anew, so only the newest one's list still says anything.
+	newest, err := c.operations(ctx, `WHERE organization_id = $1 AND type = 'restore' AND (halted_at > 0 OR attention <> '[]')
+		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID)
+	if err != nil {
+		return s, fmt.Errorf("read state: %w", err)
+	}
+	if len(newest) > 0 && len(newest[0].Attention) > 0 {
+		s.Attention = newest[0].Attention
+		if s.OperationID == "" {
+			s.OperationID = newest[0].ID
+		}
+	}
+	return s, nil
+}
+
+// SetAttention replaces the names of the services that a restore could not resume.
+func (c *Catalog) SetAttention(ctx context.Context, operationID string, names []string) error {
+	_, err := c.exec(ctx, `UPDATE operations SET attention = $2 WHERE id = $1`, operationID, attentionJSON(names))
+	if err != nil {
+		return fmt.Errorf("record attention: %w", err)
+	}
+	return nil
+}
+
+// SetUndone records that undoID went back behind the restore: there is nothing to undo any more.
+func (c *Catalog) SetUndone(ctx context.Context, restoreID, undoID string) error {
+	_, err := c.exec(ctx, `UPDATE operations SET undone_by = $2, undo_until = 0 WHERE id = $1`, restoreID, undoID)
+	if err != nil {
+		return fmt.Errorf("record undo: %w", err)
+	}
+	return nil
+}
+
+// ExpiredUndo returns the ended restores whose undo window has passed and whose set-aside database is still there,
+// oldest first; not those that an undo is going back to right now. ClearUndo follows once it is dropped.
+func (c *Catalog) ExpiredUndo(ctx context.Context, now time.Time) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE type = 'restore' AND undo_until > 0 AND undo_until <= $1 AND status NOT IN ('queued','running')
+		AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.source_id = operations.id AND u.status IN ('queued','running'))
+		ORDER BY undo_until, id`, toMillis(now))
+}
+
+// ClearUndo records that the set-aside database of a restore is gone.
+func (c *Catalog) ClearUndo(ctx context.Context, operationID string) error {
+	_, err := c.exec(ctx, `UPDATE operations SET undo_until = 0 WHERE id = $1`, operationID)
+	if err != nil {
+		return fmt.Errorf("record end of undo: %w", err)
+	}
+	return nil
+}
+
+// exec runs one statement and returns how many rows it changed.
+func (c *Catalog) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	res, err := c.db.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}

@@ -1,0 +1,400 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// CreateOperation stores a queued operation and returns it as stored. Its ID is made if empty; CreatedAt is now.
+//
+// In the same transaction it looks for what stands in the way, and names the first of it with CodeConflict: for a
+// restore or an undo any other restore of the organization and any backup of the same database, queued or running; for
+// a backup another backup of the same database. A backup asked for while a restore runs is stored and waits.
+// The source of a restore must be a backup that is kept, that of an undo a restore that can still be undone.
+func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (safepoint.Operation, error) {
+	if op.ID == "" {
+		op.ID = safepoint.NewID(safepoint.OperationPrefix)
+	}
+	op.Status = safepoint.StatusQueued
+	op.CreatedAt = c.Now()
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		if err := c.refuseConflict(ctx, tx, op); err != nil {
+			return err
+		}
+		if err := c.refuseSource(ctx, tx, op); err != nil {
+			return err
+		}
+		if err := insertOperation(ctx, tx, op, job{}); err != nil {
+			return err
+		}
+		var err error
+		op, err = operationByID(ctx, tx, op.ID)
+		return err
+	})
+	if err != nil {
+		return safepoint.Operation{}, fmt.Errorf("create operation: %w", err)
+	}
+	return op, nil
+}
+
+// refuseConflict names the first queued or running operation that op must not be added to.
+func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+	where := `type = 'backup' AND triggered_by <> 'safety' AND database_id = $2`
+	if op.Type == safepoint.TypeRestore {
+		where = `(type = 'restore' OR database_id = $2)`
+	}
+	first, err := scanOperation(tx.QueryRowContext(ctx, `SELECT `+operationColumns+` FROM operations
+		WHERE status IN ('queued','running') AND organization_id = $1 AND `+where+`
+		ORDER BY type DESC, created_at, id LIMIT 1`, op.OrganizationID, op.DatabaseID))
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	zone, err := timeZone(ctx, tx, op.OrganizationID)
+	if err != nil {
+		return err
+	}
+	return safepoint.Errorf(safepoint.CodeConflict, "%s", underWay(first, c.Now().In(zone))).
+		WithHint("Wait until it has ended, or cancel it first.")
+}
+
+// underWay says who does what since when.
+func underWay(op safepoint.Operation, now time.Time) string {
+	who := op.CreatedByName
+	if who == "" {
+		who = "The schedule"
+	}
+	what := fmt.Sprintf("a %s of %s", op.Type, op.DatabaseName)
+	if op.Trigger == safepoint.TriggerUndo {
+		what = fmt.Sprintf("an undo of a restore of %s", op.DatabaseName)
+	}
+	if op.Status == safepoint.StatusQueued {
+		return fmt.Sprintf("%s asked for %s at %s, and it waits to start.", who, what, clock(op.CreatedAt, now))
+	}
+	return fmt.Sprintf("%s started %s at %s, and it still runs.", who, what, clock(op.StartedAt, now))
+}
+
+// clock writes t in now's zone, with the day where it is not today.
+func clock(t, now time.Time) string {
+	t = t.In(now.Location())
+	if t.YearDay() == now.YearDay() && t.Year() == now.Year() {
+		return t.Format("15:04 MST")
+	}
+	return t.Format("15:04 MST on 2 January 2006")
+}
+
+func timeZone(ctx context.Context, q querier, orgID string) (*time.Location, error) {
+	var name string
+	err := q.QueryRowContext(ctx, `SELECT time_zone FROM organizations WHERE id = $1`, orgID).Scan(&name)
+	if err != nil {
+		return nil, absent(err, "organization")
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return time.UTC, nil //nolint:nilerr // a zone this machine does not know only changes how a time is written
+	}
+	return zone, nil
+}
+
+// refuseSource checks that what a restore reads, or an undo goes back to, is there and stays there.
+func (c *Catalog) refuseSource(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+	if op.Type != safepoint.TypeRestore || op.SourceID == "" {
+		return nil
+	}
+	var kind, status, undoneBy string
+	var deleting, deleted, undoUntil int64
+	err := tx.QueryRowContext(ctx, `SELECT type, status, deleting_at, deleted_at, undo_until, undone_by
+		FROM operations WHERE id = $1 AND organization_id = $2`, op.SourceID, op.OrganizationID).
+		Scan(&kind, &status, &deleting, &deleted, &undoUntil, &undoneBy)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return notFound("backup")
+	case err != nil:
+		return err
+	case op.Trigger == safepoint.TriggerUndo:
+		if kind != string(safepoint.TypeRestore) || undoneBy != "" || undoUntil == 0 || undoUntil <= toMillis(c.Now()) {
+			return safepoint.Errorf(safepoint.CodeConflict, "This restore can no longer be undone.").
+				WithHint("Restore its safety backup instead: it is listed in DB Logs.")
+		}
+	case kind != string(safepoint.TypeBackup) || status != string(safepoint.StatusSucceeded):
+		return safepoint.Errorf(safepoint.CodeConflict, "This is not a finished backup, so it cannot be restored.")
+	case deleting > 0 || deleted > 0:
+		return safepoint.Errorf(safepoint.CodeConflict, "This backup is deleted, so it cannot be restored.")
+	}
+	return nil
+}
+
+// Operation is one operation of the organization, also a deleted one.
+func (c *Catalog) Operation(ctx context.Context, orgID, id string) (safepoint.Operation, error) {
+	op, err := operationByID(ctx, c.db, id)
+	if err == nil && op.OrganizationID != orgID {
+		err = notFound("operation")
+	}
+	if err != nil {
+		return safepoint.Operation{}, fmt.Errorf("read operation: %w", err)
+	}
+	return op, nil
+}
+
+// Running returns the queued and running operations of the organization, oldest first.
+func (c *Catalog) Running(ctx context.Context, orgID string) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE status IN ('queued','running') AND organization_id = $1 ORDER BY created_at, id`, orgID)
+}
+
+// ScheduleRuns returns the runs of a schedule that were due at or after since, oldest first: also missed and deleted ones.
+func (c *Catalog) ScheduleRuns(ctx context.Context, orgID, scheduleID string, since time.Time) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE schedule_id = $1 AND schedule_id <> '' AND due_at >= $2 AND organization_id = $3 ORDER BY due_at`,
+		scheduleID, toMillis(since), orgID)
+}
+
+// DatabaseBackups returns the backups of a database whose files are kept, newest first.
+func (c *Catalog) DatabaseBackups(ctx context.Context, orgID, databaseID string) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE database_id = $1 AND organization_id = $2 AND `+kept+` ORDER BY created_at DESC, id DESC`,
+		databaseID, orgID)
+}
+
+// kept selects backups that have a file. The index operations_kept has the same condition.
+const kept = `type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0`
+
+// BackupTotals sums up the organization's kept backups: the newest and the oldest (nil if there is none), how many,
+// and their size in bytes.
+func (c *Catalog) BackupTotals(ctx context.Context, orgID string) (newest, oldest *safepoint.Operation, count int, bytes int64, err error) {
+	err = c.db.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(size), 0) FROM operations WHERE organization_id = $1 AND `+kept, orgID).
+		Scan(&count, &bytes)
+	for _, end := range []struct {
+		order string
+		op    **safepoint.Operation
+	}{{"DESC", &newest}, {"ASC", &oldest}} {
+		var found []safepoint.Operation
+		if err == nil && count > 0 {
+			found, err = c.operations(ctx, `WHERE organization_id = $1 AND `+kept+
+				` ORDER BY created_at `+end.order+`, id `+end.order+` LIMIT 1`, orgID)
+		}
+		if len(found) > 0 {
+			*end.op = &found[0]
+		}
+	}
+	if err != nil {
+		return nil, nil, 0, 0, fmt.Errorf("sum up backups: %w", err)
+	}
+	return newest, oldest, count, bytes, nil
+}
+
+// AskCancel cancels a queued operation at once, and asks the worker of a running one to stop. It returns the
+// operation as it then is, or CodeConflict where it is too late.
+func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Operation, error) {
+	var op safepoint.Operation
+	err := c.tx(ctx, func(tx *sql.Tx) (err error) {
+		op, err = operationByID(ctx, tx, id)
+		switch {
+		case err != nil:
+			return err
+		case op.OrganizationID != orgID:
+			return notFound("operation")
+		case op.Status.Ended():
+			return safepoint.Errorf(safepoint.CodeConflict, "It has ended already.")
+		case op.Status == safepoint.StatusQueued:
+			err = cancelQueued(ctx, tx, id, "Cancelled before it started.", c.Now())
+		case op.Trigger == safepoint.TriggerSafety:
+			return safepoint.Errorf(safepoint.CodeConflict, "This backup is part of a restore.").WithHint("Cancel the restore instead.")
+		case op.Type == safepoint.TypeRestore && op.Step >= safepoint.StepSwitch:
+			return safepoint.Errorf(safepoint.CodeConflict, "Too late to cancel: the switch takes a few seconds.")
+		default:
+			_, err = tx.ExecContext(ctx, `UPDATE operations SET cancel_asked = 1 WHERE id = $1`, id)
+		}
+		if err == nil {
+			op, err = operationByID(ctx, tx, id)
+		}
+		return err
+	})
+	if err != nil {
+		return safepoint.Operation{}, fmt.Errorf("cancel operation: %w", err)
+	}
+	return op, nil
+}
+
+// CancelQueuedRuns cancels the queued runs of a schedule, and returns them: it was disabled.
+func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]safepoint.Operation, error) {
+	var ops []safepoint.Operation
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		queued, err := operations(ctx, tx, `WHERE status = 'queued' AND schedule_id = $1 AND schedule_id <> '' ORDER BY due_at`, scheduleID)
+		if err != nil {
+			return err
+		}
+		for _, op := range queued {
+			if err := cancelQueued(ctx, tx, op.ID, disabledMessage, c.Now()); err != nil {
+				return err
+			}
+			op, err = operationByID(ctx, tx, op.ID)
+			if err != nil {
+				return err
+			}
+			ops = append(ops, op)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cancel queued runs: %w", err)
+	}
+	return ops, nil
+}
+
+const disabledMessage = "The schedule was disabled before this run started."
+
+func cancelQueued(ctx context.Context, tx *sql.Tx, id, message string, now time.Time) error {
+	_, err := tx.ExecContext(ctx, `UPDATE operations SET status = 'cancelled', cancel_asked = 1, finished_at = $2, failure = $3
+		WHERE id = $1 AND status = 'queued'`, id, toMillis(now), toJSON(safepoint.Failure{Code: safepoint.CodeCancelled, Message: message}))
+	return err
+}
+
+// Rows of operations.
+
+// querier is what *sql.DB and *sql.Tx have in common for reading.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// operationColumns are in the order of operationValues and scanOperation.
+const operationColumns = `id, organization_id, database_id, database_name, engine, type, triggered_by, status, name,
+	schedule_id, due_at, created_at, started_at, finished_at, created_by, created_by_name, failure, cancel_asked, progress,
+	storage_key, size, raw_size, sha256, verified_at, tables, row_count, server_version, restore_id, deleted_at,
+	source_id, source_name, source_at, safety_id, step, switched, halted_at, resumed_at, service_count,
+	undo_until, undone_by, attention, needs_operator`
+
+func operationValues(op safepoint.Operation) []any {
+	return []any{
+		op.ID, op.OrganizationID, op.DatabaseID, op.DatabaseName, string(op.Engine), string(op.Type), string(op.Trigger),
+		string(op.Status), op.Name, op.ScheduleID, toMillis(op.DueAt), toMillis(op.CreatedAt), toMillis(op.StartedAt),
+		toMillis(op.FinishedAt), op.CreatedBy, op.CreatedByName, failureJSON(op.Failure), toInt(op.CancelAsked), progressJSON(op.Progress),
+		op.StorageKey, op.Size, op.RawSize, op.SHA256, toMillis(op.VerifiedAt), op.Tables, op.Rows, op.ServerVersion, op.RestoreID,
+		toMillis(op.DeletedAt), op.SourceID, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
+		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), op.UndoneByID,
+		attentionJSON(op.Attention), toInt(op.NeedsOperator),
+	}
+}
+
+// job is the part of a row that says who runs it until when.
+type job struct {
+	node       string
+	leaseUntil time.Time
+	fence      int64
+}
+
+func insertOperation(ctx context.Context, tx *sql.Tx, op safepoint.Operation, j job) error {
+	args := append(operationValues(op), j.node, toMillis(j.leaseUntil), j.fence)
+	_, err := tx.ExecContext(ctx, `INSERT INTO operations (`+operationColumns+`, node, lease_until, fence)
+		VALUES (`+placeholders(len(args))+`)`, args...)
+	return err
+}
+
+func placeholders(n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", i+1)
+	}
+	return b.String()
+}
+
+func operationByID(ctx context.Context, q querier, id string) (safepoint.Operation, error) {
+	op, err := scanOperation(q.QueryRowContext(ctx, `SELECT `+operationColumns+` FROM operations WHERE id = $1`, id))
+	return op, absent(err, "operation")
+}
+
+func (c *Catalog) operations(ctx context.Context, where string, args ...any) ([]safepoint.Operation, error) {
+	ops, err := operations(ctx, c.db, where, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list operations: %w", err)
+	}
+	return ops, nil
+}
+
+func operations(ctx context.Context, q querier, where string, args ...any) ([]safepoint.Operation, error) {
+	return collect(ctx, q, scanOperation, `SELECT `+operationColumns+` FROM operations `+where, args...)
+}
+
+func scanOperation(row scanner) (safepoint.Operation, error) {
+	var op safepoint.Operation
+	var due, created, started, finished, verified, deleted, sourceAt, halted, resumed, undoUntil int64
+	var failure, progress, attention string
+	err := row.Scan(&op.ID, &op.OrganizationID, &op.DatabaseID, &op.DatabaseName, &op.Engine, &op.Type, &op.Trigger,
+		&op.Status, &op.Name, &op.ScheduleID, &due, &created, &started,
+		&finished, &op.CreatedBy, &op.CreatedByName, &failure, &op.CancelAsked, &progress,
+		&op.StorageKey, &op.Size, &op.RawSize, &op.SHA256, &verified, &op.Tables, &op.Rows, &op.ServerVersion, &op.RestoreID,
+		&deleted, &op.SourceID, &op.SourceName, &sourceAt, &op.SafetyID, &op.Step, &op.Switched,
+		&halted, &resumed, &op.Services, &undoUntil, &op.UndoneByID,
+		&attention, &op.NeedsOperator)
+	if err != nil {
+		return op, err
+	}
+	for _, t := range []struct {
+		to   *time.Time
+		from int64
+	}{
+		{&op.DueAt, due}, {&op.CreatedAt, created}, {&op.StartedAt, started}, {&op.FinishedAt, finished}, {&op.VerifiedAt, verified},
+		{&op.DeletedAt, deleted}, {&op.SourceAt, sourceAt}, {&op.HaltedAt, halted}, {&op.ResumedAt, resumed}, {&op.UndoUntil, undoUntil},
+	} {
+		*t.to = fromMillis(t.from)
+	}
+	for _, f := range []struct {
+		text string
+		into any
+	}{{failure, &op.Failure}, {progress, &op.Progress}, {attention, &op.Attention}} {
+		if f.text == "" || f.text == "[]" {
+			continue
+		}
+		if err := json.Unmarshal([]byte(f.text), f.into); err != nil {
+			return op, fmt.Errorf("row %s: %w", op.ID, err)
+		}
+	}
+	return op, nil
+}
+
+func failureJSON(f *safepoint.Failure) string {
+	if f == nil {
+		return ""
+	}
+	return toJSON(*f)
+}
+
+func progressJSON(p safepoint.Progress) string {
+	if p == (safepoint.Progress{}) {
+		return ""
+	}
+	return toJSON(p)
+}
+
+func attentionJSON(names []string) string {
+	if len(names) == 0 {
+		return "[]"
+	}
+	return toJSON(names)
+}
+
+// toJSON writes plain structs and strings, which cannot fail.
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("catalog: %T has no JSON form: %v", v, err))
+	}
+	return string(b)
+}
+
+func toInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
