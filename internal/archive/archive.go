@@ -6,10 +6,8 @@
 package archive
 
 import (
-	"context"
 	"crypto/ed25519"
 	"encoding/json"
-	"io"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -23,6 +21,28 @@ const (
 	Data     Section = "data"      // rows, sequence values, large objects
 	PostData Section = "post-data" // indexes, constraints, triggers, and what depends on rows
 )
+
+// sectionRank is a section's place in the order, 0 for what is no section.
+func sectionRank(s Section) int {
+	switch s {
+	case PreData:
+		return 1
+	case Data:
+		return 2
+	case PostData:
+		return 3
+	}
+	return 0
+}
+
+// Limits of the format. docs/format.md says why.
+const (
+	MaxFrame  = 1<<31 - 1 // bytes of one frame, raw and compressed: callers slice what is bigger
+	MaxFrames = 1 << 20
+)
+
+// SliceSize is the amount of SQL, in bytes, after which a caller ends a slice of a big table and begins the next.
+const SliceSize = 64 << 20
 
 // Header is what is known of the source when writing starts.
 type Header struct {
@@ -59,15 +79,6 @@ type Entry struct {
 	SHA256    string   `json:"sha256"`     // hex, of the compressed frame
 }
 
-// Digest sums up a table's rows whatever their order: how many, and the sum of their hashes.
-type Digest struct {
-	Rows int64  `json:"rows"`
-	Hash string `json:"hash"` // 32 hex digits: the 128-bit XXH3 of every row, added modulo 2^128
-}
-
-// Fingerprint holds a Digest per table, keyed by the engine's quoted name such as `"public"."orders"`.
-type Fingerprint map[string]Digest
-
 // Summary is what a finished archive amounts to.
 type Summary struct {
 	Size    int64  // bytes written
@@ -82,65 +93,3 @@ type Trust struct {
 	Keys     []ed25519.PublicKey // any of these
 	Unsigned bool                // also accept no signature, or one by a key not in Keys: files of unknown origin, by an operator's own choice
 }
-
-// NewWriter starts an archive on dst. A nil key leaves it unsigned. The first error sticks.
-func NewWriter(dst io.Writer, h Header, key ed25519.PrivateKey) *Writer {
-	panic("archive: not written yet")
-}
-
-// Writer writes one archive, frame after frame.
-type Writer struct{}
-
-// Frame starts the next frame, described by e (its Offset, Length, RawLength, SHA256 are filled in by Close).
-// What is written to it must be whole statements. One frame is open at a time.
-func (w *Writer) Frame(e Entry) (*FrameWriter, error) { panic("archive: not written yet") }
-
-// SetHeader replaces what NewWriter was given, for what is only known later. It may be called until Close.
-func (w *Writer) SetHeader(h Header) { panic("archive: not written yet") }
-
-// Header is what NewWriter or SetHeader was given.
-func (w *Writer) Header() Header { panic("archive: not written yet") }
-
-// SetFingerprint records the source's fingerprint. It may be called until Close.
-func (w *Writer) SetFingerprint(f Fingerprint) { panic("archive: not written yet") }
-
-// Close writes the table of contents and the seek table. It does not close dst.
-// An archive whose Close was not called, or failed, is not an archive: no reader opens it.
-func (w *Writer) Close() (Summary, error) { panic("archive: not written yet") }
-
-// FrameWriter takes the SQL of one frame.
-type FrameWriter struct {
-	Rows int64 // to be counted by the caller before Close
-}
-
-func (f *FrameWriter) Write(p []byte) (int, error) { panic("archive: not written yet") }
-
-// Close ends the frame.
-func (f *FrameWriter) Close() error { panic("archive: not written yet") }
-
-// Open reads the end of an archive: seek table, table of contents, its hash and signature.
-// Every refusal is a *safepoint.Error with CodeArchive that says what is wrong in words.
-func Open(r io.ReaderAt, size int64, trust Trust) (*Reader, error) { panic("archive: not written yet") }
-
-// Reader reads one archive.
-type Reader struct{}
-
-func (r *Reader) Header() Header           { panic("archive: not written yet") }
-func (r *Reader) Entries() []Entry         { panic("archive: not written yet") }
-func (r *Reader) Fingerprint() Fingerprint { panic("archive: not written yet") }
-
-// Summary is what the table of contents says; SHA256 is empty, for it is of the whole file.
-func (r *Reader) Summary() Summary { panic("archive: not written yet") }
-
-// SignedBy is the trusted key that signed the archive, nil if it is unsigned or signed by an unknown key.
-func (r *Reader) SignedBy() ed25519.PublicKey { panic("archive: not written yet") }
-
-// Verify reads the whole file and checks every byte of it against the table of contents: each frame's hash and that
-// it decompresses to its stated length, and that nothing stands between, before or after. report may be nil.
-// It returns the SHA-256 of the file.
-func (r *Reader) Verify(ctx context.Context, report func(done, total int64)) (sha256 string, err error) {
-	panic("archive: not written yet")
-}
-
-// Frame opens frame i for reading its SQL. Its hash is checked before the first byte is returned.
-func (r *Reader) Frame(i int) (io.ReadCloser, error) { panic("archive: not written yet") }

@@ -1,0 +1,245 @@
+package archive
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"sync"
+)
+
+const (
+	readBuffer = 128 << 10
+	// smallFrame is the compressed size up to which Frame reads a frame once, into memory, and not twice.
+	smallFrame = 1 << 20
+	// reportEvery is how many bytes Verify reads between two reports.
+	reportEvery = 1 << 20
+)
+
+// buffers hold readBuffer bytes each: for hashing, for reading ahead of the decompressor and for what it gives.
+var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
+
+// Frame opens frame i for reading its SQL. Its hash is checked before the first byte is returned.
+// Reading to io.EOF without an error means that the frame was whole. Several frames may be open at once.
+func (r *Reader) Frame(i int) (io.ReadCloser, error) {
+	if i < 0 || i >= len(r.toc.entries) {
+		return nil, fmt.Errorf("open archive frame %d: there are %d", i, len(r.toc.entries))
+	}
+	e := r.toc.entries[i]
+	var src io.Reader = io.NewSectionReader(r.r, e.Offset, e.Length)
+	if e.Length <= smallFrame {
+		b, err := readRange(r.r, e.Offset, e.Length)
+		if err != nil {
+			return nil, err
+		}
+		if sum := sha256.Sum256(b); !sumFits(sum[:], e.SHA256) {
+			return nil, r.alteredFrame(i, errors.New("its SHA-256 does not fit"))
+		}
+		src = bytes.NewReader(b)
+	} else if err := r.checkHash(i); err != nil {
+		return nil, err
+	}
+	// What is decompressed is hashed again: the file may have changed since.
+	return r.openFrame(i, src, nil)
+}
+
+// checkHash reads frame i and compares its hash.
+func (r *Reader) checkHash(i int) error {
+	e := r.toc.entries[i]
+	sum := sha256.New()
+	buf := buffers.Get().(*[readBuffer]byte)
+	defer buffers.Put(buf)
+	n, err := io.CopyBuffer(sum, onlyReader{io.NewSectionReader(r.r, e.Offset, e.Length)}, buf[:])
+	switch {
+	case err != nil:
+		return fmt.Errorf("read archive: %w", err)
+	case n < e.Length:
+		return shrunk()
+	case !sumFits(sum.Sum(nil), e.SHA256):
+		return r.alteredFrame(i, errors.New("its SHA-256 does not fit"))
+	}
+	return nil
+}
+
+func (r *Reader) alteredFrame(i int, why error) error {
+	return altered(fmt.Sprintf("frame %d, %s,", i, label(r.toc.entries[i])), why)
+}
+
+// Verify reads the whole file and checks every byte of it against the table of contents: each frame's hash and that
+// it decompresses to its stated length, and that nothing stands between, before or after. report may be nil; it is
+// called with bytes of the file, from the calling goroutine.
+// It returns the SHA-256 of the file in hex.
+func (r *Reader) Verify(ctx context.Context, report func(done, total int64)) (string, error) {
+	if report == nil {
+		report = func(int64, int64) {}
+	}
+	w := &watch{ctx: ctx, sum: sha256.New(), total: r.size, report: report}
+	buf := buffers.Get().(*[readBuffer]byte)
+	defer buffers.Put(buf)
+	for i, e := range r.toc.entries {
+		if err := r.verifyFrame(i, e, w, buf[:]); err != nil {
+			return "", err
+		}
+	}
+	tail := sha256.New()
+	rest := &source{r: io.NewSectionReader(r.r, r.position, r.size-r.position), sum: tail, watch: w}
+	if n, err := io.CopyBuffer(io.Discard, onlyReader{rest}, buf[:]); err != nil {
+		return "", fmt.Errorf("read archive: %w", err)
+	} else if n < r.size-r.position {
+		return "", shrunk()
+	}
+	if !bytes.Equal(tail.Sum(nil), r.tail[:]) {
+		return "", altered("the table of contents", errors.New("it has changed since the archive was opened"))
+	}
+	report(r.size, r.size)
+	return hex.EncodeToString(w.sum.Sum(nil)), nil
+}
+
+func (r *Reader) verifyFrame(i int, e Entry, w *watch, buf []byte) error {
+	f, err := r.openFrame(i, io.NewSectionReader(r.r, e.Offset, e.Length), w)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.CopyBuffer(io.Discard, onlyReader{f}, buf)
+	return err
+}
+
+// openFrame decompresses src, which is frame i, and checks it at its end. w may be nil.
+func (r *Reader) openFrame(i int, src io.Reader, w *watch) (*frameReader, error) {
+	f := &frameReader{archive: r, index: i, left: r.toc.entries[i].RawLength, dec: getDecoder()}
+	f.src = &source{r: src, sum: sha256.New(), watch: w}
+	f.ahead = bufio.NewReaderSize(f.src, readBuffer)
+	if err := f.dec.start(f.ahead); err != nil {
+		f.Close()
+		return nil, f.broken(err)
+	}
+	return f, nil
+}
+
+// frameReader gives the SQL of one frame, and an error instead of io.EOF where that was not what the table of
+// contents states.
+type frameReader struct {
+	archive *Reader
+	index   int
+	src     *source
+	ahead   *bufio.Reader
+	dec     *decoder // nil when closed
+	left    int64    // bytes of SQL still to come
+	err     error    // sticks, io.EOF too
+}
+
+func (f *frameReader) Read(p []byte) (int, error) {
+	switch {
+	case f.err != nil:
+		return 0, f.err
+	case f.dec == nil:
+		return 0, errors.New("read archive: frame is closed")
+	case len(p) == 0:
+		return 0, nil
+	}
+	n, err := f.dec.Read(p)
+	if int64(n) > f.left {
+		n = int(f.left)
+		err = errors.New("it holds more than it states")
+	}
+	f.left -= int64(n)
+	switch {
+	case err == io.EOF:
+		f.err = f.end()
+	case err != nil:
+		f.err = f.broken(err)
+	}
+	return n, f.err
+}
+
+// end checks what can be checked only now. It returns io.EOF if all is well.
+func (f *frameReader) end() error {
+	if f.left > 0 {
+		return f.broken(errors.New("it holds less than it states"))
+	}
+	if _, err := io.Copy(io.Discard, f.ahead); err != nil {
+		return f.broken(err)
+	}
+	if !sumFits(f.src.sum.Sum(nil), f.archive.toc.entries[f.index].SHA256) {
+		return f.broken(errors.New("its SHA-256 does not fit"))
+	}
+	return io.EOF
+}
+
+// broken is why reading failed: the file could not be read, or is not what was written.
+func (f *frameReader) broken(err error) error {
+	switch {
+	case f.src.err != nil:
+		return fmt.Errorf("read archive: %w", f.src.err)
+	case f.src.ended && f.src.n < f.archive.toc.entries[f.index].Length:
+		return shrunk()
+	}
+	return f.archive.alteredFrame(f.index, err)
+}
+
+// Close frees the decompressor. It may be called before the end, and again.
+func (f *frameReader) Close() error {
+	if f.dec != nil {
+		f.dec.release()
+		f.dec = nil
+	}
+	return nil
+}
+
+// source hashes what is read from a part of the file, and tells its own failures from the decompressor's.
+type source struct {
+	r     io.Reader
+	sum   hash.Hash
+	watch *watch // nil where nobody watches
+	n     int64
+	ended bool
+	err   error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	if s.watch != nil {
+		if s.err = s.watch.ctx.Err(); s.err != nil {
+			return 0, s.err
+		}
+	}
+	n, err := s.r.Read(p)
+	s.n += int64(n)
+	s.sum.Write(p[:n])
+	if s.watch != nil {
+		s.watch.saw(p[:n])
+	}
+	switch {
+	case err == io.EOF:
+		s.ended = true
+	case err != nil:
+		s.err = err
+	}
+	return n, err
+}
+
+// watch follows Verify through the whole file.
+type watch struct {
+	ctx         context.Context
+	sum         hash.Hash
+	done, total int64
+	told        int64
+	report      func(done, total int64)
+}
+
+func (w *watch) saw(p []byte) {
+	w.sum.Write(p)
+	w.done += int64(len(p))
+	if w.done-w.told >= reportEvery {
+		w.told = w.done
+		w.report(w.done, w.total)
+	}
+}
+
+// onlyReader hides every other method, so that io.CopyBuffer uses the buffer it is given.
+type onlyReader struct{ io.Reader }

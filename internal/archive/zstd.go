@@ -1,0 +1,75 @@
+package archive
+
+import (
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// maxWindow is the largest zstd window of a frame: what RFC 8878 asks every decoder to support.
+const maxWindow = 8 << 20
+
+// window is what we write with: that of zstd's own level 3. A bigger one costs memory and gains little on SQL.
+const window = 2 << 20
+
+// encoder makes one zstd frame after another. It is the one place that knows which compressor is used.
+type encoder struct{ z *zstd.Encoder }
+
+var encoders = sync.Pool{New: func() any {
+	z, err := zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(window),
+		zstd.WithEncoderCRC(true),
+		zstd.WithZeroFrames(true),
+	)
+	if err != nil {
+		panic("archive: zstd refuses constant options: " + err.Error())
+	}
+	return &encoder{z: z}
+}}
+
+func getEncoder() *encoder { return encoders.Get().(*encoder) }
+
+// release gives e back for reuse. e must not be used afterwards.
+func (e *encoder) release() {
+	e.z.Reset(nil)
+	encoders.Put(e)
+}
+
+// start begins a frame on dst.
+func (e *encoder) start(dst io.Writer) { e.z.Reset(dst) }
+
+func (e *encoder) Write(p []byte) (int, error) { return e.z.Write(p) }
+
+// finish ends the frame and flushes it to dst.
+func (e *encoder) finish() error { return e.z.Close() }
+
+// decoder reads zstd frames, at bounded memory whatever they state.
+type decoder struct{ z *zstd.Decoder }
+
+var decoders = sync.Pool{New: func() any {
+	z, err := zstd.NewReader(nil,
+		zstd.WithDecoderConcurrency(1),
+		zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(maxWindow),
+	)
+	if err != nil {
+		panic("archive: zstd refuses constant options: " + err.Error())
+	}
+	return &decoder{z: z}
+}}
+
+func getDecoder() *decoder { return decoders.Get().(*decoder) }
+
+func (d *decoder) start(src io.Reader) error { return d.z.Reset(src) }
+
+func (d *decoder) Read(p []byte) (int, error) { return d.z.Read(p) }
+
+// release gives d back for reuse. d must not be used afterwards.
+func (d *decoder) release() {
+	_ = d.z.Reset(nil) // drops the source; it cannot fail
+	decoders.Put(d)
+}
