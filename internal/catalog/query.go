@@ -1,0 +1,93 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// scanner is a *sql.Row or *sql.Rows.
+type scanner interface{ Scan(dest ...any) error }
+
+// execer is what *sql.DB and *sql.Tx have in common for writing.
+type execer interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+}
+
+// collect runs a query and reads every row of it with scan.
+func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []T
+	for rows.Next() {
+		v, err := scan(rows)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, rows.Err()
+}
+
+// absent turns "no rows" into CodeNotFound about a thing such as "schedule"; other errors pass. What belongs to
+// another organization gives the same answer as what never was.
+func absent(err error, what string) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return notFound(what)
+	}
+	return err
+}
+
+func notFound(what string) *safepoint.Error {
+	return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", what).
+		WithHint("It may have been removed: see the audit log.")
+}
+
+// changed returns CodeNotFound about what if no row was touched.
+func changed(r sql.Result, err error, what string) error {
+	if err != nil {
+		return err
+	}
+	n, err := r.RowsAffected()
+	if err == nil && n == 0 {
+		return notFound(what)
+	}
+	return err
+}
+
+// isDuplicate says whether err is the violation of a unique index.
+func isDuplicate(err error) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+}
+
+// nameTaken turns the violation of a unique index on a name into words; other errors pass.
+func nameTaken(err error, what, name string) error {
+	if isDuplicate(err) {
+		return safepoint.Invalid("name", "Another %s is called %s.", what, name)
+	}
+	return err
+}
+
+// editConflict is the answer to an edit that started from an older version of a thing.
+func (c *Catalog) editConflict(ctx context.Context, q querier, orgID, what, by string, at time.Time) error {
+	zone, err := timeZone(ctx, q, orgID)
+	if err != nil {
+		return err
+	}
+	if by == "" {
+		by = "Somebody"
+	}
+	return safepoint.Errorf(safepoint.CodeConflict, "This %s changed while you were editing. %s saved it at %s.",
+		what, by, clock(at, c.Now().In(zone))).
+		WithHint("Reload to see what it is now, then make your change again.")
+}

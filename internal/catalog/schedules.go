@@ -1,0 +1,196 @@
+package catalog
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+const scheduleColumns = `id, organization_id, database_id, name, description, is_active, interval_ms, anchor,
+	created_at, created_by, created_by_name, disabled_at, disabled_by_name, enabled_at, version, updated_by_name, updated_at`
+
+// Schedule is a schedule with who changed it last.
+type Schedule struct {
+	safepoint.Schedule
+	UpdatedBy string // "" if nobody did
+	UpdatedAt time.Time
+}
+
+func scanSchedule(row scanner) (Schedule, error) {
+	var s Schedule
+	var interval, anchor, created, disabled, enabled, updated int64
+	err := row.Scan(&s.ID, &s.OrganizationID, &s.DatabaseID, &s.Name, &s.Description, &s.IsActive, &interval, &anchor,
+		&created, &s.CreatedBy, &s.CreatedByName, &disabled, &s.DisabledByName, &enabled, &s.Version, &s.UpdatedBy, &updated)
+	s.Interval = safepoint.Interval(time.Duration(interval) * time.Millisecond)
+	s.Anchor, s.CreatedAt, s.DisabledAt = fromMillis(anchor), fromMillis(created), fromMillis(disabled)
+	s.EnabledAt, s.UpdatedAt = fromMillis(enabled), fromMillis(updated)
+	return s, err
+}
+
+// CreateSchedule stores s, active, giving it an ID, times and version 1. A zero anchor is now.
+func (c *Catalog) CreateSchedule(ctx context.Context, s safepoint.Schedule) (safepoint.Schedule, error) {
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		if _, err := database(ctx, tx, s.OrganizationID, s.DatabaseID); err != nil {
+			return err
+		}
+		now := toMillis(c.Now())
+		anchor := toMillis(s.Anchor)
+		if anchor == 0 {
+			anchor = now
+		}
+		s.ID = safepoint.NewID(safepoint.SchedulePrefix)
+		_, err := tx.ExecContext(ctx, `INSERT INTO schedules (id, organization_id, database_id, name, description, is_active, interval_ms, anchor,
+			created_at, created_by, created_by_name, enabled_at) VALUES ($1, $2, $3, $4, $5, 1, $6, $7, $8, $9, $10, $8)`,
+			s.ID, s.OrganizationID, s.DatabaseID, s.Name, s.Description, time.Duration(s.Interval).Milliseconds(), anchor,
+			now, s.CreatedBy, s.CreatedByName)
+		if err != nil {
+			return nameTaken(err, "schedule", s.Name)
+		}
+		stored, err := schedule(ctx, tx, s.OrganizationID, s.ID)
+		s = stored.Schedule
+		return err
+	})
+	return s, err
+}
+
+// Schedule returns one schedule of the organization.
+func (c *Catalog) Schedule(ctx context.Context, orgID, id string) (Schedule, error) {
+	return schedule(ctx, c.db, orgID, id)
+}
+
+func schedule(ctx context.Context, q querier, orgID, id string) (Schedule, error) {
+	s, err := scanSchedule(q.QueryRowContext(ctx, `SELECT `+scheduleColumns+` FROM schedules
+		WHERE organization_id = $1 AND id = $2 AND removed_at = 0`, orgID, id))
+	return s, absent(err, "schedule")
+}
+
+// Schedules returns the schedules of the organization, active ones first, then by name.
+func (c *Catalog) Schedules(ctx context.Context, orgID string) ([]Schedule, error) {
+	return collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
+		WHERE organization_id = $1 AND removed_at = 0 ORDER BY is_active DESC, lower(name), id`, orgID)
+}
+
+// UpdateSchedule stores name, description and interval of s, unless s.Version is neither 0 nor the stored one.
+// byName is who changes it. With a new interval, times of it that have passed are not made up for.
+func (c *Catalog) UpdateSchedule(ctx context.Context, s safepoint.Schedule, byName string) (safepoint.Schedule, error) {
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		old, err := schedule(ctx, tx, s.OrganizationID, s.ID)
+		if err != nil {
+			return err
+		}
+		if s.Version != 0 && s.Version != old.Version {
+			return c.editConflict(ctx, tx, s.OrganizationID, "schedule", old.UpdatedBy, old.UpdatedAt)
+		}
+		now := c.Now()
+		done := int64(0)
+		if old.Interval != s.Interval {
+			old.Interval = s.Interval
+			if last, ok := old.LastDue(now); ok {
+				done = toMillis(last)
+			}
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE schedules SET name = $1, description = $2, interval_ms = $3, updated_by_name = $4, updated_at = $5,
+			done_until = CASE WHEN done_until < $6 THEN $6 ELSE done_until END, version = version + 1 WHERE organization_id = $7 AND id = $8`,
+			s.Name, s.Description, time.Duration(s.Interval).Milliseconds(), byName, toMillis(now), done, s.OrganizationID, s.ID)
+		if err != nil {
+			return nameTaken(err, "schedule", s.Name)
+		}
+		stored, err := schedule(ctx, tx, s.OrganizationID, s.ID)
+		s = stored.Schedule
+		return err
+	})
+	return s, err
+}
+
+// DisableSchedule makes a schedule inactive: nothing of it is due any more. It says false, changing nothing, if it
+// was inactive already.
+func (c *Catalog) DisableSchedule(ctx context.Context, orgID, id, byName string) (safepoint.Schedule, bool, error) {
+	return c.setActive(ctx, orgID, id, `UPDATE schedules SET is_active = 0, disabled_at = $3, disabled_by_name = $4,
+		updated_at = $3, updated_by_name = $4, version = version + 1 WHERE organization_id = $1 AND id = $2 AND is_active = 1 AND removed_at = 0`,
+		orgID, id, toMillis(c.Now()), byName)
+}
+
+// EnableSchedule makes a schedule active from now on. runNow moves its anchor to now, so that a run is due at once.
+// It says false, changing nothing, if it was active already.
+func (c *Catalog) EnableSchedule(ctx context.Context, orgID, id, byName string, runNow bool) (safepoint.Schedule, bool, error) {
+	return c.setActive(ctx, orgID, id, `UPDATE schedules SET is_active = 1, disabled_at = 0, disabled_by_name = '', enabled_at = $3,
+		anchor = CASE WHEN $5 THEN $3 ELSE anchor END, updated_at = $3, updated_by_name = $4, version = version + 1
+		WHERE organization_id = $1 AND id = $2 AND is_active = 0 AND removed_at = 0`,
+		orgID, id, toMillis(c.Now()), byName, runNow)
+}
+
+func (c *Catalog) setActive(ctx context.Context, orgID, id, update string, args ...any) (s safepoint.Schedule, changed bool, err error) {
+	err = c.tx(ctx, func(tx *sql.Tx) error {
+		r, err := tx.ExecContext(ctx, update, args...)
+		if err != nil {
+			return err
+		}
+		n, err := r.RowsAffected()
+		if err != nil {
+			return err
+		}
+		changed = n > 0
+		stored, err := schedule(ctx, tx, orgID, id)
+		s = stored.Schedule
+		return err
+	})
+	return s, changed, err
+}
+
+// RunsSince returns the scheduled runs of the whole organization that were due at or after since, by schedule, each
+// oldest first.
+func (c *Catalog) RunsSince(ctx context.Context, orgID string, since time.Time) (map[string][]safepoint.Operation, error) {
+	// A run is stored when it comes due or later, never before: created_at bounds the index, due_at the answer.
+	runs, err := c.operations(ctx, `WHERE organization_id = $1 AND schedule_id <> '' AND created_at >= $2 AND due_at >= $2 ORDER BY due_at`,
+		orgID, toMillis(since))
+	if err != nil {
+		return nil, err
+	}
+	bySchedule := map[string][]safepoint.Operation{}
+	for _, run := range runs {
+		bySchedule[run.ScheduleID] = append(bySchedule[run.ScheduleID], run)
+	}
+	return bySchedule, nil
+}
+
+// LastRuns returns the newest succeeded and the newest ended run of a schedule, nil where there is none.
+func (c *Catalog) LastRuns(ctx context.Context, orgID, scheduleID string) (good, ended *safepoint.Operation, err error) {
+	for _, part := range []struct {
+		condition string
+		op        **safepoint.Operation
+	}{
+		{`status = 'succeeded'`, &good},
+		{`status NOT IN ('queued','running')`, &ended},
+	} {
+		found, err := c.operations(ctx, `WHERE schedule_id = $2 AND schedule_id <> '' AND organization_id = $1 AND `+part.condition+
+			` ORDER BY due_at DESC LIMIT 1`, orgID, scheduleID)
+		if err != nil {
+			return nil, nil, err
+		}
+		if len(found) > 0 {
+			*part.op = &found[0]
+		}
+	}
+	return good, ended, nil
+}
+
+// KeptBackups counts the kept backup files of each database of the organization that has any.
+func (c *Catalog) KeptBackups(ctx context.Context, orgID string) (map[string]int, error) {
+	rows, err := c.db.QueryContext(ctx, `SELECT database_id, count(*) FROM operations WHERE organization_id = $1 AND `+kept+` GROUP BY database_id`, orgID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	counts := map[string]int{}
+	for rows.Next() {
+		var id string
+		var n int
+		if err := rows.Scan(&id, &n); err != nil {
+			return nil, err
+		}
+		counts[id] = n
+	}
+	return counts, rows.Err()
+}
