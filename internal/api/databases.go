@@ -1,0 +1,97 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/api/wire"
+	"github.com/safepoint-db/safepoint/internal/app"
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+type inDatabase struct {
+	inOrg
+	Database string `path:"database" example:"db_k3jq7w2mfz5xv4na"`
+}
+
+type databaseRequest struct {
+	inOrg
+	Body wire.DatabaseInput
+}
+
+func (a *API) databaseRoutes() {
+	const tag = "Databases"
+	all, one := orgPrefix+"/databases", orgPrefix+"/databases/{database}"
+
+	handle(a, op(http.MethodGet, all, "list-databases", "The databases", tag),
+		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.List[wire.Database]], error) {
+			ds, err := a.cfg.App.Databases(ctx, by)
+			return list(ds, err, wire.FromDatabase)
+		})
+
+	handle(a, with(http.StatusCreated, change(http.MethodPost, all, "create-database", "Add a database", tag)),
+		func(ctx context.Context, by safepoint.Actor, in *databaseRequest) (*body[wire.Database], error) {
+			d, err := a.cfg.App.CreateDatabase(ctx, by, databaseInput(in.Body))
+			return reply(wire.FromDatabase(d), err)
+		})
+
+	handle(a, change(http.MethodPost, all+"/test", "try-database", "Test a database before it is added; nothing is stored", tag),
+		func(ctx context.Context, by safepoint.Actor, in *databaseRequest) (*body[wire.DatabaseTest], error) {
+			t, err := a.cfg.App.TryDatabase(ctx, by, databaseInput(in.Body))
+			return reply(databaseTest(t), err)
+		})
+
+	handle(a, op(http.MethodGet, one, "get-database", "A database", tag),
+		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*body[wire.Database], error) {
+			d, err := a.cfg.App.Database(ctx, by, in.Database)
+			return reply(wire.FromDatabase(d), err)
+		})
+
+	type updateRequest struct {
+		inDatabase
+		Body wire.DatabaseInput
+	}
+	handle(a, change(http.MethodPut, one, "update-database", "Change a database; a password that is left out is kept", tag),
+		func(ctx context.Context, by safepoint.Actor, in *updateRequest) (*body[wire.Database], error) {
+			d, err := a.cfg.App.UpdateDatabase(ctx, by, in.Database, databaseInput(in.Body))
+			return reply(wire.FromDatabase(d), err)
+		})
+
+	handle(a, change(http.MethodDelete, one, "remove-database", "Remove a database; the database itself is not touched", tag),
+		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*struct{}, error) {
+			return nil, a.cfg.App.RemoveDatabase(ctx, by, in.Database)
+		})
+
+	handle(a, change(http.MethodPost, one+"/test", "test-database", "Test a database: can it be backed up and restored?", tag),
+		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*body[wire.DatabaseTest], error) {
+			t, err := a.cfg.App.TestDatabase(ctx, by, in.Database)
+			return reply(databaseTest(t), err)
+		})
+
+	handle(a, with(http.StatusAccepted, change(http.MethodPost, one+"/backup", "start-backup", "Start a manual backup", tag)),
+		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*body[wire.Operation], error) {
+			o, err := a.cfg.App.StartBackup(ctx, by, in.Database)
+			return reply(wire.FromOperation(o), err)
+		})
+}
+
+func databaseInput(in wire.DatabaseInput) app.DatabaseInput {
+	return app.DatabaseInput{
+		Name: in.Name, URL: in.URL, Engine: safepoint.Engine(in.Engine), Host: in.Host, User: in.User, DBName: in.DBName,
+		Path: in.Path, Port: in.Port, Password: in.Password, TLS: safepoint.TLSMode(in.TLS), CACert: in.CACert, Version: in.Version,
+	}
+}
+
+func databaseTest(t app.TestResult) wire.DatabaseTest {
+	return wire.DatabaseTest{
+		OK: t.OK, ServerVersion: t.Info.ServerVersion, Encoding: t.Info.Encoding, Size: t.Info.Size, Tables: t.Info.Tables,
+		Tool: t.Info.Tool, Findings: findings(t.Findings), Failure: wire.FromFailure(t.Failure), TookSeconds: t.Took.Seconds(),
+	}
+}
+
+func findings(fs []engine.Finding) []wire.Finding {
+	return wire.Map(fs, func(f engine.Finding) wire.Finding {
+		return wire.Finding{Blocker: f.Blocker, Code: string(f.Code), Message: f.Message, Hint: f.Hint}
+	})
+}
