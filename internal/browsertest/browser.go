@@ -43,6 +43,11 @@ func Start(t testing.TB) *Browser {
 	if err != nil {
 		missing(t, "This test drives a real browser. Run scripts/install-test-tools, or: apt-get install chromium")
 	}
+	home, err := os.MkdirTemp("", "browsertest") // not t.TempDir: Chromium's sockets need a short path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program),
 		chromedp.NoSandbox, // it does not start as root with one, and loads our own pages only
@@ -52,6 +57,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"),
 		chromedp.Flag("font-render-hinting", "none"),
 		chromedp.WindowSize(1280, 900),
+		chromedp.Env("HOME="+home, "TMPDIR="+home),
 	)
 	allocator, release := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(release)

@@ -1,0 +1,177 @@
+// Package arrows checks the shape of the program: which package may import which (docs/architecture.md), and that
+// each opens with a sentence that says what it promises.
+package arrows
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/safepoint-db/safepoint"
+
+// arrows lists, for each package, the packages of this module it may import, besides the root package and
+// internal/fault, which everyone may. "root" is the root package itself. A pattern ending in "/*" is every package
+// below. Arrows point down: a package is written above those it may import.
+var arrows = map[string][]string{
+	"cmd/safepoint": {"internal/cli"},
+	"internal/cli": {"internal/demo", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
+		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
+		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/pgserver"},
+	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",
+		"internal/halt", "internal/halt/webhook", "internal/pgserver", "internal/server", "internal/kinds", "internal/event"},
+	"internal/server": {"internal/api", "internal/web", "internal/app", "internal/catalog", "internal/jobs", "internal/event",
+		"internal/kinds", "internal/engine", "internal/storage", "internal/storage/*", "internal/halt", "internal/backup", "internal/restore", "internal/archive"},
+	"internal/client": {"internal/api/wire"},
+
+	// Front doors: nothing below app is theirs to touch, except the words that app's values are made of.
+	"internal/api":      {"internal/api/wire", "internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
+	"internal/api/wire": {},
+	"internal/web":      {"internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
+
+	"internal/app": {"internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event",
+		"internal/engine", "internal/storage", "internal/halt", "internal/archive"},
+	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
+
+	// What carries out one operation, and what decides when.
+	"internal/restore": {"internal/backup", "internal/engine", "internal/storage", "internal/halt", "internal/archive"},
+	"internal/backup":  {"internal/engine", "internal/storage", "internal/archive"},
+	"internal/catalog": {"internal/jobs"},
+	"internal/jobs":    {"internal/event"},
+
+	// Contracts, and their implementations, which know their own contract only.
+	"internal/engine":          {"internal/archive"},
+	"internal/engine/postgres": {"internal/engine", "internal/archive"},
+	"internal/engine/sqlite":   {"internal/engine", "internal/archive"},
+	"internal/storage":         {},
+	"internal/storage/local":   {"internal/storage"},
+	"internal/halt":            {},
+	"internal/halt/pgbouncer":  {"internal/halt"},
+	"internal/halt/webhook":    {"internal/halt"},
+	"internal/archive":         {},
+	"internal/event":           {},
+	"internal/fault":           {},
+	"internal/pgserver":        {"internal/engine"},
+	"root":                     {},
+
+	// What tests are made of. Nothing that is shipped imports these.
+	"internal/browsertest":         {},
+	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
+	"internal/halt/halttest":       {"internal/halt"},
+	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
+	"internal/servertest":          {"internal/*"},
+	"internal/storage/storagetest": {"internal/storage"},
+}
+
+// testOnly are the packages of the table's last block.
+var testOnly = []string{"internal/browsertest", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
+	"internal/servertest", "internal/storage/storagetest"}
+
+// standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
+var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault"}
+
+// pkg is what `go list -json` says of a package.
+type pkg struct {
+	ImportPath string
+	Doc        string
+	GoFiles    []string
+	Imports    []string
+}
+
+func TestArrows(t *testing.T) {
+	for _, p := range list(t) {
+		name := relative(p.ImportPath)
+		allowed, known := arrows[name]
+		if !known {
+			t.Errorf("%s is not in the table of this test. Give it a row that says what it may import; if that is more than its neighbours may, say why in docs/architecture.md.", name)
+			continue
+		}
+		if strings.TrimSpace(p.Doc) == "" {
+			t.Errorf("%s has no package comment. Open one of its files with a sentence that says what it promises: // Package … does ….", name)
+		}
+		for _, path := range p.Imports {
+			imported := relative(path)
+			switch {
+			case imported == "":
+				if strings.Contains(strings.Split(path, "/")[0], ".") && slices.Contains(standardOnly, name) {
+					t.Errorf("%s imports %s. It holds words, rules or a contract and imports the standard library only; move what needs the module into the package that does the work.", name, path)
+				}
+			case slices.Contains(testOnly, imported) && !slices.Contains(testOnly, name):
+				t.Errorf("%s imports %s, which is for tests: it would be shipped.", name, imported)
+			case !may(allowed, imported):
+				t.Errorf("%s imports %s, against the arrows. It may import: %s. Pass a value or a small interface down from a package that knows both, as internal/cli does.",
+					name, imported, strings.Join(append([]string{"root", "internal/fault"}, allowed...), ", "))
+			}
+		}
+	}
+}
+
+// TestTable keeps the table honest: a row for a package that is gone, or an arrow back up, is a mistake in it.
+func TestTable(t *testing.T) {
+	for name, allowed := range arrows {
+		for _, pattern := range allowed {
+			for other, back := range arrows {
+				if may([]string{pattern}, other) && other != name && !slices.Contains(testOnly, name) && slices.Contains(back, name) {
+					t.Errorf("the table lets %s import %s and %s import %s", name, other, other, name)
+				}
+			}
+		}
+	}
+}
+
+func may(allowed []string, imported string) bool {
+	if imported == "root" || imported == "internal/fault" {
+		return true
+	}
+	return slices.ContainsFunc(allowed, func(pattern string) bool {
+		folder, below := strings.CutSuffix(pattern, "/*")
+		return pattern == imported || below && strings.HasPrefix(imported, folder+"/")
+	})
+}
+
+// relative is a package's name in the table, "" if it is not of this module.
+func relative(path string) string {
+	if path == module {
+		return "root"
+	}
+	rest, ours := strings.CutPrefix(path, module+"/")
+	if !ours {
+		return ""
+	}
+	return rest
+}
+
+// list returns every package of the module that is more than tests.
+func list(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-e", "-json=ImportPath,Doc,GoFiles,Imports", module+"/...")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, &stderr)
+	}
+	var all []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("read what go list said: %v", err)
+		}
+		if len(p.GoFiles) > 0 {
+			all = append(all, p)
+		}
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found only %d packages: the test looks in the wrong place", len(all))
+	}
+	return all
+}
