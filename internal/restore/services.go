@@ -15,9 +15,9 @@ import (
 func (r *run) halt(ctx context.Context) error {
 	r.rec.Services = nil
 	for _, s := range r.Services {
-		st, err := s.Halter.Probe(ctx)
+		st, err := probe(ctx, s)
 		if err != nil {
-			st.Condition = halt.Unknown
+			return err
 		}
 		ours := st.Condition != halt.Halted && st.Condition != halt.Down
 		r.rec.Services = append(r.rec.Services, serviceRecord{ID: s.ID, Name: s.Name, Prior: st.Condition, Ours: ours})
@@ -41,7 +41,8 @@ func (r *run) halt(ctx context.Context) error {
 			continue
 		}
 		if err := s.Halter.Halt(ctx, r.request()); err != nil {
-			return fmt.Errorf("halt %s: %w", s.Name, err)
+			return safepoint.Errorf(safepoint.CodeHalt, "%s did not stop: %s", s.Name, safepoint.UserError(err).Message).
+				WithHint("The other services are running again, and %s was not changed. Test the service on the Services page.", r.Operation.DatabaseName).WithCause(err)
 		}
 		if err := fault.Point("restore.halt.each"); err != nil {
 			return err
@@ -54,6 +55,18 @@ func (r *run) halt(ctx context.Context) error {
 		return err
 	}
 	return r.done(ctx, fmt.Sprintf("%d services are halted.", len(r.Services)))
+}
+
+// probe asks a service what it is doing, a few times: what cannot be known before the halt cannot be put back after it.
+func probe(ctx context.Context, s Service) (st halt.Status, err error) {
+	for wait := 200 * time.Millisecond; wait < time.Second; wait *= 2 {
+		if st, err = s.Halter.Probe(ctx); err == nil {
+			return st, nil
+		}
+		pause(ctx, wait)
+	}
+	return st, safepoint.Errorf(safepoint.CodeHalt, "Nobody can tell whether %s is running: %s", s.Name, safepoint.UserError(err).Message).
+		WithHint("Nothing was halted. Test the service on the Services page.").WithCause(err)
 }
 
 // resume starts again what we halted, the last halted first. It never gives up on one because of another. What will

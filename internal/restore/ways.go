@@ -72,7 +72,7 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 }
 
 // reopen lets everyone in and resumes the services. It returns an error only if the database could not be opened
-// and the end must be left to somebody else; services are resumed first-come then too, for what they can still do.
+// and the end must be left to somebody else.
 func (r *run) reopen(ctx context.Context) error {
 	if r.gate != nil {
 		r.gate.Close()
@@ -92,7 +92,8 @@ func (r *run) reopen(ctx context.Context) error {
 	if err := r.persist(ctx, func() error { return r.Ledger.ClearHalted(ctx, r.Operation) }); err != nil {
 		return fmt.Errorf("record that services resumed: %w", err)
 	}
-	return r.Ledger.Save(ctx, r.Operation)
+	r.Ledger.Save(ctx, r.Operation) // for those who watch; the end of the operation stores all of it again
+	return nil
 }
 
 // dropStaging destroys the copy that will not be used. An undo has made none: what it would find is the restored

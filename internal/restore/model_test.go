@@ -1,0 +1,275 @@
+package restore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+// world is a small working model of everything a restore touches: a database server, services, a journal, a safety
+// storage. Every call into it is counted, and call number failAt fails or crashes, before or after its effect. It
+// stands beside the tests on real servers, not in their place: it can visit every call in every way in a second.
+type world struct {
+	calls  int
+	failAt int
+	how    fate
+	log    []string
+
+	databases map[string]*database // by name
+	nextID    int
+	services  []*service
+	halted    bool
+	entries   []safepoint.JournalEntry
+	row       safepoint.Operation
+	safety    map[string]archive.Fingerprint
+}
+
+// fate is what happens to the chosen call.
+type fate int
+
+const (
+	never       fate = iota
+	failBefore       // it fails once and did nothing
+	failAfter        // it did its work, and its answer is lost
+	crashBefore      // the process dies before it
+	crashAfter       // the process dies after it
+)
+
+func (f fate) String() string {
+	return [...]string{"never", "fails before", "fails after", "crash before", "crash after"}[f]
+}
+
+type database struct {
+	id      string
+	content archive.Fingerprint
+	open    bool
+	marker  string
+}
+
+type service struct {
+	name    string
+	running bool
+	w       *world
+}
+
+// crash is panicked through the code under test, as a kill -9 would end it.
+type crash struct{ at string }
+
+var errInjected = errors.New("injected failure")
+
+// call counts one call and lets its fate happen around effect.
+func (w *world) call(name string, effect func() error) error {
+	w.calls++
+	w.log = append(w.log, name)
+	fate := never
+	if w.calls == w.failAt {
+		fate = w.how
+	}
+	switch fate {
+	case failBefore:
+		return errInjected
+	case crashBefore:
+		panic(crash{name})
+	}
+	err := effect()
+	switch fate {
+	case failAfter:
+		return errors.Join(errInjected, err)
+	case crashAfter:
+		panic(crash{name})
+	}
+	return err
+}
+
+func (w *world) find(id string) (string, *database) {
+	for name, d := range w.databases {
+		if d.id == id {
+			return name, d
+		}
+	}
+	return "", nil
+}
+
+// modelEngine is the server side of a world behind the engine contract.
+type modelEngine struct {
+	engine.Engine // methods a restore never calls
+	w             *world
+}
+
+const liveName = "shop"
+
+func (e modelEngine) CanRestore(context.Context, engine.Target, *archive.Reader) ([]engine.Finding, error) {
+	return nil, e.w.call("CanRestore", func() error { return nil })
+}
+
+func (e modelEngine) Prepare(_ context.Context, _ engine.Target, id string) (p engine.Plan, err error) {
+	err = e.w.call("Prepare", func() error {
+		p = engine.Plan{OperationID: id, LiveID: e.w.databases[liveName].id, StagingName: engine.StagingName(id), AsideName: engine.AsideName(id)}
+		return nil
+	})
+	return p, err
+}
+
+func (e modelEngine) Stage(_ context.Context, _ engine.Target, p engine.Plan, _ archive.Header) (engine.Plan, error) {
+	err := e.w.call("Stage", func() error {
+		e.w.nextID++
+		p.StagingID = fmt.Sprint(e.w.nextID)
+		e.w.databases[p.StagingName] = &database{id: p.StagingID, content: archive.Fingerprint{}, open: true, marker: p.OperationID}
+		return nil
+	})
+	return p, err
+}
+
+func (e modelEngine) StagingTarget(t engine.Target, p engine.Plan) engine.Target {
+	t.Name = p.StagingName
+	return t
+}
+
+func (e modelEngine) Load(_ context.Context, t engine.Target, r *archive.Reader, _ engine.Report) error {
+	return e.w.call("Load", func() error {
+		e.w.databases[t.Name].content = r.Fingerprint()
+		return nil
+	})
+}
+
+func (e modelEngine) Digest(_ context.Context, t engine.Target, _ engine.Report) (f archive.Fingerprint, err error) {
+	err = e.w.call("Digest", func() error {
+		f = e.w.databases[t.Name].content
+		return nil
+	})
+	return f, err
+}
+
+func (e modelEngine) Gate(_ context.Context, _ engine.Target, p engine.Plan, save func(engine.Plan) error) (engine.Gate, error) {
+	if err := save(p); err != nil {
+		return nil, err
+	}
+	err := e.w.call("Gate", func() error {
+		e.w.databases[liveName].open = false
+		return nil
+	})
+	return modelGate{e, p}, err
+}
+
+func (e modelEngine) Open(context.Context, engine.Target, engine.Plan) error {
+	return e.w.call("Open", func() error {
+		e.w.databases[liveName].open = true
+		return nil
+	})
+}
+
+func (e modelEngine) Probe(_ context.Context, _ engine.Target, p engine.Plan) (at engine.Position, err error) {
+	err = e.w.call("Probe", func() error {
+		switch e.w.databases[liveName].id {
+		case p.LiveID:
+			at = engine.Before
+		case p.StagingID:
+			at = engine.After
+		default:
+			at = engine.Unknown
+		}
+		return nil
+	})
+	return at, err
+}
+
+func (e modelEngine) SwitchBack(_ context.Context, _ engine.Target, p engine.Plan) error {
+	return e.w.call("SwitchBack", func() error {
+		aside := e.w.databases[p.AsideName]
+		if aside == nil {
+			return errors.New("there is nothing to go back to")
+		}
+		aside.open = true
+		e.w.databases[p.StagingName], e.w.databases[liveName] = e.w.databases[liveName], aside
+		delete(e.w.databases, p.AsideName)
+		return nil
+	})
+}
+
+func (e modelEngine) DropStaging(_ context.Context, _ engine.Target, p engine.Plan) error {
+	return e.w.call("DropStaging", func() error {
+		if d := e.w.databases[p.StagingName]; d != nil && d.marker == p.OperationID {
+			delete(e.w.databases, p.StagingName)
+		}
+		return nil
+	})
+}
+
+type modelGate struct {
+	e modelEngine
+	p engine.Plan
+}
+
+func (g modelGate) Dump(_ context.Context, w *archive.Writer, _ engine.DumpOptions) error {
+	return g.e.w.call("Gate.Dump", func() error {
+		w.SetFingerprint(g.e.w.databases[liveName].content)
+		return nil
+	})
+}
+
+func (g modelGate) Switch(context.Context) error {
+	return g.e.w.call("Gate.Switch", func() error {
+		dbs := g.e.w.databases
+		if dbs[liveName].id != g.p.LiveID || dbs[g.p.StagingName] == nil {
+			return safepoint.Errorf(safepoint.CodeConflict, "identity changed")
+		}
+		dbs[g.p.AsideName], dbs[liveName] = dbs[liveName], dbs[g.p.StagingName]
+		dbs[liveName].open = true
+		delete(dbs, g.p.StagingName)
+		return nil
+	})
+}
+
+func (g modelGate) Close() error { return nil }
+
+func (s *service) Probe(context.Context) (st halt.Status, err error) {
+	err = s.w.call("Probe "+s.name, func() error {
+		st.Condition = halt.Halted
+		if s.running {
+			st.Condition = halt.Running
+		}
+		return nil
+	})
+	return st, err
+}
+
+func (s *service) Halt(context.Context, halt.Request) error {
+	return s.w.call("Halt "+s.name, func() error { s.running = false; return nil })
+}
+
+func (s *service) Resume(context.Context, halt.Request) error {
+	return s.w.call("Resume "+s.name, func() error { s.running = true; return nil })
+}
+
+// The ledger of a world outlives its crashes.
+
+func (w *world) Append(_ context.Context, e safepoint.JournalEntry) error {
+	return w.call("Append", func() error {
+		e.Seq = len(w.entries) + 1
+		w.entries = append(w.entries, e)
+		return nil
+	})
+}
+
+func (w *world) Entries(context.Context) ([]safepoint.JournalEntry, error) {
+	return slices.Clone(w.entries), nil
+}
+
+func (w *world) Save(_ context.Context, op safepoint.Operation) error {
+	return w.call("Save", func() error { w.row = op; return nil })
+}
+
+func (w *world) SetHalted(context.Context, safepoint.Operation, time.Time) error {
+	return w.call("SetHalted", func() error { w.halted = true; return nil })
+}
+
+func (w *world) ClearHalted(context.Context, safepoint.Operation) error {
+	return w.call("ClearHalted", func() error { w.halted = false; return nil })
+}
