@@ -78,7 +78,7 @@ type Operation struct {
 	HaltedAt      time.Time // first service halted
 	ResumedAt     time.Time // last service resumed
 	Services      int       // how many services it halts
-	UndoUntil     time.Time // zero: there is no way back by undo
+	UndoUntil     time.Time // until when what was live before is kept; zero: it is gone. Only a restore that is no undo can be undone
 	UndoneByID    string    // the undo that went back
 	Attention     []string  // services that would not resume, by name; a person must act
 	NeedsOperator bool      // no safe next step could be chosen

@@ -22,11 +22,9 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 		return r.stuck(ctx, err)
 	}
 	r.Operation.Step = safepoint.StepClean
-	if err := r.enter(ctx, safepoint.StepClean, "Keep the earlier database for the undo window."); err != nil {
+	r.Operation.UndoUntil = r.Now().Add(r.Organization.UndoWindow)
+	if err := r.enter(ctx, safepoint.StepClean, "Keep what was live until now for the undo window."); err != nil {
 		return r.later(err)
-	}
-	if !r.undoing() {
-		r.Operation.UndoUntil = r.Now().Add(r.Organization.UndoWindow)
 	}
 	if err := fault.Point("restore.clean"); err != nil {
 		return r.later(err)
