@@ -83,17 +83,24 @@ func (s Schedule) LastDue(t time.Time) (time.Time, bool) {
 }
 
 // Due says what a scheduler has to do at now, if the last due time it already dealt with is done (zero: none yet).
-// run is the latest due time not dealt with (zero: nothing is due); missed are the earlier ones, oldest first,
-// which are recorded and told but not run. Times before EnabledAt are never due. A now before done is a clock that
-// jumped back: nothing is due until time has caught up, so no due time runs twice.
+// run is the latest due time not dealt with (zero: nothing is due) and becomes the new done; missed are the earlier
+// ones, oldest first, which are recorded and told but not run. Times before EnabledAt are never due.
+//
+// A now before done is a clock that was set back. Up to one interval, nothing is due until time has caught up. Beyond
+// that the clock had run ahead, and waiting would mean no backups for as long: run is then a time before done, to
+// start again from; whoever records it keeps a due time from running twice.
 func (s Schedule) Due(done, now time.Time) (run time.Time, missed []time.Time) {
 	last, ok := s.LastDue(now)
-	if !s.IsActive || !ok {
+	first := s.firstFrom(s.EnabledAt)
+	if !s.IsActive || !ok || last.Before(first) {
 		return time.Time{}, nil
 	}
-	from := s.NextRun(done)
-	if done.IsZero() || from.Before(s.EnabledAt) {
-		from = s.firstFrom(s.EnabledAt)
+	if done.After(now.Add(time.Duration(s.Interval))) {
+		return last, nil
+	}
+	from := first
+	if next := s.NextRun(done); !done.IsZero() && next.After(first) {
+		from = next
 	}
 	if last.Before(from) {
 		return time.Time{}, nil
