@@ -1,0 +1,87 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/safepoint-db/safepoint"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxKey  = 512
+	maxName = 200 // of one part; file systems allow 255 bytes
+)
+
+// checkKey refuses what is not a key of storage.Storage: such a key is a mistake of ours, or of whoever made it up.
+func checkKey(key string) error {
+	refuse := func(why string) error {
+		return safepoint.Errorf(safepoint.CodeInvalid, "%q is not a name of a backup file: %s.", key, why)
+	}
+	if key == "" || len(key) > maxKey {
+		return refuse(fmt.Sprintf("it must have 1 to %d characters", maxKey))
+	}
+	for _, c := range []byte(key) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && !strings.ContainsRune("/_-.", rune(c)) {
+			return refuse("only a-z, 0-9, /, _, - and . are allowed")
+		}
+	}
+	for part := range strings.SplitSeq(key, "/") {
+		switch {
+		case part == "":
+			return refuse("a part between slashes is empty")
+		case part[0] == '.':
+			return refuse("a part begins with a dot")
+		case len(part) > maxName:
+			return refuse(fmt.Sprintf("a part has more than %d characters", maxName))
+		}
+	}
+	if strings.Contains(key, "..") {
+		return refuse("it holds two dots in a row")
+	}
+	return nil
+}
+
+// failedAt words a failure with one object.
+func (s *Storage) failedAt(act, key string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return safepoint.Errorf(safepoint.CodeNotFound, "There is no backup file %s in the storage.", key).WithCause(err)
+	case errors.Is(err, fs.ErrExist):
+		return safepoint.Errorf(safepoint.CodeConflict, "There is already a backup file %s in the storage.", key).WithCause(err)
+	}
+	return s.failed(act+" "+key, err)
+}
+
+// failed words any other failure: a full disk as such, the rest with the act for the log.
+func (s *Storage) failed(act string, err error) error {
+	if !errors.Is(err, unix.ENOSPC) && !errors.Is(err, unix.EDQUOT) {
+		return fmt.Errorf("%s in backup storage: %w", act, err)
+	}
+	message := "The disk that holds the backups is full"
+	if space, spaceErr := s.space(); spaceErr == nil {
+		message += fmt.Sprintf(": %s of %s are free", size(space.Free), size(space.Total))
+	}
+	if errors.Is(err, unix.EDQUOT) {
+		message = "The disk quota for the backups is used up"
+	}
+	return safepoint.Errorf(safepoint.CodeSpace, "%s.", message).
+		WithHint("Delete backups that are no longer needed, or give the folder %s more room. Nothing that was stored before is affected.", s.dir).
+		WithCause(fmt.Errorf("%s in backup storage: %w", act, err))
+}
+
+// size is a number of bytes as people read it.
+func size(n int64) string {
+	const units = "KMGTPE"
+	if n < 1024 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/1024, 0
+	for v >= 1024 {
+		v /= 1024
+		unit++
+	}
+	return fmt.Sprintf("%.1f %ciB", v, units[unit])
+}
