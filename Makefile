@@ -9,7 +9,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # One static file, the same from every checkout of a commit. VCS stamping is off because it fails in a checkout that
 # another user owns; the version is passed instead.
 export CGO_ENABLED ?= 0
-BUILD := go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+BUILD := go build -trimpath -buildvcs=false -ldflags '-s -w -X github.com/safepoint-db/safepoint/internal/cli.Version=$(VERSION)'
 
 STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
