@@ -33,9 +33,9 @@ func diagnose(r io.ReaderAt, size int64, otherwise error) error {
 	case end < 0 || end > size:
 		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: its end has been cut off.").WithHint(hintAltered)
 	case end < size:
-		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: %d bytes stand behind its end.", size-end).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "Something was added behind the archive's end: the file is %d bytes longer than it should be.", size-end).WithHint(hintAltered)
 	case position < at:
-		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: it should be %d bytes shorter.", at-position).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: its frames should be %d bytes shorter.", at-position).WithHint(hintAltered)
 	case position > at:
 		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: %d bytes are missing in front of its table of contents.", position-at).WithHint(hintAltered)
 	}

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -14,14 +13,13 @@ import (
 )
 
 const (
-	readBuffer = 128 << 10
 	// smallFrame is the compressed size up to which Frame reads a frame once, into memory, and not twice.
 	smallFrame = 1 << 20
 	// reportEvery is how many bytes Verify reads between two reports.
 	reportEvery = 1 << 20
 )
 
-// buffers hold readBuffer bytes each: for hashing, for reading ahead of the decompressor and for what it gives.
+// buffers hold readBuffer bytes each.
 var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 
 // Frame opens frame i for reading its SQL. Its hash is checked before the first byte is returned.
@@ -114,8 +112,7 @@ func (r *Reader) verifyFrame(i int, e Entry, w *watch, buf []byte) error {
 func (r *Reader) openFrame(i int, src io.Reader, w *watch) (*frameReader, error) {
 	f := &frameReader{archive: r, index: i, left: r.toc.entries[i].RawLength, dec: getDecoder()}
 	f.src = &source{r: src, sum: sha256.New(), watch: w}
-	f.ahead = bufio.NewReaderSize(f.src, readBuffer)
-	if err := f.dec.start(f.ahead); err != nil {
+	if err := f.dec.start(f.src); err != nil {
 		f.Close()
 		return nil, f.broken(err)
 	}
@@ -128,7 +125,6 @@ type frameReader struct {
 	archive *Reader
 	index   int
 	src     *source
-	ahead   *bufio.Reader
 	dec     *decoder // nil when closed
 	left    int64    // bytes of SQL still to come
 	err     error    // sticks, io.EOF too
@@ -163,7 +159,7 @@ func (f *frameReader) end() error {
 	if f.left > 0 {
 		return f.broken(errors.New("it holds less than it states"))
 	}
-	if _, err := io.Copy(io.Discard, f.ahead); err != nil {
+	if err := f.dec.drain(); err != nil {
 		return f.broken(err)
 	}
 	if !sumFits(f.src.sum.Sum(nil), f.archive.toc.entries[f.index].SHA256) {

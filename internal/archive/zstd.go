@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"bufio"
 	"io"
 	"sync"
 
@@ -47,8 +48,14 @@ func (e *encoder) Write(p []byte) (int, error) { return e.z.Write(p) }
 // finish ends the frame and flushes it to dst.
 func (e *encoder) finish() error { return e.z.Close() }
 
+// readBuffer is how many bytes are read at once: ahead of the decompressor, for hashing, and of what it gives.
+const readBuffer = 128 << 10
+
 // decoder reads zstd frames, at bounded memory whatever they state.
-type decoder struct{ z *zstd.Decoder }
+type decoder struct {
+	z     *zstd.Decoder
+	ahead *bufio.Reader // the decompressor alone reads a few bytes at a time
+}
 
 var decoders = sync.Pool{New: func() any {
 	z, err := zstd.NewReader(nil,
@@ -59,17 +66,27 @@ var decoders = sync.Pool{New: func() any {
 	if err != nil {
 		panic("archive: zstd refuses constant options: " + err.Error())
 	}
-	return &decoder{z: z}
+	return &decoder{z: z, ahead: bufio.NewReaderSize(nil, readBuffer)}
 }}
 
 func getDecoder() *decoder { return decoders.Get().(*decoder) }
 
-func (d *decoder) start(src io.Reader) error { return d.z.Reset(src) }
+func (d *decoder) start(src io.Reader) error {
+	d.ahead.Reset(src)
+	return d.z.Reset(d.ahead)
+}
+
+// drain reads what the decompressor left of its source.
+func (d *decoder) drain() error {
+	_, err := d.ahead.WriteTo(io.Discard)
+	return err
+}
 
 func (d *decoder) Read(p []byte) (int, error) { return d.z.Read(p) }
 
 // release gives d back for reuse. d must not be used afterwards.
 func (d *decoder) release() {
 	_ = d.z.Reset(nil) // drops the source; it cannot fail
+	d.ahead.Reset(nil)
 	decoders.Put(d)
 }
