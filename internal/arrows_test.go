@@ -46,18 +46,21 @@ var arrows = map[string][]string{
 
 	// Contracts, and their implementations, which know their own contract only.
 	"internal/engine":          {"internal/archive"},
-	"internal/engine/postgres": {"internal/engine", "internal/archive"},
+	"internal/engine/postgres": {"internal/engine", "internal/archive", "internal/egress"},
 	"internal/engine/sqlite":   {"internal/engine", "internal/archive"},
 	"internal/storage":         {},
 	"internal/storage/local":   {"internal/storage"},
 	"internal/halt":            {},
-	"internal/halt/pgbouncer":  {"internal/halt"},
-	"internal/halt/webhook":    {"internal/halt"},
+	"internal/halt/pgbouncer":  {"internal/halt", "internal/egress"},
+	"internal/halt/webhook":    {"internal/halt", "internal/egress"},
 	"internal/archive":         {},
+	"internal/egress":          {},
 	"internal/event":           {},
 	"internal/fault":           {},
 	"internal/pgserver":        {"internal/engine"},
 	"root":                     {},
+
+	"docs/examples/go": {},
 
 	// What tests are made of. Nothing that is shipped imports these.
 	"internal/browsertest":         {},
