@@ -11,15 +11,19 @@ import (
 // maxWindow is the largest zstd window of a frame: what RFC 8878 asks every decoder to support.
 const maxWindow = 8 << 20
 
-// window is what we write with: that of zstd's own level 3. A bigger one costs memory and gains little on SQL.
-const window = 2 << 20
+// What we write with, measured on Chinook, pgbench and generated orders: this level is 1.4 to 1.9 times as fast as
+// zstd.SpeedDefault and its files differ by -4 to +2.5 %; windows of 4 and 8 MiB cost memory and time and gain nothing.
+const (
+	level  = zstd.SpeedFastest
+	window = 2 << 20
+)
 
 // encoder makes one zstd frame after another. It is the one place that knows which compressor is used.
 type encoder struct{ z *zstd.Encoder }
 
 var encoders = sync.Pool{New: func() any {
 	z, err := zstd.NewWriter(nil,
-		zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithEncoderLevel(level),
 		zstd.WithEncoderConcurrency(1),
 		zstd.WithLowerEncoderMem(true),
 		zstd.WithWindowSize(window),
