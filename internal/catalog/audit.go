@@ -24,11 +24,12 @@ func (c *Catalog) AddAudit(ctx context.Context, e safepoint.AuditEntry) (safepoi
 	return e, err
 }
 
-// CompleteAudit writes the outcome of an action on an object into its line, if that is still open.
-func (c *Catalog) CompleteAudit(ctx context.Context, objectID, action, outcome, detail string) error {
-	_, err := c.db.ExecContext(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END
+// CompleteAudit writes the outcome of an action on an object into its line. It says false if there is none that is
+// still open.
+func (c *Catalog) CompleteAudit(ctx context.Context, objectID, action, outcome, detail string) (bool, error) {
+	n, err := c.exec(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END
 		WHERE object_id = $3 AND action = $4 AND outcome = ''`, outcome, detail, objectID, action)
-	return err
+	return n > 0, err
 }
 
 // AuditFilter selects lines of the audit log. Zero fields select everything.

@@ -9,23 +9,24 @@ import (
 )
 
 const scheduleColumns = `id, organization_id, database_id, name, description, is_active, interval_ms, anchor,
-	created_at, created_by, created_by_name, disabled_at, disabled_by_name, enabled_at, version, updated_by_name, updated_at`
+	created_at, created_by, created_by_name, disabled_at, disabled_by_name, enabled_at, version, updated_by_name, updated_at, done_until`
 
-// Schedule is a schedule with who changed it last.
+// Schedule is a schedule with who changed it last, and how far its due times have been dealt with.
 type Schedule struct {
 	safepoint.Schedule
-	UpdatedBy string // "" if nobody did
+	Done      time.Time // zero: none yet
+	UpdatedBy string    // "" if nobody did
 	UpdatedAt time.Time
 }
 
 func scanSchedule(row scanner) (Schedule, error) {
 	var s Schedule
-	var interval, anchor, created, disabled, enabled, updated int64
+	var interval, anchor, created, disabled, enabled, updated, done int64
 	err := row.Scan(&s.ID, &s.OrganizationID, &s.DatabaseID, &s.Name, &s.Description, &s.IsActive, &interval, &anchor,
-		&created, &s.CreatedBy, &s.CreatedByName, &disabled, &s.DisabledByName, &enabled, &s.Version, &s.UpdatedBy, &updated)
+		&created, &s.CreatedBy, &s.CreatedByName, &disabled, &s.DisabledByName, &enabled, &s.Version, &s.UpdatedBy, &updated, &done)
 	s.Interval = safepoint.Interval(time.Duration(interval) * time.Millisecond)
 	s.Anchor, s.CreatedAt, s.DisabledAt = fromMillis(anchor), fromMillis(created), fromMillis(disabled)
-	s.EnabledAt, s.UpdatedAt = fromMillis(enabled), fromMillis(updated)
+	s.EnabledAt, s.UpdatedAt, s.Done = fromMillis(enabled), fromMillis(updated), fromMillis(done)
 	return s, err
 }
 

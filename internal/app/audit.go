@@ -1,0 +1,87 @@
+package app
+
+import (
+	"context"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/catalog"
+)
+
+// Outcomes in the audit log. "" is not known yet.
+const (
+	done   = "succeeded"
+	failed = "failed"
+	denied = "denied"
+)
+
+// act is what somebody did, for the audit log.
+type act struct {
+	action  string // "schedule.disable", "restore" …
+	object  string // its type
+	id      string
+	name    string
+	outcome string
+	detail  string
+}
+
+// audit writes what was done into the log, also when the request that did it is gone. That it could not be written
+// is an operator's matter: the act itself stands.
+func (a *App) audit(ctx context.Context, by safepoint.Actor, e act) {
+	_, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), safepoint.AuditEntry{
+		OrganizationID: by.OrganizationID, ActorID: by.UserID, ActorName: by.UserName, IP: by.IP, Via: by.Via,
+		Action: e.action, ObjectType: e.object, ObjectID: e.id, ObjectName: e.name, Outcome: e.outcome, Detail: e.detail,
+	})
+	if err != nil {
+		a.Log.ErrorContext(ctx, "audit entry was not written", "action", e.action, "object", e.id, "error", err)
+	}
+}
+
+// auditEnd writes the outcome of something audited when it began.
+func (a *App) auditEnd(ctx context.Context, id, action string, err error) {
+	outcome, detail := done, ""
+	if err != nil {
+		outcome, detail = failed, safepoint.UserError(err).Message
+	}
+	if _, err := a.Catalog.CompleteAudit(context.WithoutCancel(ctx), id, action, outcome, detail); err != nil {
+		a.Log.ErrorContext(ctx, "audit entry was not completed", "action", action, "object", id, "error", err)
+	}
+}
+
+// operationAction is what an operation is called in the audit log.
+func operationAction(op safepoint.Operation) string {
+	if op.Trigger == safepoint.TriggerUndo {
+		return "undo"
+	}
+	return string(op.Type)
+}
+
+// finishAudit writes an operation's outcome into the audit log, now that it has ended. One that nobody asked for (a
+// scheduled run, a safety backup) gets its line here.
+func (a *App) finishAudit(ctx context.Context, op safepoint.Operation) {
+	ctx = context.WithoutCancel(ctx)
+	detail := ""
+	if op.Failure != nil {
+		detail = op.Failure.Message
+	}
+	found, err := a.Catalog.CompleteAudit(ctx, op.ID, operationAction(op), string(op.Status), detail)
+	if err != nil {
+		a.Log.ErrorContext(ctx, "audit entry was not completed", "operation", op.ID, "error", err)
+	}
+	if err != nil || found {
+		return
+	}
+	by := safepoint.Actor{OrganizationID: op.OrganizationID, UserID: op.CreatedBy, UserName: op.CreatedByName, Via: ViaSystem}
+	if by.UserName == "" {
+		by.UserName = "Scheduler"
+	}
+	a.audit(ctx, by, act{action: operationAction(op), object: "operation", id: op.ID, name: op.Name, outcome: string(op.Status), detail: detail})
+}
+
+// Audit returns one page of the organization's audit log.
+func (a *App) Audit(ctx context.Context, by safepoint.Actor, f AuditFilter) (AuditPage, error) {
+	if err := a.authorize(ctx, by, viewer, "audit.read"); err != nil {
+		return AuditPage{}, err
+	}
+	page, err := a.Catalog.Audit(ctx, by.OrganizationID, catalog.AuditFilter(f))
+	return AuditPage(page), err
+}

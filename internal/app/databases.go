@@ -1,0 +1,240 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/catalog"
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+// testLimit is how long a test of a database or a look before a restore may take.
+const testLimit = 15 * time.Second
+
+// Databases returns the organization's databases by name.
+func (a *App) Databases(ctx context.Context, by safepoint.Actor) ([]safepoint.Database, error) {
+	if err := a.authorize(ctx, by, viewer, "database.read"); err != nil {
+		return nil, err
+	}
+	return a.Catalog.Databases(ctx, by.OrganizationID)
+}
+
+// Database returns one database.
+func (a *App) Database(ctx context.Context, by safepoint.Actor, id string) (safepoint.Database, error) {
+	if err := a.authorize(ctx, by, viewer, "database.read"); err != nil {
+		return safepoint.Database{}, err
+	}
+	return a.Catalog.Database(ctx, by.OrganizationID, id)
+}
+
+// CreateDatabase stores how to reach a database. It does not connect: TryDatabase does.
+func (a *App) CreateDatabase(ctx context.Context, by safepoint.Actor, in DatabaseInput) (safepoint.Database, error) {
+	if err := a.authorize(ctx, by, admin, "database.create"); err != nil {
+		return safepoint.Database{}, err
+	}
+	c, err := a.connection(in)
+	if err != nil {
+		return safepoint.Database{}, err
+	}
+	d := c.database
+	if d.Name, err = checkName("name", in.Name); err != nil {
+		return safepoint.Database{}, err
+	}
+	d.ID, d.OrganizationID = safepoint.NewID(safepoint.DatabasePrefix), by.OrganizationID
+	d.CreatedBy, d.CreatedByName = by.UserID, by.UserName
+	d, err = a.Catalog.CreateDatabase(ctx, d, a.Keys.Seal(catalog.DatabasePlace(d.OrganizationID, d.ID), c.secret()))
+	if err != nil {
+		return safepoint.Database{}, err
+	}
+	a.audit(ctx, by, act{action: "database.create", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.changed(d.OrganizationID, "database", d.ID)
+	return d, nil
+}
+
+// UpdateDatabase stores how a database is called and reached. Its family stays. A password that is left out is kept,
+// unless the database is now reached at another address: a stored password is never sent to a new place.
+func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string, in DatabaseInput) (safepoint.Database, error) {
+	if err := a.authorize(ctx, by, admin, "database.update"); err != nil {
+		return safepoint.Database{}, err
+	}
+	old, err := a.Catalog.Database(ctx, by.OrganizationID, id)
+	if err != nil {
+		return old, err
+	}
+	if in.Engine == "" && in.URL == "" {
+		in.Engine = old.Engine
+	}
+	c, err := a.connection(in)
+	if err != nil {
+		return safepoint.Database{}, err
+	}
+	d := c.database
+	if d.Name, err = checkName("name", in.Name); err != nil {
+		return safepoint.Database{}, err
+	}
+	if d.Engine != old.Engine {
+		return safepoint.Database{}, safepoint.Invalid("engine", "%s is a %s database. Add a new one instead.", old.Name, old.Engine.Label())
+	}
+	d.ID, d.OrganizationID, d.Version = id, by.OrganizationID, in.Version
+	var sealed []byte
+	if c.password != nil {
+		sealed = a.Keys.Seal(catalog.DatabasePlace(d.OrganizationID, d.ID), *c.password)
+	} else if sealed, err = a.Catalog.DatabasePassword(ctx, d.OrganizationID, d.ID); err != nil {
+		return safepoint.Database{}, err
+	} else if sealed != nil && (d.Host != old.Host || d.Port != old.Port) {
+		return safepoint.Database{}, safepoint.Invalid("password", "Enter the password again, because the address changed.")
+	}
+	if d, err = a.Catalog.UpdateDatabase(ctx, d, sealed, by.UserName); err != nil {
+		return safepoint.Database{}, err
+	}
+	a.audit(ctx, by, act{action: "database.update", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.changed(d.OrganizationID, "database", d.ID)
+	return d, nil
+}
+
+// RemoveDatabase takes a database off the list, with its disabled schedules, and forgets its password. The database
+// itself is not touched, and its backups stay listed and can be downloaded. It is refused, saying why, while an active
+// schedule backs it up, something is queued or runs on it, or a restore of it can still be undone.
+func (a *App) RemoveDatabase(ctx context.Context, by safepoint.Actor, id string) error {
+	if err := a.authorize(ctx, by, admin, "database.remove"); err != nil {
+		return err
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	if err := a.Catalog.RemoveDatabase(ctx, by.OrganizationID, id); err != nil {
+		return err
+	}
+	a.audit(ctx, by, act{action: "database.remove", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.changed(d.OrganizationID, "database", d.ID)
+	a.changed(d.OrganizationID, "schedule", "")
+	return nil
+}
+
+// TestDatabase connects to a database and says in words what would stop or hamper a backup or a restore.
+func (a *App) TestDatabase(ctx context.Context, by safepoint.Actor, id string) (TestResult, error) {
+	if err := a.authorize(ctx, by, admin, "database.test"); err != nil {
+		return TestResult{}, err
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, id)
+	if err != nil {
+		return TestResult{}, err
+	}
+	t, err := a.target(ctx, d)
+	if err != nil {
+		return TestResult{}, err
+	}
+	result := a.test(ctx, t)
+	if result.Info.ServerVersion != "" {
+		if err := a.Catalog.SetServerVersion(ctx, d.OrganizationID, d.ID, result.Info.ServerVersion); err != nil {
+			return result, err
+		}
+	}
+	a.audit(ctx, by, act{action: "database.test", object: "database", id: d.ID, name: d.Name, outcome: outcomeOf(result.OK)})
+	return result, nil
+}
+
+// TryDatabase is TestDatabase for what is not saved yet.
+func (a *App) TryDatabase(ctx context.Context, by safepoint.Actor, in DatabaseInput) (TestResult, error) {
+	if err := a.authorize(ctx, by, admin, "database.test"); err != nil {
+		return TestResult{}, err
+	}
+	c, err := a.connection(in)
+	if err != nil {
+		return TestResult{}, err
+	}
+	result := a.test(ctx, targetOf(c.database, c.secret()))
+	result.Findings = append(c.findings, result.Findings...)
+	a.audit(ctx, by, act{action: "database.test", object: "database", name: address(c.database), outcome: outcomeOf(result.OK)})
+	return result, nil
+}
+
+func outcomeOf(ok bool) string {
+	if ok {
+		return done
+	}
+	return failed
+}
+
+// test asks the engine everything it can say without changing anything.
+func (a *App) test(ctx context.Context, t engine.Target) TestResult {
+	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	defer cancel()
+	start := time.Now()
+	var r TestResult
+	err := func() error {
+		e, ok := a.Engine(t.Engine)
+		if !ok {
+			return safepoint.Invalid("engine", "This program cannot work with %s.", t.Engine.Label())
+		}
+		info, err := e.Inspect(ctx, t)
+		if err != nil {
+			return err
+		}
+		r.Info = info
+		forDump, err := e.CanDump(ctx, t)
+		if err != nil {
+			return err
+		}
+		forRestore, err := e.CanRestore(ctx, t, nil)
+		r.Findings = append(forDump, forRestore...)
+		return err
+	}()
+	r.Took = time.Since(start)
+	if t.Engine == safepoint.PostgreSQL && t.TLS == safepoint.TLSDisable && !isSocket(t.Host) && !isLoopback(t.Host) {
+		r.Findings = append(r.Findings, engine.Finding{Code: safepoint.CodeTLS,
+			Message: fmt.Sprintf("The connection to %s is not encrypted.", t.Host), Hint: "Anybody on the way can read the data and the password. Choose verify-full."})
+	}
+	if err != nil {
+		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, err, address(databaseOf(t))))
+	}
+	r.OK = err == nil
+	for _, f := range r.Findings {
+		r.OK = r.OK && !f.Blocker
+	}
+	return r
+}
+
+// slow says in words that the time was up, where that is why err came.
+func slow(ctx context.Context, err error, where string) error {
+	var known *safepoint.Error
+	if errors.As(err, &known) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return err
+	}
+	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", where, inSpan(testLimit)).
+		WithHint("Check that the server runs, and that a firewall lets this machine through.").WithCause(err)
+}
+
+// target is how to reach a database, with its password: never for a log or an error.
+func (a *App) target(ctx context.Context, d safepoint.Database) (engine.Target, error) {
+	sealed, err := a.Catalog.DatabasePassword(ctx, d.OrganizationID, d.ID)
+	if err != nil {
+		return engine.Target{}, err
+	}
+	password, err := a.Keys.Unseal(catalog.DatabasePlace(d.OrganizationID, d.ID), sealed)
+	if err != nil {
+		return engine.Target{}, err
+	}
+	return targetOf(d, password), nil
+}
+
+func targetOf(d safepoint.Database, password string) engine.Target {
+	return engine.Target{Engine: d.Engine, Host: d.Host, Port: d.Port, User: d.User, Password: password,
+		Name: d.DBName, TLS: d.TLS, CACert: d.CACert, Path: d.Path}
+}
+
+func databaseOf(t engine.Target) safepoint.Database {
+	return safepoint.Database{Engine: t.Engine, Host: t.Host, Port: t.Port, User: t.User, DBName: t.Name, Path: t.Path}
+}
+
+// address is where a database is, for people: without its password.
+func address(d safepoint.Database) string {
+	if d.Engine == safepoint.SQLite {
+		return d.Path
+	}
+	return fmt.Sprintf("%s on %s:%d", d.DBName, d.Host, d.Port)
+}

@@ -1,0 +1,238 @@
+package app
+
+import (
+	"context"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/backup"
+)
+
+// Operations returns one page of DB Logs, newest first.
+func (a *App) Operations(ctx context.Context, by safepoint.Actor, f safepoint.OperationFilter) (safepoint.OperationPage, error) {
+	if err := a.authorize(ctx, by, viewer, "log.read"); err != nil {
+		return safepoint.OperationPage{}, err
+	}
+	return a.Catalog.Operations(ctx, by.OrganizationID, f)
+}
+
+// Operation returns one row of DB Logs, also of a deleted backup.
+func (a *App) Operation(ctx context.Context, by safepoint.Actor, id string) (safepoint.Operation, error) {
+	if err := a.authorize(ctx, by, viewer, "log.read"); err != nil {
+		return safepoint.Operation{}, err
+	}
+	return a.Catalog.Operation(ctx, by.OrganizationID, id)
+}
+
+// Journal returns what a restore wrote down about its steps, oldest first, without what is for recovery only.
+func (a *App) Journal(ctx context.Context, by safepoint.Actor, id string) ([]safepoint.JournalEntry, error) {
+	if err := a.authorize(ctx, by, viewer, "log.read"); err != nil {
+		return nil, err
+	}
+	if _, err := a.Catalog.Operation(ctx, by.OrganizationID, id); err != nil {
+		return nil, err
+	}
+	entries, err := a.Catalog.Journal(ctx, id)
+	for i := range entries {
+		entries[i].State = nil
+	}
+	return entries, err
+}
+
+// Running returns what is queued or runs, oldest first.
+func (a *App) Running(ctx context.Context, by safepoint.Actor) ([]safepoint.Operation, error) {
+	if err := a.authorize(ctx, by, viewer, "log.read"); err != nil {
+		return nil, err
+	}
+	return a.Catalog.Running(ctx, by.OrganizationID)
+}
+
+// StartBackup queues a manual backup. A second one of the same database is refused, naming the first; one asked for
+// while a restore runs waits.
+func (a *App) StartBackup(ctx context.Context, by safepoint.Actor, databaseID string) (safepoint.Operation, error) {
+	if err := a.authorize(ctx, by, admin, "backup"); err != nil {
+		return safepoint.Operation{}, err
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, databaseID)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
+	return a.queue(ctx, by, safepoint.Operation{
+		DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
+		Type: safepoint.TypeBackup, Trigger: safepoint.TriggerManual,
+		Name: backup.FileName(d, a.Now(), safepoint.TriggerManual),
+	})
+}
+
+// queue stores an operation for the runner.
+func (a *App) queue(ctx context.Context, by safepoint.Actor, op safepoint.Operation) (safepoint.Operation, error) {
+	op.OrganizationID, op.CreatedBy, op.CreatedByName = by.OrganizationID, by.UserID, by.UserName
+	op, err := a.Catalog.CreateOperation(ctx, op)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
+	a.audit(ctx, by, act{action: operationAction(op), object: "operation", id: op.ID, name: op.Name})
+	a.changed(op.OrganizationID, "operation", op.ID)
+	a.Wake()
+	return op, nil
+}
+
+// Cancel cancels what is queued at once, and asks what runs to stop. A restore can be cancelled until its switch.
+func (a *App) Cancel(ctx context.Context, by safepoint.Actor, id string) (safepoint.Operation, error) {
+	if err := a.authorize(ctx, by, admin, "cancel"); err != nil {
+		return safepoint.Operation{}, err
+	}
+	op, err := a.Catalog.AskCancel(ctx, by.OrganizationID, id)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
+	a.audit(ctx, by, act{action: "cancel", object: "operation", id: op.ID, name: op.Name, outcome: done})
+	if op.Status.Ended() {
+		a.finishAudit(ctx, op)
+	}
+	a.changed(op.OrganizationID, "operation", op.ID)
+	a.Wake()
+	return op, nil
+}
+
+// OpenDownload opens a backup's file, for an admin who entered the password in the last five minutes: CodeStepUp
+// otherwise. Each opening is one line of the audit log.
+func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (Download, error) {
+	if err := a.authorize(ctx, by, admin, "backup.download"); err != nil {
+		return Download{}, err
+	}
+	op, err := a.keptBackup(ctx, by.OrganizationID, id)
+	if err != nil {
+		return Download{}, err
+	}
+	e := act{action: "backup.download", object: "operation", id: op.ID, name: op.Name, outcome: done}
+	if since := a.Now().Sub(by.SignedInAt); by.SignedInAt.IsZero() || since > stepUpLife {
+		e.outcome = denied
+		a.audit(ctx, by, e)
+		return Download{}, safepoint.Errorf(safepoint.CodeStepUp, "Enter your password again to download a backup.").
+			WithHint("A backup holds all data of the database.")
+	}
+	file, err := a.Storage.Open(ctx, op.StorageKey)
+	if err != nil {
+		e.outcome, e.detail = failed, safepoint.UserError(err).Message
+		a.audit(ctx, by, e)
+		return Download{}, missingFile(err)
+	}
+	a.audit(ctx, by, e)
+	return Download{File: file, Name: op.Name, ModTime: op.FinishedAt, SHA256: op.SHA256}, nil
+}
+
+// keptBackup is a succeeded backup whose file is there.
+func (a *App) keptBackup(ctx context.Context, orgID, id string) (safepoint.Operation, error) {
+	op, err := a.Catalog.Operation(ctx, orgID, id)
+	switch {
+	case err != nil:
+		return op, notHere(err, "backup")
+	case op.Type != safepoint.TypeBackup:
+		return op, safepoint.Errorf(safepoint.CodeConflict, "This is a restore, not a backup: it has no file.")
+	case op.Status != safepoint.StatusSucceeded:
+		return op, safepoint.Errorf(safepoint.CodeConflict, "This backup has not succeeded: it has no file.")
+	case !op.DeletedAt.IsZero():
+		return op, safepoint.Errorf(safepoint.CodeNotFound, "This backup was deleted.").WithHint("See the audit log.")
+	}
+	return op, nil
+}
+
+func missingFile(err error) error {
+	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		return safepoint.Errorf(safepoint.CodeArchive, "The file of this backup is not in the storage any more.").
+			WithHint("Choose another backup, and find out who removed the file.").WithCause(err)
+	}
+	return err
+}
+
+// PreviewDelete says what deleting a backup would mean. It changes nothing.
+func (a *App) PreviewDelete(ctx context.Context, by safepoint.Actor, id string) (DeletePreview, error) {
+	if err := a.authorize(ctx, by, admin, "backup.delete"); err != nil {
+		return DeletePreview{}, err
+	}
+	return a.previewDelete(ctx, by.OrganizationID, id)
+}
+
+func (a *App) previewDelete(ctx context.Context, orgID, id string) (DeletePreview, error) {
+	op, err := a.keptBackup(ctx, orgID, id)
+	if err != nil {
+		return DeletePreview{}, err
+	}
+	p := DeletePreview{Backup: op, Confirm: op.DatabaseName}
+	if d, err := a.Catalog.Database(ctx, orgID, op.DatabaseID); err == nil {
+		p.Confirm = d.Label()
+	} else if safepoint.ErrorCode(err) != safepoint.CodeNotFound {
+		return p, err
+	}
+	kept, err := a.Catalog.DatabaseBackups(ctx, orgID, op.DatabaseID)
+	if err != nil {
+		return p, err
+	}
+	for _, other := range kept {
+		if other.ID == op.ID {
+			continue
+		}
+		if p.Others++; p.Others == 1 {
+			p.Newest = other.StartedAt
+		}
+	}
+	p.NeedsTyping = p.Others == 0
+	if op.RestoreID != "" {
+		restore, err := a.Catalog.Operation(ctx, orgID, op.RestoreID)
+		if err != nil && safepoint.ErrorCode(err) != safepoint.CodeNotFound {
+			return p, err
+		}
+		if err == nil && restore.Switched && restore.UndoneByID == "" {
+			p.WayBackOf = &restore
+		}
+	}
+	running, err := a.Catalog.Running(ctx, orgID)
+	for _, r := range running {
+		if r.Type == safepoint.TypeRestore && (r.SourceID == op.ID || r.SafetyID == op.ID || r.ID == op.RestoreID) {
+			p.InUseBy = &r
+			break
+		}
+	}
+	return p, err
+}
+
+// DeleteBackup removes a backup's file for good. The last backup of a database asks for the database's name. One that
+// a restore uses is refused. If the file cannot be removed now, housekeeping tries again.
+func (a *App) DeleteBackup(ctx context.Context, by safepoint.Actor, id, confirm string) error {
+	if err := a.authorize(ctx, by, admin, "backup.delete"); err != nil {
+		return err
+	}
+	p, err := a.previewDelete(ctx, by.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	if p.NeedsTyping && !typed(confirm, p.Confirm) {
+		return safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was deleted.", p.Confirm)
+	}
+	if err := a.Catalog.MarkDeleting(ctx, by.OrganizationID, id); err != nil {
+		return err
+	}
+	a.audit(ctx, by, act{action: "backup.delete", object: "operation", id: id, name: p.Backup.Name})
+	return a.deleteFile(context.WithoutCancel(ctx), p.Backup)
+}
+
+// deleteFile ends a deletion whose intent is recorded.
+func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
+	err := a.Storage.Delete(ctx, op.StorageKey)
+	if err == nil {
+		if _, statErr := a.Storage.Stat(ctx, op.StorageKey); safepoint.ErrorCode(statErr) != safepoint.CodeNotFound {
+			err = errorsFirst(statErr, safepoint.Errorf(safepoint.CodeInternal, "The storage still has the file after deleting it."))
+		}
+	}
+	if err == nil {
+		err = a.Catalog.MarkDeleted(ctx, op.ID)
+	}
+	if err != nil {
+		// The line in the audit log stays open: housekeeping tries again.
+		return safepoint.Errorf(safepoint.CodeUnreachable, "The file could not be removed yet.").
+			WithHint("Safepoint tries again every minute. Nobody can restore this backup meanwhile.").WithCause(err)
+	}
+	a.auditEnd(ctx, op.ID, "backup.delete", nil)
+	a.changed(op.OrganizationID, "operation", op.ID)
+	return nil
+}

@@ -1,0 +1,281 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/storage"
+)
+
+// PreviewRestore looks at everything a restore of a backup would do, wait for and be stopped by. It changes nothing.
+// What stands in the way is a finding, not an error, so that the page can say all of it at once.
+func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string) (RestorePreview, error) {
+	if err := a.authorize(ctx, by, admin, "restore"); err != nil {
+		return RestorePreview{}, err
+	}
+	op, d, err := a.restorable(ctx, by.OrganizationID, id)
+	if err != nil {
+		return RestorePreview{}, err
+	}
+	p := RestorePreview{Backup: op, Database: d, Confirm: d.Label(), Changes: age(a.Now(), op.StartedAt)}
+	if p.Services, err = a.Catalog.Services(ctx, by.OrganizationID); err != nil {
+		return p, err
+	}
+	if p.Busy, err = a.busy(ctx, by.OrganizationID, d.ID); err != nil {
+		return p, err
+	}
+	if p.Estimates, err = a.estimates(ctx, by.OrganizationID, d.ID); err != nil {
+		return p, err
+	}
+	if p.Space, err = a.Storage.Space(ctx); err != nil {
+		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	defer cancel()
+	var taken time.Time
+	p.Findings, taken, err = a.look(ctx, op, d)
+	if err != nil {
+		f := a.failure(ctx, "restore cannot start", slow(ctx, err, address(d)))
+		p.Findings = append(p.Findings, engine.Finding{Blocker: true, Code: f.Code, Message: f.Message, Hint: f.Hint})
+	}
+	if !taken.IsZero() {
+		p.Changes = age(a.Now(), taken)
+	}
+	p.Ready = true
+	for _, f := range p.Findings {
+		p.Ready = p.Ready && !f.Blocker
+	}
+	return p, nil
+}
+
+// restorable is a backup that is kept, and the database it goes back to.
+func (a *App) restorable(ctx context.Context, orgID, id string) (safepoint.Operation, safepoint.Database, error) {
+	op, err := a.keptBackup(ctx, orgID, id)
+	if err != nil {
+		return op, safepoint.Database{}, err
+	}
+	d, err := a.Catalog.Database(ctx, orgID, op.DatabaseID)
+	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		return op, d, safepoint.Errorf(safepoint.CodeConflict, "%s was removed from Safepoint, so there is nothing to restore it into.", op.DatabaseName).
+			WithHint("Download the file and load it with safepoint load, or with the database's own program.")
+	}
+	return op, d, err
+}
+
+// busy is what must end before a restore of a database may start, nil if nothing.
+func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
+	running, err := a.Catalog.Running(ctx, orgID)
+	for _, op := range running {
+		if op.Type == safepoint.TypeRestore || op.DatabaseID == databaseID {
+			return &op, err
+		}
+	}
+	return nil, err
+}
+
+// look opens the backup and asks the engine what stands in the way, and when the backup's snapshot was taken.
+func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database) ([]engine.Finding, time.Time, error) {
+	r, file, err := a.openBackup(ctx, op)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	defer file.Close()
+	taken := r.Header().CreatedAt
+	e, ok := a.Engine(d.Engine)
+	if !ok {
+		return nil, taken, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
+	}
+	t, err := a.target(ctx, d)
+	if err != nil {
+		return nil, taken, err
+	}
+	findings, err := e.CanRestore(ctx, t, r)
+	return findings, taken, err
+}
+
+// openBackup opens a backup's archive, which must be the one that was stored and signed here. Its frames are verified
+// by whoever restores it.
+func (a *App) openBackup(ctx context.Context, op safepoint.Operation) (*archive.Reader, io.Closer, error) {
+	file, err := a.Storage.Open(ctx, op.StorageKey)
+	if err != nil {
+		return nil, nil, missingFile(err)
+	}
+	r, err := a.readBackup(file, op)
+	if err != nil {
+		file.Close()
+		return nil, nil, err
+	}
+	return r, file, nil
+}
+
+func (a *App) readBackup(file storage.File, op safepoint.Operation) (*archive.Reader, error) {
+	if file.Size() != op.Size {
+		return nil, safepoint.Errorf(safepoint.CodeArchive, "The file is not the one that was stored: it has %d bytes instead of %d.", file.Size(), op.Size).
+			WithHint("Choose another backup.")
+	}
+	r, err := archive.Open(file, file.Size(), a.trust())
+	if err != nil {
+		return nil, err
+	}
+	if h := r.Header(); h.OperationID != "" && h.OperationID != op.ID || h.OrganizationID != "" && h.OrganizationID != op.OrganizationID {
+		return nil, safepoint.Errorf(safepoint.CodeArchive, "The file is another backup's: it was put in this one's place.").WithHint("Choose another backup.")
+	}
+	return r, nil
+}
+
+// estimates is how long each step took in the last restore of the database, and the safety backup in the last backup.
+// What is not known is not there.
+func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {
+	known := map[safepoint.Step]time.Duration{}
+	backups, err := a.Catalog.DatabaseBackups(ctx, orgID, databaseID)
+	if err != nil {
+		return nil, err
+	}
+	if len(backups) > 0 {
+		known[safepoint.StepGuard] = backups[0].Duration(a.Now())
+	}
+	page, err := a.Catalog.Operations(ctx, orgID, safepoint.OperationFilter{
+		Type: safepoint.TypeRestore, Status: safepoint.StatusSucceeded, DatabaseID: databaseID, Limit: 10})
+	if err != nil {
+		return nil, err
+	}
+	for _, op := range page.Operations {
+		if op.Trigger == safepoint.TriggerUndo {
+			continue
+		}
+		journal, err := a.Catalog.Journal(ctx, op.ID)
+		if err != nil {
+			return nil, err
+		}
+		for step, took := range stepTimes(journal) {
+			known[step] = took
+		}
+		break
+	}
+	return known, nil
+}
+
+// stepTimes is how long each finished step of a journal took.
+func stepTimes(journal []safepoint.JournalEntry) map[safepoint.Step]time.Duration {
+	began, took := map[safepoint.Step]time.Time{}, map[safepoint.Step]time.Duration{}
+	for _, e := range journal {
+		switch e.Event {
+		case "intent":
+			if began[e.Step].IsZero() {
+				began[e.Step] = e.At
+			}
+		case "done":
+			if from := began[e.Step]; !from.IsZero() {
+				took[e.Step] = e.At.Sub(from)
+			}
+		}
+	}
+	return took
+}
+
+// StartRestore queues the restore of a backup into the database it was made of, once the database's name was typed.
+// What has changed since the preview stops it in its first step, with nothing touched.
+func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm string) (safepoint.Operation, error) {
+	if err := a.authorize(ctx, by, admin, "restore"); err != nil {
+		return safepoint.Operation{}, err
+	}
+	op, d, err := a.restorable(ctx, by.OrganizationID, id)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
+	if !typed(confirm, d.Label()) {
+		return safepoint.Operation{}, safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was started.", d.Label())
+	}
+	taken := op.StartedAt
+	if r, file, err := a.openBackup(ctx, op); err == nil {
+		taken = r.Header().CreatedAt
+		file.Close()
+	} else if bad := (*safepoint.Error)(nil); errors.As(err, &bad) && bad.Code == safepoint.CodeArchive {
+		return safepoint.Operation{}, err
+	}
+	return a.queueRestore(ctx, by, safepoint.Operation{
+		DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
+		Type: safepoint.TypeRestore, Trigger: safepoint.TriggerManual, Name: op.Name + " restored",
+		SourceID: op.ID, SourceName: op.Name, SourceAt: taken,
+	})
+}
+
+// StartUndo queues the way back to the database that a restore set aside: within the undo window, once, and only while
+// no later restore has taken its place.
+func (a *App) StartUndo(ctx context.Context, by safepoint.Actor, restoreID string) (safepoint.Operation, error) {
+	if err := a.authorize(ctx, by, admin, "undo"); err != nil {
+		return safepoint.Operation{}, err
+	}
+	restore, err := a.Catalog.Operation(ctx, by.OrganizationID, restoreID)
+	if err != nil {
+		return safepoint.Operation{}, notHere(err, "restore")
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, restore.DatabaseID)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
+	if err := a.undoable(ctx, restore); err != nil {
+		return safepoint.Operation{}, err
+	}
+	return a.queueRestore(ctx, by, safepoint.Operation{
+		DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
+		Type: safepoint.TypeRestore, Trigger: safepoint.TriggerUndo, Name: restore.Name + ", undone",
+		SourceID: restore.ID, SourceName: restore.Name, SourceAt: restore.HaltedAt,
+	})
+}
+
+// undoable says why a restore cannot be undone, nil if it can.
+func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
+	instead := "Its safety backup is listed in DB Logs and can be restored like any other."
+	switch {
+	case r.Type != safepoint.TypeRestore || r.Trigger == safepoint.TriggerUndo:
+		return safepoint.Errorf(safepoint.CodeConflict, "Only a restore can be undone.")
+	case r.UndoneByID != "":
+		return safepoint.Errorf(safepoint.CodeConflict, "This restore was undone already.")
+	case !r.Switched:
+		return safepoint.Errorf(safepoint.CodeConflict, "This restore changed nothing, so there is nothing to undo.")
+	case !r.UndoUntil.After(a.Now()):
+		return safepoint.Errorf(safepoint.CodeConflict, "The time to undo this restore is over.").WithHint("%s", instead)
+	}
+	page, err := a.Catalog.Operations(ctx, r.OrganizationID, safepoint.OperationFilter{Type: safepoint.TypeRestore, DatabaseID: r.DatabaseID, Limit: 200})
+	if err != nil {
+		return err
+	}
+	for _, later := range page.Operations { // newest first
+		if later.ID == r.ID {
+			return nil
+		}
+		if later.Switched && later.Trigger != safepoint.TriggerUndo && later.UndoneByID == "" {
+			return safepoint.Errorf(safepoint.CodeConflict, "A later restore, %s, has taken the place of this one.", later.Name).
+				WithHint("Undo that one first. %s", instead)
+		}
+	}
+	return nil
+}
+
+// queueRestore queues a restore unless a service of the organization is being tested.
+func (a *App) queueRestore(ctx context.Context, by safepoint.Actor, op safepoint.Operation) (safepoint.Operation, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.refuseTested(by.OrganizationID); err != nil {
+		return safepoint.Operation{}, err
+	}
+	return a.queue(ctx, by, op)
+}
+
+// typed compares what was typed with the name shown. Only white space around it is forgiven.
+func typed(text, name string) bool { return strings.TrimSpace(text) == strings.TrimSpace(name) }
+
+// age is how long ago t was, 0 for a time that is not known.
+func age(now, t time.Time) time.Duration {
+	if t.IsZero() || now.Before(t) {
+		return 0
+	}
+	return now.Sub(t)
+}

@@ -1,0 +1,261 @@
+package app
+
+import (
+	"context"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/catalog"
+)
+
+// runsShown is how far back a card's strip reaches.
+const runsShown = 30 * 24 * time.Hour
+
+// Schedules returns the organization's cards, active ones first, then by name.
+func (a *App) Schedules(ctx context.Context, by safepoint.Actor) ([]ScheduleCard, error) {
+	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
+		return nil, err
+	}
+	d, err := a.deck(ctx, by.OrganizationID)
+	if err != nil {
+		return nil, err
+	}
+	cards := make([]ScheduleCard, 0, len(d.schedules))
+	for _, s := range d.schedules {
+		card, err := d.card(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		cards = append(cards, card)
+	}
+	return cards, nil
+}
+
+// Schedule returns one card.
+func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (ScheduleCard, error) {
+	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
+		return ScheduleCard{}, err
+	}
+	s, err := a.Catalog.Schedule(ctx, by.OrganizationID, id)
+	if err != nil {
+		return ScheduleCard{}, err
+	}
+	d, err := a.deck(ctx, by.OrganizationID)
+	if err != nil {
+		return ScheduleCard{}, err
+	}
+	return d.card(ctx, s)
+}
+
+// deck is what the cards of one organization have in common, read once for all of them.
+type deck struct {
+	app       *App
+	orgID     string
+	now       time.Time
+	schedules []catalog.Schedule
+	databases map[string]safepoint.Database
+	runs      map[string][]safepoint.Operation // by schedule
+	backups   map[string]int                   // by database
+	active    map[string]int                   // active schedules by database
+}
+
+func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
+	d := &deck{app: a, orgID: orgID, now: a.Now(), databases: map[string]safepoint.Database{}, active: map[string]int{}}
+	var err error
+	if d.schedules, err = a.Catalog.Schedules(ctx, orgID); err != nil {
+		return nil, err
+	}
+	all, err := a.Catalog.Databases(ctx, orgID)
+	if err != nil {
+		return nil, err
+	}
+	for _, db := range all {
+		d.databases[db.ID] = db
+	}
+	for _, s := range d.schedules {
+		if s.IsActive {
+			d.active[s.DatabaseID]++
+		}
+	}
+	if d.runs, err = a.Catalog.RunsSince(ctx, orgID, d.now.Add(-runsShown)); err != nil {
+		return nil, err
+	}
+	d.backups, err = a.Catalog.KeptBackups(ctx, orgID)
+	return d, err
+}
+
+func (d *deck) card(ctx context.Context, s catalog.Schedule) (ScheduleCard, error) {
+	card := ScheduleCard{
+		Schedule: s.Schedule, Database: d.databases[s.DatabaseID], Runs: d.runs[s.ID], Backups: d.backups[s.DatabaseID],
+		OnlyOne: s.IsActive && d.active[s.DatabaseID] == 1, UpdatedBy: s.UpdatedBy, UpdatedAt: s.UpdatedAt,
+	}
+	if due, _ := s.Due(s.Done, d.now); !due.IsZero() {
+		card.NextRun = due // it starts as soon as the scheduler looks
+	} else if s.IsActive {
+		card.NextRun = s.NextRun(d.now)
+	}
+	for i := range card.Runs {
+		run := &card.Runs[i]
+		switch {
+		case !run.Status.Ended():
+			card.Running = run
+		default:
+			card.LastRun = run
+			if run.Status == safepoint.StatusSucceeded {
+				card.LastGood = run
+			}
+		}
+	}
+	if card.LastGood == nil || card.LastRun == nil {
+		good, ended, err := d.app.Catalog.LastRuns(ctx, d.orgID, s.ID)
+		if err != nil {
+			return card, err
+		}
+		if card.LastGood == nil {
+			card.LastGood = good
+		}
+		if card.LastRun == nil {
+			card.LastRun = ended
+		}
+	}
+	return card, nil
+}
+
+// CreateSchedule makes a schedule, active from now on. Without a first run chosen, it runs within a minute.
+func (a *App) CreateSchedule(ctx context.Context, by safepoint.Actor, in ScheduleInput) (safepoint.Schedule, error) {
+	if err := a.authorize(ctx, by, admin, "schedule.create"); err != nil {
+		return safepoint.Schedule{}, err
+	}
+	s, err := checkSchedule(in)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	if s.DatabaseID = in.DatabaseID; s.DatabaseID == "" {
+		return safepoint.Schedule{}, safepoint.Invalid("database", "Choose the database to back up.")
+	}
+	if now := a.Now(); !in.FirstRun.IsZero() && (in.FirstRun.After(now.AddDate(1, 0, 0)) || in.FirstRun.Before(now.AddDate(-1, 0, 0))) {
+		return safepoint.Schedule{}, safepoint.Invalid("first_run", "Choose a time within a year from now.")
+	}
+	s.OrganizationID, s.Anchor = by.OrganizationID, in.FirstRun
+	s.CreatedBy, s.CreatedByName = by.UserID, by.UserName
+	if s, err = a.Catalog.CreateSchedule(ctx, s); err != nil {
+		return safepoint.Schedule{}, err
+	}
+	a.audit(ctx, by, act{action: "schedule.create", object: "schedule", id: s.ID, name: s.Name, outcome: done, detail: "Every " + s.Interval.String() + "."})
+	a.changed(s.OrganizationID, "schedule", s.ID)
+	a.Wake()
+	return s, nil
+}
+
+// UpdateSchedule stores name, description and interval. Times of a new interval that have passed are not made up for.
+func (a *App) UpdateSchedule(ctx context.Context, by safepoint.Actor, id string, in ScheduleInput) (safepoint.Schedule, error) {
+	if err := a.authorize(ctx, by, admin, "schedule.update"); err != nil {
+		return safepoint.Schedule{}, err
+	}
+	s, err := checkSchedule(in)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	s.ID, s.OrganizationID, s.Version = id, by.OrganizationID, in.Version
+	if s, err = a.Catalog.UpdateSchedule(ctx, s, by.UserName); err != nil {
+		return safepoint.Schedule{}, err
+	}
+	a.audit(ctx, by, act{action: "schedule.update", object: "schedule", id: s.ID, name: s.Name, outcome: done, detail: "Every " + s.Interval.String() + "."})
+	a.changed(s.OrganizationID, "schedule", s.ID)
+	a.Wake()
+	return s, nil
+}
+
+func checkSchedule(in ScheduleInput) (s safepoint.Schedule, err error) {
+	if s.Name, err = checkName("name", in.Name); err != nil {
+		return s, err
+	}
+	s.Description = strings.TrimSpace(in.Description)
+	if utf8.RuneCountInString(s.Description) > 500 {
+		return s, safepoint.Invalid("description", "Use at most 500 characters.")
+	}
+	if !utf8.ValidString(s.Description) {
+		return s, safepoint.Invalid("description", "This text has characters that cannot be used.")
+	}
+	s.Interval, err = safepoint.ParseInterval(in.Interval.Slug())
+	return s, err
+}
+
+// DisableSchedule makes a schedule inactive. From then on nothing of it runs: a run that waits is cancelled. One that
+// has begun goes on. A schedule that is inactive already stays so.
+func (a *App) DisableSchedule(ctx context.Context, by safepoint.Actor, id string) (safepoint.Schedule, error) {
+	if err := a.authorize(ctx, by, admin, "schedule.disable"); err != nil {
+		return safepoint.Schedule{}, err
+	}
+	s, changed, err := a.Catalog.DisableSchedule(ctx, by.OrganizationID, id, by.UserName)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	cancelled, err := a.Catalog.CancelQueuedRuns(context.WithoutCancel(ctx), s.ID)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	for _, op := range cancelled {
+		a.finishAudit(ctx, op)
+		a.changed(s.OrganizationID, "operation", op.ID)
+	}
+	if changed {
+		a.audit(ctx, by, act{action: "schedule.disable", object: "schedule", id: s.ID, name: s.Name, outcome: done})
+		a.changed(s.OrganizationID, "schedule", s.ID)
+	}
+	return s, nil
+}
+
+// EnableSchedule makes a schedule active again. If its database has no backup of the last interval, a run is due at
+// once and the following ones count from now; else it goes on at its times. An active schedule stays as it is.
+func (a *App) EnableSchedule(ctx context.Context, by safepoint.Actor, id string) (safepoint.Schedule, error) {
+	if err := a.authorize(ctx, by, admin, "schedule.enable"); err != nil {
+		return safepoint.Schedule{}, err
+	}
+	old, err := a.Catalog.Schedule(ctx, by.OrganizationID, id)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	backups, err := a.Catalog.DatabaseBackups(ctx, by.OrganizationID, old.DatabaseID)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	s, changed, err := a.Catalog.EnableSchedule(ctx, by.OrganizationID, id, by.UserName, runNow(old.Schedule, backups, a.Now()))
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
+	if changed {
+		a.audit(ctx, by, act{action: "schedule.enable", object: "schedule", id: s.ID, name: s.Name, outcome: done})
+		a.changed(s.OrganizationID, "schedule", s.ID)
+		a.Wake()
+	}
+	return s, nil
+}
+
+// runNow says whether a schedule that is enabled at now has a run due at once: it has begun, and the newest of the
+// backups, newest first, is older than its interval.
+func runNow(s safepoint.Schedule, backups []safepoint.Operation, now time.Time) bool {
+	if s.Anchor.After(now) {
+		return false
+	}
+	return len(backups) == 0 || now.Sub(backups[0].StartedAt) > time.Duration(s.Interval)
+}
+
+// Overview returns the facts above the cards.
+func (a *App) Overview(ctx context.Context, by safepoint.Actor) (Overview, error) {
+	if err := a.authorize(ctx, by, viewer, "overview.read"); err != nil {
+		return Overview{}, err
+	}
+	o := Overview{StorageName: a.Storage.Name()}
+	var err error
+	if o.Newest, o.Oldest, o.Backups, o.Bytes, err = a.Catalog.BackupTotals(ctx, by.OrganizationID); err != nil {
+		return Overview{}, err
+	}
+	if o.Space, err = a.Storage.Space(ctx); err != nil {
+		// The page is worth more than its free space: it is shown as not known.
+		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
+	}
+	return o, nil
+}
