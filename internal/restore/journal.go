@@ -100,3 +100,10 @@ func (r *run) report(s safepoint.Step, p engine.Progress, total int64) {
 		Bytes: p.Bytes, BytesOf: total, Percent: percent, At: r.Now(),
 	})
 }
+
+// GuardProgress turns the progress of the safety backup into that of the restore it belongs to.
+func GuardProgress(p safepoint.Progress) safepoint.Progress {
+	at := span[safepoint.StepGuard]
+	p.Phase, p.Percent = safepoint.StepGuard.String(), at[0]+(at[1]-at[0])*p.Percent/100
+	return p
+}

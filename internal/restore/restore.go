@@ -93,7 +93,8 @@ func newRun(j Job) *run {
 
 // Run carries out a restore and returns its operation as it ended. A Status of running means that the end is left to
 // Recover in the next process: the database server could not be asked before this one had to stop.
-// ctx ends it at the next safe moment before the switch; from the switch on it is no longer heeded.
+// ctx ends it at the next safe moment before the switch; from the switch on it is no longer heeded. If its cause is a
+// *safepoint.Error (a person cancelled, the server stops), that is why the restore ended.
 func Run(ctx context.Context, j Job) safepoint.Operation {
 	r := newRun(j)
 	steps := []func(context.Context) error{r.check, r.stage, r.verify, r.halt, r.guardAndSwitch}
@@ -110,11 +111,12 @@ func Run(ctx context.Context, j Job) safepoint.Operation {
 
 // cause prefers the reason why ctx ended to the errors that its end provoked.
 func (r *run) cause(ctx context.Context, err error) error {
+	var why *safepoint.Error
 	switch {
 	case ctx.Err() == nil:
 		return err
-	case r.Stopping():
-		return safepoint.Errorf(safepoint.CodeInterrupted, "The server was stopped during step %s.", r.Operation.Step).WithCause(err)
+	case errors.As(context.Cause(ctx), &why):
+		return why.WithCause(err)
 	}
 	return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", r.Operation.Step).WithCause(err)
 }
