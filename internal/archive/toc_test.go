@@ -183,6 +183,41 @@ func TestBombs(t *testing.T) {
 	}
 }
 
+// FuzzContents: whatever stands in a table of contents with right hashes, a reader neither panics nor believes it
+// where it does not fit the frame.
+func FuzzContents(f *testing.F) {
+	z, err := zstd.NewWriter(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	dec, err := zstd.NewReader(nil, zstd.WithDecoderMaxMemory(1<<20))
+	if err != nil {
+		f.Fatal(err)
+	}
+	frame := z.EncodeAll([]byte("sql;\n"), nil)
+	sum := sha256.Sum256(frame)
+	f.Add(frame, int64(5), fmt.Sprintf(`{"entry":{"section":"data","kind":"ddl","offset":0,"length":%d,"raw_length":5,"sha256":%q}}`+"\n"+
+		`{"table":{"name":"a","rows":0,"hash":"00000000000000000000000000000000"}}`+"\n"+
+		`{"header":{}}`+"\n"+`{"end":{"entries":1,"tables":1,"rows":0,"raw_length":5}}`+"\n", len(frame), hex.EncodeToString(sum[:])))
+	f.Fuzz(func(t *testing.T, frame []byte, raw int64, text string) {
+		data := forge(frame, raw, text, int64(len(text)))
+		r, err := Open(bytes.NewReader(data), int64(len(data)), Trust{Unsigned: true})
+		if err == nil {
+			_, err = r.Verify(context.Background(), nil)
+		}
+		if err != nil {
+			if safepoint.ErrorCode(err) != safepoint.CodeArchive {
+				t.Errorf("not a proper refusal: %v", err)
+			}
+			return
+		}
+		sql, err := dec.DecodeAll(frame, nil)
+		if e := r.Entries(); len(e) != 1 || e[0].Length != int64(len(frame)) || err != nil || e[0].RawLength != int64(len(sql)) {
+			t.Errorf("accepted %+v; the frame has %d bytes and holds %d, %v", e, len(frame), len(sql), err)
+		}
+	})
+}
+
 // Names that JSON cannot carry would come back as other names.
 func TestNamesThatAreNotUTF8(t *testing.T) {
 	for _, e := range []Entry{
