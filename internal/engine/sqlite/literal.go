@@ -152,7 +152,7 @@ func wideText(to []byte, s *stmt, i int) []byte {
 	runes := utf16.Decode(units)
 	valid := true
 	for n, u := range utf16.Encode(runes) {
-		valid = valid && n < len(units) && u == units[n]
+		valid = valid && n < len(units) && u == units[n] && u < 0xfffe // SQLite reads U+FFFE and U+FFFF as U+FFFD
 	}
 	if valid {
 		return text(to, []byte(string(runes)))
