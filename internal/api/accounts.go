@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -57,26 +56,13 @@ func (a *API) accountRoutes() {
 
 func (a *API) tokenRoutes(tag string) {
 	handle(a, op(http.MethodGet, orgPrefix+"/tokens", "list-tokens", "Your API tokens", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.List[wire.Token]], error) {
+		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Token]], error) {
 			ts, err := a.cfg.App.Tokens(ctx, by)
 			return list(ts, err, wire.FromToken)
 		})
 
-	create := with(http.StatusCreated, op(http.MethodPost, orgPrefix+"/tokens", "create-token", "Make an API token; its secret is shown this once", tag))
-	create.Errors = []int{http.StatusForbidden, http.StatusUnprocessableEntity}
-	type createRequest struct {
-		inOrg
-		Body wire.TokenInput
-	}
-	handle(a, create, func(ctx context.Context, by safepoint.Actor, in *createRequest) (*body[wire.Token], error) {
-		t, secret, err := a.cfg.App.CreateToken(ctx, by, in.Body.Name, time.Duration(in.Body.TTLSeconds)*time.Second)
-		w := wire.FromToken(t)
-		w.Secret = secret
-		return reply(w, err)
-	})
-
 	type tokenRequest struct {
-		inOrg
+		InOrg
 		Token string `path:"token" example:"tok_k3jq7w2mfz5xv4na"`
 	}
 	handle(a, with(http.StatusNoContent, op(http.MethodDelete, orgPrefix+"/tokens/{token}", "revoke-token", "Revoke one of your API tokens", tag)),

@@ -184,8 +184,9 @@ func list[A, B any](items []A, err error, fn func(A) B) (*body[wire.List[B]], er
 	return &body[wire.List[B]]{wire.List[B]{Items: wire.Map(items, fn)}}, nil
 }
 
-// inOrg is the input of every route below an organization.
-type inOrg struct {
+// InOrg is the input of every route below an organization. It and its like are exported because huma passes over
+// embedded structs whose names are not.
+type InOrg struct {
 	Organization string `path:"organization" doc:"The organization's ID" example:"org_k3jq7w2mfz5xv4na"`
 }
 

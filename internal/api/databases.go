@@ -10,13 +10,14 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
-type inDatabase struct {
-	inOrg
+// InDatabase is the input of every route of a database.
+type InDatabase struct {
+	InOrg
 	Database string `path:"database" example:"db_k3jq7w2mfz5xv4na"`
 }
 
 type databaseRequest struct {
-	inOrg
+	InOrg
 	Body wire.DatabaseInput
 }
 
@@ -25,7 +26,7 @@ func (a *API) databaseRoutes() {
 	all, one := orgPrefix+"/databases", orgPrefix+"/databases/{database}"
 
 	handle(a, op(http.MethodGet, all, "list-databases", "The databases", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.List[wire.Database]], error) {
+		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Database]], error) {
 			ds, err := a.cfg.App.Databases(ctx, by)
 			return list(ds, err, wire.FromDatabase)
 		})
@@ -43,13 +44,13 @@ func (a *API) databaseRoutes() {
 		})
 
 	handle(a, op(http.MethodGet, one, "get-database", "A database", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*body[wire.Database], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InDatabase) (*body[wire.Database], error) {
 			d, err := a.cfg.App.Database(ctx, by, in.Database)
 			return reply(wire.FromDatabase(d), err)
 		})
 
 	type updateRequest struct {
-		inDatabase
+		InDatabase
 		Body wire.DatabaseInput
 	}
 	handle(a, change(http.MethodPut, one, "update-database", "Change a database; a password that is left out is kept", tag),
@@ -59,18 +60,18 @@ func (a *API) databaseRoutes() {
 		})
 
 	handle(a, change(http.MethodDelete, one, "remove-database", "Remove a database; the database itself is not touched", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*struct{}, error) {
+		func(ctx context.Context, by safepoint.Actor, in *InDatabase) (*struct{}, error) {
 			return nil, a.cfg.App.RemoveDatabase(ctx, by, in.Database)
 		})
 
 	handle(a, change(http.MethodPost, one+"/test", "test-database", "Test a database: can it be backed up and restored?", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*body[wire.DatabaseTest], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InDatabase) (*body[wire.DatabaseTest], error) {
 			t, err := a.cfg.App.TestDatabase(ctx, by, in.Database)
 			return reply(databaseTest(t), err)
 		})
 
 	handle(a, with(http.StatusAccepted, change(http.MethodPost, one+"/backup", "start-backup", "Start a manual backup", tag)),
-		func(ctx context.Context, by safepoint.Actor, in *inDatabase) (*body[wire.Operation], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InDatabase) (*body[wire.Operation], error) {
 			o, err := a.cfg.App.StartBackup(ctx, by, in.Database)
 			return reply(wire.FromOperation(o), err)
 		})

@@ -17,8 +17,9 @@ import (
 	"github.com/safepoint-db/safepoint/internal/app"
 )
 
-type inOperation struct {
-	inOrg
+// InOperation is the input of every route of an operation.
+type InOperation struct {
+	InOrg
 	Operation string `path:"operation" example:"op_k3jq7w2mfz5xv4na"`
 }
 
@@ -29,25 +30,25 @@ func (a *API) operationRoutes() {
 	a.operationList(tag)
 
 	handle(a, op(http.MethodGet, one, "get-operation", "A backup or a restore", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inOperation) (*body[wire.Operation], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*body[wire.Operation], error) {
 			o, err := a.cfg.App.Operation(ctx, by, in.Operation)
 			return reply(wire.FromOperation(o), err)
 		})
 
 	handle(a, op(http.MethodGet, one+"/journal", "get-journal", "What a restore did, step by step", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inOperation) (*body[wire.List[wire.JournalEntry]], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*body[wire.List[wire.JournalEntry]], error) {
 			es, err := a.cfg.App.Journal(ctx, by, in.Operation)
 			return list(es, err, wire.FromJournalEntry)
 		})
 
 	handle(a, with(http.StatusAccepted, change(http.MethodPost, one+"/cancel", "cancel-operation", "Cancel what is queued or runs", tag)),
-		func(ctx context.Context, by safepoint.Actor, in *inOperation) (*body[wire.Operation], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*body[wire.Operation], error) {
 			o, err := a.cfg.App.Cancel(ctx, by, in.Operation)
 			return reply(wire.FromOperation(o), err)
 		})
 
 	type deleteRequest struct {
-		inOperation
+		InOperation
 		Confirm string `query:"confirm" doc:"The database's name, where this is its last backup"`
 	}
 	handle(a, change(http.MethodDelete, one, "delete-backup", "Delete a backup and its file for good", tag),
@@ -61,7 +62,7 @@ func (a *API) operationRoutes() {
 
 func (a *API) operationList(tag string) {
 	type listRequest struct {
-		inOrg
+		InOrg
 		Type     string    `query:"type" enum:"backup,restore"`
 		Status   string    `query:"status" enum:"queued,running,succeeded,failed,cancelled,missed"`
 		Database string    `query:"database" doc:"A database's ID"`
@@ -86,13 +87,13 @@ func (a *API) operationList(tag string) {
 
 func (a *API) restoreRoutes(tag, one string) {
 	handle(a, change(http.MethodGet, one+"/restore-preview", "preview-restore", "What a restore of this backup would do; nothing is changed", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inOperation) (*body[wire.RestorePreview], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*body[wire.RestorePreview], error) {
 			p, err := a.cfg.App.PreviewRestore(ctx, by, in.Operation)
 			return reply(restorePreview(p), err)
 		})
 
 	type restoreRequest struct {
-		inOperation
+		InOperation
 		Body wire.RestoreInput
 	}
 	restore := with(http.StatusAccepted, change(http.MethodPost, one+"/restore", "start-restore", "Restore the database to this backup", tag))
@@ -103,7 +104,7 @@ func (a *API) restoreRoutes(tag, one string) {
 	})
 
 	handle(a, with(http.StatusAccepted, change(http.MethodPost, one+"/undo", "undo-restore", "Undo a restore: put the database back that it replaced", tag)),
-		func(ctx context.Context, by safepoint.Actor, in *inOperation) (*body[wire.Operation], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*body[wire.Operation], error) {
 			o, err := a.cfg.App.StartUndo(ctx, by, in.Operation)
 			return reply(wire.FromOperation(o), err)
 		})
@@ -133,7 +134,7 @@ func (a *API) downloadRoute(tag, one string) {
 		"200": binary("The file"), "206": binary("A range of the file"), "304": {Description: "You have this file already"},
 		"416": {Description: "The range is outside the file"},
 	}
-	handle(a, file, func(ctx context.Context, by safepoint.Actor, in *inOperation) (*huma.StreamResponse, error) {
+	handle(a, file, func(ctx context.Context, by safepoint.Actor, in *InOperation) (*huma.StreamResponse, error) {
 		d, err := a.cfg.App.OpenDownload(ctx, by, in.Operation)
 		if err != nil {
 			return nil, err

@@ -13,13 +13,13 @@ import (
 func (a *API) organizationRoutes() {
 	const tag = "Organization"
 	handle(a, op(http.MethodGet, orgPrefix, "get-organization", "The organization", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.Organization], error) {
+		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.Organization], error) {
 			o, err := a.cfg.App.Organization(ctx, by)
 			return reply(wire.FromOrganization(o, by.Role), err)
 		})
 
 	type updateRequest struct {
-		inOrg
+		InOrg
 		Body wire.OrganizationInput
 	}
 	handle(a, change(http.MethodPut, orgPrefix, "update-organization", "Change name, time zone and undo window", tag),
@@ -45,13 +45,13 @@ func (a *API) organizationRoutes() {
 
 func (a *API) memberRoutes(tag string) {
 	handle(a, op(http.MethodGet, orgPrefix+"/members", "list-members", "Members and their roles", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.List[wire.Member]], error) {
+		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Member]], error) {
 			ms, err := a.cfg.App.Members(ctx, by)
 			return list(ms, err, wire.FromMember)
 		})
 
 	type inviteRequest struct {
-		inOrg
+		InOrg
 		Body wire.MemberInput
 	}
 	handle(a, with(http.StatusCreated, change(http.MethodPost, orgPrefix+"/members", "invite-member", "Invite a person", tag)),
@@ -64,12 +64,12 @@ func (a *API) memberRoutes(tag string) {
 			return reply(w, err)
 		})
 
-	type memberRequest struct {
-		inOrg
+	type InMember struct {
+		InOrg
 		User string `path:"user" example:"usr_k3jq7w2mfz5xv4na"`
 	}
 	type roleRequest struct {
-		memberRequest
+		InMember
 		Body wire.RoleInput
 	}
 	handle(a, with(http.StatusNoContent, change(http.MethodPut, orgPrefix+"/members/{user}", "set-role", "Change a member's role", tag)),
@@ -78,14 +78,14 @@ func (a *API) memberRoutes(tag string) {
 		})
 
 	handle(a, change(http.MethodDelete, orgPrefix+"/members/{user}", "remove-member", "Remove a member", tag),
-		func(ctx context.Context, by safepoint.Actor, in *memberRequest) (*struct{}, error) {
+		func(ctx context.Context, by safepoint.Actor, in *InMember) (*struct{}, error) {
 			return nil, a.cfg.App.RemoveMember(ctx, by, in.User)
 		})
 }
 
 func (a *API) auditRoutes(tag string) {
 	type auditRequest struct {
-		inOrg
+		InOrg
 		Who    string    `query:"who" doc:"Part of the name of who did it"`
 		What   string    `query:"what" doc:"Part of the action or of the object's name"`
 		From   time.Time `query:"from"`

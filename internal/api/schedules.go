@@ -9,8 +9,9 @@ import (
 	"github.com/safepoint-db/safepoint/internal/app"
 )
 
-type inSchedule struct {
-	inOrg
+// InSchedule is the input of every route of a schedule.
+type InSchedule struct {
+	InOrg
 	Schedule string `path:"schedule" example:"sch_k3jq7w2mfz5xv4na"`
 }
 
@@ -19,13 +20,13 @@ func (a *API) scheduleRoutes() {
 	all, one := orgPrefix+"/schedules", orgPrefix+"/schedules/{schedule}"
 
 	handle(a, op(http.MethodGet, all, "list-schedules", "The schedules", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.List[wire.Schedule]], error) {
+		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Schedule]], error) {
 			cs, err := a.cfg.App.Schedules(ctx, by)
 			return list(cs, err, scheduleCard)
 		})
 
 	type createRequest struct {
-		inOrg
+		InOrg
 		Body wire.ScheduleInput
 	}
 	handle(a, with(http.StatusCreated, change(http.MethodPost, all, "create-schedule", "Create a schedule", tag)),
@@ -39,12 +40,12 @@ func (a *API) scheduleRoutes() {
 		})
 
 	handle(a, op(http.MethodGet, one, "get-schedule", "A schedule", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inSchedule) (*body[wire.Schedule], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InSchedule) (*body[wire.Schedule], error) {
 			return a.card(ctx, by, safepoint.Schedule{ID: in.Schedule}, nil)
 		})
 
 	type updateRequest struct {
-		inSchedule
+		InSchedule
 		Body wire.ScheduleInput
 	}
 	handle(a, change(http.MethodPut, one, "update-schedule", "Change name, description and interval", tag),
@@ -58,13 +59,13 @@ func (a *API) scheduleRoutes() {
 		})
 
 	handle(a, change(http.MethodPost, one+"/disable", "disable-schedule", "Disable a schedule: nothing of it runs any more", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inSchedule) (*body[wire.Schedule], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InSchedule) (*body[wire.Schedule], error) {
 			s, err := a.cfg.App.DisableSchedule(ctx, by, in.Schedule)
 			return a.card(ctx, by, s, err)
 		})
 
 	handle(a, change(http.MethodPost, one+"/enable", "enable-schedule", "Enable a schedule again", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inSchedule) (*body[wire.Schedule], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InSchedule) (*body[wire.Schedule], error) {
 			s, err := a.cfg.App.EnableSchedule(ctx, by, in.Schedule)
 			return a.card(ctx, by, s, err)
 		})

@@ -10,8 +10,9 @@ import (
 	"github.com/safepoint-db/safepoint/internal/app"
 )
 
-type inService struct {
-	inOrg
+// InService is the input of every route of a service.
+type InService struct {
+	InOrg
 	Service string `path:"service" example:"svc_k3jq7w2mfz5xv4na"`
 }
 
@@ -20,13 +21,13 @@ func (a *API) serviceRoutes() {
 	all, one := orgPrefix+"/services", orgPrefix+"/services/{service}"
 
 	handle(a, op(http.MethodGet, all, "list-services", "The services, in the order they are halted", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.List[wire.Service]], error) {
+		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Service]], error) {
 			ss, err := a.cfg.App.Services(ctx, by)
 			return list(ss, err, wire.FromService)
 		})
 
 	type createRequest struct {
-		inOrg
+		InOrg
 		Body wire.ServiceInput
 	}
 	handle(a, with(http.StatusCreated, change(http.MethodPost, all, "create-service", "Add a service", tag)),
@@ -38,7 +39,7 @@ func (a *API) serviceRoutes() {
 		})
 
 	type orderRequest struct {
-		inOrg
+		InOrg
 		Body wire.ServiceOrder
 	}
 	handle(a, with(http.StatusNoContent, change(http.MethodPut, all+"/order", "order-services", "Set the order services are halted in", tag)),
@@ -47,13 +48,13 @@ func (a *API) serviceRoutes() {
 		})
 
 	handle(a, op(http.MethodGet, one, "get-service", "A service", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inService) (*body[wire.Service], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InService) (*body[wire.Service], error) {
 			s, err := a.cfg.App.Service(ctx, by, in.Service)
 			return reply(wire.FromService(s), err)
 		})
 
 	type updateRequest struct {
-		inService
+		InService
 		Body wire.ServiceInput
 	}
 	handle(a, change(http.MethodPut, one, "update-service", "Change a service; a secret that is left out is kept", tag),
@@ -63,18 +64,18 @@ func (a *API) serviceRoutes() {
 		})
 
 	handle(a, change(http.MethodDelete, one, "remove-service", "Remove a service; restores no longer halt it", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inService) (*struct{}, error) {
+		func(ctx context.Context, by safepoint.Actor, in *InService) (*struct{}, error) {
 			return nil, a.cfg.App.RemoveService(ctx, by, in.Service)
 		})
 
 	handle(a, op(http.MethodGet, one+"/status", "get-service-status", "What a service is doing, as it says itself", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inService) (*body[wire.ServiceStatus], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InService) (*body[wire.ServiceStatus], error) {
 			s, err := a.cfg.App.ServiceStatus(ctx, by, in.Service)
 			return reply(wire.ServiceStatus{Condition: string(s.Condition), Detail: s.Detail}, err)
 		})
 
 	handle(a, change(http.MethodPost, one+"/test", "test-service", "Halt and resume a service now", tag),
-		func(ctx context.Context, by safepoint.Actor, in *inService) (*body[wire.ServiceTest], error) {
+		func(ctx context.Context, by safepoint.Actor, in *InService) (*body[wire.ServiceTest], error) {
 			t, err := a.cfg.App.TestService(ctx, by, in.Service)
 			return reply(wire.ServiceTest{
 				Halted: t.Halted, Resumed: t.Resumed, HaltTookSeconds: t.HaltTook.Seconds(),
@@ -83,7 +84,7 @@ func (a *API) serviceRoutes() {
 		})
 
 	handle(a, with(http.StatusNoContent, change(http.MethodPost, one+"/resume", "resume-service", "Resume a service by hand, after a restore could not", tag)),
-		func(ctx context.Context, by safepoint.Actor, in *inService) (*struct{}, error) {
+		func(ctx context.Context, by safepoint.Actor, in *InService) (*struct{}, error) {
 			return nil, a.cfg.App.ResumeService(ctx, by, in.Service)
 		})
 }

@@ -25,7 +25,7 @@ const streamPatience = time.Minute
 func (a *API) stateRoutes() {
 	const tag = "State"
 	get := op(http.MethodGet, orgPrefix+"/state", "get-state", "Whether the organization's services may work on its databases", tag)
-	handle(a, get, func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*body[wire.State], error) {
+	handle(a, get, func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.State], error) {
 		s, err := a.cfg.App.State(ctx, by)
 		return reply(wire.FromState(s), err)
 	})
@@ -40,7 +40,7 @@ func (a *API) stateRoutes() {
 			Example: "event: state\ndata: {\"state\":\"halted\",\"since\":\"2026-11-22T14:16:00Z\"}\n\n",
 		}},
 	}}
-	handle(a, events, func(ctx context.Context, by safepoint.Actor, _ *inOrg) (*huma.StreamResponse, error) {
+	handle(a, events, func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*huma.StreamResponse, error) {
 		// Subscribed before the first look: no change falls between.
 		changes, end, err := a.cfg.App.Subscribe(by)
 		if err != nil {

@@ -107,7 +107,6 @@ type Token struct {
 	CreatedAt  time.Time `json:"created_at"`
 	ExpiresAt  time.Time `json:"expires_at,omitzero" doc:"Left out: never"`
 	LastUsedAt time.Time `json:"last_used_at,omitzero" doc:"Left out: never yet"`
-	Secret     string    `json:"secret,omitempty" doc:"Only in the answer that makes it"`
 }
 
 func FromToken(t safepoint.Token) Token {
@@ -115,12 +114,6 @@ func FromToken(t safepoint.Token) Token {
 		ID: t.ID, Name: t.Name, UserName: t.UserName, CreatedAt: t.CreatedAt.UTC(),
 		ExpiresAt: utc(t.ExpiresAt), LastUsedAt: utc(t.LastUsedAt),
 	}
-}
-
-// TokenInput makes a token.
-type TokenInput struct {
-	Name       string `json:"name" minLength:"1" maxLength:"100" example:"nightly export"`
-	TTLSeconds int64  `json:"ttl_seconds,omitempty" minimum:"0" doc:"How long it works; 0 for ever" example:"7776000"`
 }
 
 // Member is a user's place in the organization.

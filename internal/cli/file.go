@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+// backupFile is an open backup file.
+type backupFile struct {
+	*archive.Reader
+	f    *os.File
+	size int64
+}
+
+func (b *backupFile) Close() error { return b.f.Close() }
+
+// openFile opens a backup file and reads its table of contents.
+func openFile(path string, t Trust) (*backupFile, error) {
+	trust, err := t.trust()
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fileError(err, path)
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = safepoint.Errorf(safepoint.CodeInvalid, "%s is not a file that can be read at any place.", path).
+			WithHint("A pipe or a folder will not do: save the backup into a file first.")
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	r, err := archive.Open(f, info.Size(), trust)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &backupFile{Reader: r, f: f, size: info.Size()}, nil
+}
+
+// verify reads the whole file with a meter and returns its SHA-256.
+func (env *Env) verify(ctx context.Context, b *backupFile) (string, error) {
+	m := env.meter(bytesText)
+	defer m.end()
+	return b.Verify(ctx, func(done, total int64) { m.show("verify", done, total) })
+}
+
+// fileFacts is what a backup file is, as JSON and as text.
+type fileFacts struct {
+	File          string    `json:"file"`
+	Engine        string    `json:"engine"`
+	ServerVersion string    `json:"server_version"`
+	Database      string    `json:"database"`
+	Encoding      string    `json:"encoding"`
+	CreatedAt     time.Time `json:"created_at"`
+	Tool          string    `json:"tool"`
+	Tables        int       `json:"tables"`
+	Rows          int64     `json:"rows"`
+	Size          int64     `json:"size"`
+	RawSize       int64     `json:"raw_size"`
+	SHA256        string    `json:"sha256,omitempty"`
+	Signature     string    `json:"signature"`
+	OperationID   string    `json:"operation_id,omitempty"`
+	Whole         bool      `json:"whole,omitempty"`
+}
+
+func factsOf(path string, b *backupFile) fileFacts {
+	h, s := b.Header(), b.Summary()
+	signature := "not checked"
+	if b.SignedBy() != nil {
+		signature = "trusted"
+	}
+	return fileFacts{
+		File: path, Engine: string(h.Engine), ServerVersion: h.ServerVersion, Database: h.Database, Encoding: h.Encoding,
+		CreatedAt: h.CreatedAt, Tool: h.Tool, Tables: s.Tables, Rows: s.Rows, Size: b.size, RawSize: s.RawSize,
+		Signature: signature, OperationID: h.OperationID,
+	}
+}
+
+func (f fileFacts) print(w ioWriter) {
+	whole := ""
+	if f.Whole {
+		whole = "every byte is as it was written"
+	}
+	facts(w, "File", f.File, "Database", f.Database, "Engine", safepoint.Engine(f.Engine).Label()+" "+f.ServerVersion,
+		"Encoding", f.Encoding, "Created at", when(f.CreatedAt), "Tool", f.Tool, "Backup of operation", f.OperationID,
+		"Tables", fmt.Sprint(f.Tables), "Rows", fmt.Sprint(f.Rows), "File size", exactSize(f.Size), "SQL", bytesText(f.RawSize),
+		"SHA-256", f.SHA256, "Signature", f.Signature, "Whole", whole)
+}
+
+// showProgress passes an engine's progress on to a meter that counts bytes.
+func showProgress(m *meter, act string, total int64) engine.Report {
+	return func(p engine.Progress) {
+		label := act
+		if p.Table != "" && m.bar != nil {
+			label += " " + p.Table
+		}
+		m.show(label, p.Bytes, total)
+	}
+}

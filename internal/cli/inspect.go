@@ -1,0 +1,57 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/archive"
+)
+
+type inspectCmd struct {
+	File string `arg:"" help:"The backup file."`
+	Trust
+}
+
+func (cmd *inspectCmd) Run(_ context.Context, env *Env) error {
+	b, err := openFile(cmd.File, cmd.Trust)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	type contents struct {
+		fileFacts
+		Header      archive.Header      `json:"header"`
+		Entries     []archive.Entry     `json:"entries"`
+		Fingerprint archive.Fingerprint `json:"fingerprint"`
+	}
+	c := contents{factsOf(cmd.File, b), b.Header(), b.Entries(), b.Fingerprint()}
+	return env.print(c, func(w ioWriter) {
+		c.fileFacts.print(w)
+		fmt.Fprintln(w)
+		var rows [][]string
+		for _, e := range c.Entries {
+			rows = append(rows, []string{string(e.Section), e.Kind, entryObject(e), number(e.Rows), bytesText(e.Length), bytesText(e.RawLength)})
+		}
+		table(w, []string{"section", "kind", "object", "rows", "compressed", "sql"}, rows)
+	})
+}
+
+// entryObject is what a frame is about: its table, or the first of what it makes.
+func entryObject(e archive.Entry) string {
+	if e.Table != "" {
+		name := e.Table
+		if e.Schema != "" {
+			name = e.Schema + "." + e.Table
+		}
+		if e.Slice > 0 {
+			name += fmt.Sprintf(" (slice %d)", e.Slice)
+		}
+		return name
+	}
+	const shown = 3
+	if len(e.Objects) > shown {
+		return strings.Join(e.Objects[:shown], ", ") + fmt.Sprintf(" and %d more", len(e.Objects)-shown)
+	}
+	return strings.Join(e.Objects, ", ")
+}

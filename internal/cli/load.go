@@ -1,0 +1,101 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+type loadCmd struct {
+	File string `arg:"" help:"The backup file."`
+	Into string `required:"" placeholder:"URL" help:"postgres://user@host:port/name or sqlite:///path: an empty database, or with --replace any."`
+	Secret
+	Trust
+	Replace      bool   `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
+	Safety       string `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
+	KeepPrevious bool   `help:"With --replace: keep the previous database beside the new one."`
+	Yes          bool   `short:"y" help:"Do not ask."`
+}
+
+func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
+	b, err := openFile(cmd.File, cmd.Trust)
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	e, t, info, err := cmd.target(ctx, env, cmd.Into)
+	fresh := t.Engine == safepoint.SQLite && safepoint.ErrorCode(err) == safepoint.CodeName // the file is made by loading
+	if err != nil && (!fresh || cmd.Replace) {
+		return err
+	}
+	if h := b.Header(); h.Engine != t.Engine {
+		return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and the target is %s.", h.Engine.Label(), t.Engine.Label())
+	}
+	if cmd.Replace {
+		return cmd.replace(ctx, env, e, t, b)
+	}
+	if !fresh && !info.Empty {
+		return safepoint.Errorf(safepoint.CodeConflict, "%s is not empty: it holds %d tables.", t.Name, info.Tables).
+			WithHint("Load into an empty database, or replace what this one holds with --replace.")
+	}
+	return cmd.loadEmpty(ctx, env, e, t, b, fresh)
+}
+
+// loadEmpty checks the file whole, loads it, and compares what was loaded with what was backed up.
+func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile, fresh bool) error {
+	sha, err := env.verify(ctx, b)
+	if err != nil {
+		return err
+	}
+	if !fresh {
+		if err := fits(ctx, e, t, b); err != nil {
+			return err
+		}
+	}
+	h := b.Header()
+	question := fmt.Sprintf("Load the backup of %s from %s (%d tables, %d rows) into %s?", h.Database, when(h.CreatedAt), b.Summary().Tables, b.Summary().Rows, t.Name)
+	if err := env.confirm(cmd.Yes, question); err != nil {
+		return err
+	}
+	m := env.meter(bytesText)
+	err = e.Load(ctx, t, b.Reader, showProgress(m, "load", b.Summary().RawSize))
+	m.end()
+	if err != nil {
+		return fmt.Errorf("load: %w", err)
+	}
+	m = env.meter(bytesText)
+	got, err := e.Digest(ctx, t, showProgress(m, "compare", b.Summary().RawSize))
+	m.end()
+	if err != nil {
+		return fmt.Errorf("compare what was loaded: %w", err)
+	}
+	if err := b.Fingerprint().Compare(got); err != nil {
+		return err
+	}
+	f := factsOf(cmd.File, b)
+	f.SHA256, f.Whole = sha, true
+	type loaded struct {
+		fileFacts
+		Into string `json:"into"`
+	}
+	return env.print(loaded{f, t.Name}, func(w ioWriter) {
+		fmt.Fprintf(w, "Loaded %d tables, %d rows into %s. They are the same as when the backup was made.\n", f.Tables, f.Rows, t.Name)
+	})
+}
+
+// fits asks whether the server can read this file at all. What a restore beside the live database would need besides,
+// such as the right to create one, is not asked for here.
+func fits(ctx context.Context, e engine.Engine, t engine.Target, b *backupFile) error {
+	findings, err := e.CanRestore(ctx, t, b.Reader)
+	if err != nil {
+		return err
+	}
+	for _, f := range findings {
+		if f.Blocker && (f.Code == safepoint.CodeVersion || f.Code == safepoint.CodeArchive) {
+			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/api/wire"
+	"github.com/safepoint-db/safepoint/internal/client"
+)
+
+type loginCmd struct {
+	URL           string `arg:"" help:"The server, such as https://backup.example."`
+	Email         string `help:"Your e-mail address; asked for where it is left out." env:"SAFEPOINT_EMAIL"`
+	PasswordStdin bool   `help:"Read the password from standard input."`
+	Organization  string `short:"o" help:"The organization, by ID; default: your first."`
+	TokenName     string `help:"What the token is called in the console; default: this machine's name."`
+}
+
+func (cmd *loginCmd) Run(ctx context.Context, env *Env) error {
+	address := strings.TrimSuffix(cmd.URL, "/")
+	c, err := client.New(client.Config{URL: address, UserAgent: "safepoint/" + Version})
+	if err != nil {
+		return err
+	}
+	if u, err := url.Parse(address); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		fmt.Fprintln(env.Err, "safepoint: this connection is not encrypted: others on the network can read your password; better use https")
+	}
+	cfg, err := openConfig()
+	if err != nil {
+		return err
+	}
+	in := wire.LoginInput{Email: cmd.Email, Organization: cmd.Organization, TokenName: cmd.TokenName}
+	if err := cmd.ask(env, &in); err != nil {
+		return err
+	}
+	l, err := c.Login(ctx, in)
+	if err != nil {
+		return err
+	}
+	cfg.put(signIn{
+		URL: address, Email: in.Email, OrganizationID: l.Organization.ID, OrganizationName: l.Organization.Name,
+		TokenID: l.Token.ID, Token: l.Secret,
+	})
+	if err := cfg.save(); err != nil {
+		return err
+	}
+	l.Secret = "" // it is in the file
+	return env.print(l, func(w ioWriter) {
+		fmt.Fprintf(w, "Signed in to %s as %s, %s of %s.\n", address, in.Email, l.Organization.Role, l.Organization.Name)
+	})
+}
+
+// ask fills in what was not given.
+func (cmd *loginCmd) ask(env *Env, in *wire.LoginInput) (err error) {
+	if in.TokenName == "" {
+		host, _ := os.Hostname()
+		in.TokenName = strings.TrimSpace("safepoint on " + host)
+	}
+	stdin := bufio.NewReader(env.In)
+	if in.Email == "" {
+		if !env.terminal() {
+			return usagef("--email is needed where no person can be asked")
+		}
+		fmt.Fprint(env.Err, "E-mail: ")
+		if in.Email, err = readLine(stdin); err != nil {
+			return err
+		}
+		in.Email = strings.TrimSpace(in.Email)
+	}
+	if cmd.PasswordStdin {
+		in.Password, err = readLine(stdin)
+		return err
+	}
+	if !env.terminal() {
+		return usagef("--password-stdin is needed where no person can be asked")
+	}
+	in.Password, err = env.askSecret("Password: ")
+	return err
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+type logoutCmd struct {
+	Remote
+	All bool `help:"Forget every server and organization."`
+}
+
+func (cmd *logoutCmd) Run(ctx context.Context, env *Env) error {
+	cfg, err := openConfig()
+	if err != nil {
+		return err
+	}
+	var gone []signIn
+	if s, ok := cfg.find(strings.TrimSuffix(cmd.URL, "/"), cmd.Organization); ok {
+		gone = []signIn{s}
+	}
+	if cmd.All {
+		gone = append([]signIn(nil), cfg.SignIns...)
+	}
+	var forgotten []string
+	for _, s := range gone {
+		c, err := client.New(client.Config{URL: s.URL, Token: s.Token, Organization: s.OrganizationID})
+		if err == nil {
+			err = c.RevokeToken(ctx, s.TokenID)
+		}
+		if err != nil && !env.JSON {
+			fmt.Fprintf(env.Err, "safepoint: the token for %s is forgotten here, but was not revoked: %s\n", s.OrganizationName, shown(err).Message)
+		}
+		cfg.drop(s)
+		forgotten = append(forgotten, s.OrganizationName+" at "+s.URL)
+	}
+	if err := cfg.save(); err != nil {
+		return err
+	}
+	return env.print(map[string]any{"signed_out": forgotten}, func(w ioWriter) {
+		for _, f := range forgotten {
+			fmt.Fprintf(w, "Signed out of %s.\n", f)
+		}
+		if len(forgotten) == 0 {
+			fmt.Fprintln(w, "You were not signed in.")
+		}
+	})
+}

@@ -1,0 +1,77 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint/internal/api/wire"
+)
+
+type ioWriter = io.Writer
+
+// waitEvery is how often an operation is asked about.
+const waitEvery = 500 * time.Millisecond
+
+func printOperation(w io.Writer, o wire.Operation) {
+	facts(w,
+		"ID", o.ID, "Name", o.Name, "Type", o.Type, "Trigger", o.Trigger, "Status", o.Status,
+		"Why", failureText(o.Failure), "Database", o.DatabaseName, "Date created", when(o.CreatedAt),
+		"Started", when(o.StartedAt), "Finished", when(o.FinishedAt), "Took", seconds(o.DurationSeconds), "By", by(o),
+		"File size", exactSize(o.Size), "SQL", sizeText(o.RawSize), "Tables", number(int64(o.Tables)), "Rows", number(o.Rows),
+		"SHA-256", o.SHA256, "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
+		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", when(o.SourceAt),
+		"Safety backup", o.SafetyID, "Step", o.Step, "Services halted", span(o.HaltedAt, o.ResumedAt),
+		"Can be undone until", when(o.UndoUntil), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
+	)
+}
+
+func by(o wire.Operation) string {
+	if o.CreatedBy == "" && o.Trigger == "scheduled" {
+		return "the scheduler"
+	}
+	return o.CreatedBy
+}
+
+func joined(name, id string) string {
+	if name == "" || id == "" {
+		return name + id
+	}
+	return name + " (" + id + ")"
+}
+
+func exactSize(n int64) string {
+	if n < 1024 {
+		return sizeText(n)
+	}
+	return fmt.Sprintf("%s (%d bytes)", bytesText(n), n)
+}
+
+// span is how long something lasted, or since when it lasts.
+func span(from, to time.Time) string {
+	switch {
+	case from.IsZero():
+		return ""
+	case to.IsZero():
+		return "since " + when(from)
+	}
+	return durationText(to.Sub(from))
+}
+
+func operationRow(o wire.Operation) []string {
+	name := o.Name
+	if name == "" {
+		name = o.SourceName
+	}
+	status := o.Status
+	if o.Progress != nil {
+		status += fmt.Sprintf(" %d%%", o.Progress.Percent)
+	}
+	if !o.DeletedAt.IsZero() {
+		status += ", deleted"
+	}
+	return []string{o.ID, when(o.CreatedAt), o.Type, o.Trigger, status, o.DatabaseName, sizeText(o.Size), seconds(o.DurationSeconds), name}
+}
+
+var operationHeader = []string{"id", "date created", "type", "trigger", "status", "database", "file size", "took", "name"}

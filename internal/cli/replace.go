@@ -1,0 +1,157 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/restore"
+	"github.com/safepoint-db/safepoint/internal/server"
+)
+
+// replace is a restore without a server: the same steps under the same journal, which lies beside the backup file
+// until the restore has ended. Run again after a crash, it finds the journal and ends what was begun.
+func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile) error {
+	journal := cmd.File + ".restore-journal"
+	unlock, err := server.LockFile(journal + ".lock")
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ledger, err := restore.OpenFileLedger(journal)
+	if err != nil {
+		return fileError(err, journal)
+	}
+	defer ledger.Close()
+	safety := cmd.safetyPath(t)
+	j := restore.Job{
+		Engine: e, Target: t, Ledger: ledger, Patience: time.Minute,
+		Source: func(context.Context) (*archive.Reader, io.Closer, error) { return b.Reader, io.NopCloser(nil), nil },
+		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
+			_, err := env.writeBackup(ctx, safety, true, nil, func(w *archive.Writer, opt engine.DumpOptions) error {
+				return dump(ctx, w, opt)
+			})
+			return safety, err
+		},
+		Stopping: func() bool { return false },
+	}
+	if began := ledger.Operation(); began.ID != "" {
+		return cmd.goOn(ctx, env, j, ledger, began)
+	}
+	question := fmt.Sprintf("Replace %s with the backup of %s from %s? A safety backup goes to %s.", t.Name, b.Header().Database, when(b.Header().CreatedAt), safety)
+	if err := env.confirm(cmd.Yes, question); err != nil {
+		return errors.Join(err, ledger.Remove())
+	}
+	now := time.Now().UTC()
+	j.Operation = safepoint.Operation{
+		ID: safepoint.NewID(safepoint.OperationPrefix), DatabaseName: t.Name, Engine: t.Engine, Type: safepoint.TypeRestore,
+		Trigger: safepoint.TriggerManual, Status: safepoint.StatusRunning, CreatedAt: now, StartedAt: now,
+		SourceName: cmd.File, SourceAt: b.Header().CreatedAt,
+	}
+	if err := ledger.Save(ctx, j.Operation); err != nil {
+		return err
+	}
+	m := env.meter(percentText)
+	j.Report = func(p safepoint.Progress) { m.show(p.Phase, int64(p.Percent), 100) }
+	op := restore.Run(ctx, j)
+	m.end()
+	return cmd.finish(ctx, env, j, ledger, op)
+}
+
+// goOn ends a restore that an earlier process left.
+func (cmd *loadCmd) goOn(ctx context.Context, env *Env, j restore.Job, ledger *restore.FileLedger, began safepoint.Operation) error {
+	if began.DatabaseName != j.Target.Name {
+		return safepoint.Errorf(safepoint.CodeConflict, "An earlier restore of %s from this file has not ended.", began.DatabaseName).
+			WithHint("Run the same command with --into %s first: it finds out how far that got.", began.DatabaseName)
+	}
+	if !env.JSON {
+		fmt.Fprintf(env.Err, "An earlier restore of %s was interrupted at step %s: it is ended first.\n", began.DatabaseName, began.Step)
+	}
+	j.Operation = began
+	op := began
+	if !began.Status.Ended() {
+		op = restore.Recover(ctx, j)
+	}
+	return cmd.finish(ctx, env, j, ledger, op)
+}
+
+// finish keeps the outcome, drops the previous database if nobody wants it, and removes the journal.
+func (cmd *loadCmd) finish(ctx context.Context, env *Env, j restore.Job, ledger *restore.FileLedger, op safepoint.Operation) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := ledger.Save(ctx, op); err != nil {
+		return err
+	}
+	switch {
+	case !op.Status.Ended(), op.NeedsOperator:
+		return cmd.failed(op, safepoint.CodeNeedsOperator, "The journal is kept. Run the same command again when the cause is gone.")
+	case op.Status != safepoint.StatusSucceeded:
+		return errors.Join(cmd.failed(op, safepoint.CodeInternal, ""), ledger.Remove())
+	}
+	plan, err := planOf(ctx, ledger)
+	if err != nil {
+		return err
+	}
+	kept := plan.AsideName
+	if !cmd.KeepPrevious {
+		if err := j.Engine.DropAside(ctx, j.Target, *plan); err != nil {
+			return err
+		}
+		kept = ""
+	}
+	if err := ledger.Remove(); err != nil {
+		return err
+	}
+	result := map[string]any{"into": j.Target.Name, "tables": op.Tables, "rows": op.Rows, "safety_backup": op.SafetyID, "previous": kept}
+	return env.print(result, func(w ioWriter) {
+		fmt.Fprintf(w, "Replaced %s: %d tables, %d rows, the same as when the backup was made.\nWhat it held before is in %s.\n", j.Target.Name, op.Tables, op.Rows, op.SafetyID)
+		if kept != "" {
+			fmt.Fprintf(w, "The previous database is kept as %s.\n", kept)
+		}
+	})
+}
+
+func planOf(ctx context.Context, ledger *restore.FileLedger) (*engine.Plan, error) {
+	entries, err := ledger.Entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := restore.PlanOf(entries)
+	if err == nil && plan == nil {
+		err = safepoint.Errorf(safepoint.CodeNeedsOperator, "The journal of this restore holds no plan.")
+	}
+	return plan, err
+}
+
+// failed is the error an operation ended with, under code if it has none of its own.
+func (cmd *loadCmd) failed(op safepoint.Operation, code safepoint.Code, hint string) error {
+	e := &safepoint.Error{Code: code, Message: "The restore ended as " + string(op.Status) + ".", Hint: hint}
+	if f := op.Failure; f != nil {
+		e.Message = f.Message
+		e.Hint = strings.TrimSpace(f.Hint + " " + hint)
+		if code != safepoint.CodeNeedsOperator {
+			e.Code = f.Code
+		}
+	}
+	return e
+}
+
+// safetyPath is where the safety backup goes.
+func (cmd *loadCmd) safetyPath(t engine.Target) string {
+	if cmd.Safety != "" {
+		return cmd.Safety
+	}
+	name := strings.Map(func(r rune) rune {
+		if r == '-' || r == '_' || r == '.' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
+			return r
+		}
+		return '_'
+	}, t.Name)
+	return filepath.Join(filepath.Dir(cmd.File), strings.TrimLeft(name, ".-")+"-safety-"+time.Now().UTC().Format("20060102-150405")+".sql.zst")
+}

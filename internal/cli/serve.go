@@ -1,0 +1,44 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"github.com/safepoint-db/safepoint/internal/server"
+)
+
+type serveCmd struct {
+	Data           string         `required:"" type:"path" env:"SAFEPOINT_DATA" placeholder:"DIR" help:"The data directory: catalog, keys, backups. Made if it is not there."`
+	Addr           string         `default:"${addr}" env:"SAFEPOINT_ADDR" help:"Where to listen; default: ${default}."`
+	TLSCert        string         `type:"existingfile" env:"SAFEPOINT_TLS_CERT" placeholder:"FILE" help:"Serve HTTPS with this certificate (PEM, with its chain)."`
+	TLSKey         string         `type:"existingfile" env:"SAFEPOINT_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM)."`
+	BaseURL        string         `env:"SAFEPOINT_BASE_URL" placeholder:"URL" help:"How browsers reach the console, such as https://backup.example, where a proxy stands before it."`
+	TrustedProxies []netip.Prefix `env:"SAFEPOINT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8."`
+	LogFormat      string         `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
+	LogLevel       slog.Level     `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
+}
+
+func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
+	var handler slog.Handler = slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: cmd.LogLevel})
+	if cmd.LogFormat == "json" {
+		handler = slog.NewJSONHandler(env.Err, &slog.HandlerOptions{Level: cmd.LogLevel})
+	}
+	s, err := server.Open(ctx, server.Config{
+		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL,
+		TrustedProxies: cmd.TrustedProxies, Version: Version, Log: slog.New(handler),
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(env.Out, "Safepoint %s on %s\n", Version, s.URL())
+	if s.SetupCode() != "" {
+		fmt.Fprintf(env.Out, "No account exists yet. Open %s/setup and enter this code within 30 minutes: %s\n", s.URL(), s.SetupCode())
+	}
+	err = s.Run(ctx)
+	if ctx.Err() != nil && err == nil {
+		return nil // asked to stop, and stopped: that is success
+	}
+	return err
+}

@@ -1,0 +1,44 @@
+// Package kinds is the one list of what this program can back up, store into and halt. A new kind is a folder and a
+// line here; nothing registers itself.
+package kinds
+
+import (
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/engine/postgres"
+	"github.com/safepoint-db/safepoint/internal/engine/sqlite"
+	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/halt/pgbouncer"
+	"github.com/safepoint-db/safepoint/internal/halt/webhook"
+	"github.com/safepoint-db/safepoint/internal/storage/local"
+)
+
+// Engines are the database families, in the order they are offered.
+func Engines() []safepoint.Engine {
+	return []safepoint.Engine{safepoint.PostgreSQL, safepoint.SQLite}
+}
+
+// Engine is the engine of a database family, false for one that is not known.
+func Engine(family safepoint.Engine) (engine.Engine, bool) {
+	switch family {
+	case safepoint.PostgreSQL:
+		return postgres.Engine{}, true
+	case safepoint.SQLite:
+		return &sqlite.Engine{}, true
+	}
+	return nil, false
+}
+
+// Halter is what halts and resumes s; secret is its secret in the clear. What is wrong with s is CodeInvalid.
+func Halter(s safepoint.Service, secret string) (halt.Halter, error) {
+	switch s.Kind {
+	case safepoint.ServiceWebhook:
+		return webhook.New(s, secret)
+	case safepoint.ServicePgBouncer:
+		return pgbouncer.New(s, secret)
+	}
+	return nil, safepoint.Invalid("kind", "Services of kind %q are not known here.", s.Kind)
+}
+
+// LocalStorage keeps backups in a folder of this machine. The caller closes it.
+func LocalStorage(dir string) (*local.Storage, error) { return local.Open(dir) }
