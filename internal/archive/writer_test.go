@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -73,6 +74,35 @@ func TestArchiveWithoutTables(t *testing.T) {
 	if err != nil || sql != "" || len(r.Entries()) != 0 || len(r.Fingerprint()) != 0 || sum.Tables != 0 || sum.Size != int64(len(data)) {
 		t.Errorf("gives %q, %+v, %v", sql, sum, err)
 	}
+}
+
+// Restore reads several frames at once.
+func TestParallelFrames(t *testing.T) {
+	rows := orders(1 << 20)
+	var frames []frame
+	for i := range 12 {
+		frames = append(frames, frame{archive.Entry{Section: archive.Data, Kind: "rows", Table: "orders", Slice: i}, string(rows[i<<12 : 1<<20-i<<10])})
+	}
+	data, _ := write(t, testKey, frames, nil)
+	r, err := archive.Open(bytes.NewReader(data), int64(len(data)), trusted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for i := range frames {
+		wg.Go(func() {
+			f, err := r.Frame(i)
+			if err != nil {
+				t.Errorf("frame %d: %v", i, err)
+				return
+			}
+			defer f.Close()
+			if got, err := io.ReadAll(f); err != nil || string(got) != frames[i].sql {
+				t.Errorf("frame %d gives %d bytes of %d, %v", i, len(got), len(frames[i].sql), err)
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // limited fails after some bytes, as a full disk does.
@@ -337,6 +367,9 @@ func TestHundredThousandTables(t *testing.T) {
 		}
 	})
 	opened := time.Since(start)
+	var live, without runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&live)
 	if err := fingerprint.Compare(r.Fingerprint()); err != nil {
 		t.Error(err)
 	}
@@ -344,6 +377,10 @@ func TestHundredThousandTables(t *testing.T) {
 	if _, err := r.Verify(context.Background(), nil); err != nil {
 		t.Error(err)
 	}
+	r = nil
+	runtime.GC()
+	runtime.ReadMemStats(&without)
+	t.Logf("an open reader holds %d MiB", (live.HeapAlloc-without.HeapAlloc)>>20)
 	t.Logf("frames %d KiB, rest %d KiB; written in %v, opened in %v (%d MiB allocated), verified in %v",
 		framed>>10, (b.Len()-framed)>>10, wrote, opened, n>>20, time.Since(start))
 	if rest := b.Len() - framed; rest > 16<<20 {
