@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/api/wire": {},
 	"internal/web":      {"internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
 
-	"internal/app": {"internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event",
+	"internal/app": {"internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
 		"internal/engine", "internal/storage", "internal/halt", "internal/archive"},
 	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
 
@@ -68,12 +68,13 @@ var arrows = map[string][]string{
 	"internal/halt/halttest":       {"internal/halt"},
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
 	"internal/servertest":          {"internal/*"},
+	"internal/soak":                {},
 	"internal/storage/storagetest": {"internal/storage"},
 }
 
 // testOnly are the packages of the table's last block.
 var testOnly = []string{"internal/browsertest", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
-	"internal/servertest", "internal/storage/storagetest"}
+	"internal/servertest", "internal/soak", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
 var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault"}
