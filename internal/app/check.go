@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/egress"
 )
 
 // checkName trims a name that people gave to something and checks its length: 1 to 80 characters on one line.
@@ -37,7 +38,7 @@ func checkEmail(email string) (string, error) {
 
 // checkHost refuses hosts that no database or service of anybody has: link-local and cloud metadata addresses,
 // multicast, "any", and numbers that only some resolvers take for an address. What a name resolves to is checked
-// again by whoever connects.
+// by whoever connects (package egress).
 func checkHost(field, host string) error {
 	bare := strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(host, "["), "]"), ".")
 	if bare == "" || strings.ContainsFunc(bare, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) }) || strings.ContainsAny(bare, "/@,?#") {
@@ -55,35 +56,10 @@ func checkHost(field, host string) error {
 		}
 		return nil
 	}
-	for _, ip := range inside(addr.WithZone("").Unmap()) {
-		if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || metadata[ip] {
-			return refused
-		}
+	if egress.Check(addr) != nil {
+		return refused
 	}
 	return nil
-}
-
-// metadata are addresses of cloud metadata services that are not link-local.
-var metadata = map[netip.Addr]bool{
-	netip.MustParseAddr("fd00:ec2::254"):   true,
-	netip.MustParseAddr("100.100.100.200"): true,
-	netip.MustParseAddr("168.63.129.16"):   true,
-}
-
-// inside is an address, and the IPv4 address that a translator (NAT64, 6to4) would make of it.
-func inside(ip netip.Addr) []netip.Addr {
-	all := []netip.Addr{ip}
-	if !ip.Is6() {
-		return all
-	}
-	b := ip.As16()
-	if netip.MustParsePrefix("64:ff9b::/96").Contains(ip) {
-		all = append(all, netip.AddrFrom4([4]byte(b[12:])))
-	}
-	if netip.MustParsePrefix("2002::/16").Contains(ip) {
-		all = append(all, netip.AddrFrom4([4]byte(b[2:6])))
-	}
-	return all
 }
 
 // isLoopback says whether a host is this machine by its spelling alone.

@@ -2,8 +2,6 @@ package app
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"net/url"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/catalog"
 	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/halt/webhook"
 )
 
 // Services returns the organization's services in the order in which a restore halts them.
@@ -44,8 +43,11 @@ func (a *App) CreateService(ctx context.Context, by safepoint.Actor, in ServiceI
 		given = *in.Secret
 	}
 	if s.Kind == safepoint.ServiceWebhook && given == "" {
-		made = newWebhookSecret()
+		made = webhook.NewSecret()
 		given = made
+	}
+	if _, err := a.Halter(s, given); err != nil {
+		return safepoint.Service{}, "", err
 	}
 	s.ID, s.OrganizationID = safepoint.NewID(safepoint.ServicePrefix), by.OrganizationID
 	s, err = a.Catalog.CreateService(ctx, s, a.Keys.Seal(catalog.ServicePlace(s.OrganizationID, s.ID), given))
@@ -56,15 +58,6 @@ func (a *App) CreateService(ctx context.Context, by safepoint.Actor, in ServiceI
 	a.changed(s.OrganizationID, "service", s.ID)
 	return s, made, nil
 }
-
-// newWebhookSecret makes a signing secret in the form of the Standard Webhooks scheme.
-func newWebhookSecret() string {
-	b := make([]byte, 32)
-	rand.Read(b)
-	return webhookSecretPrefix + base64.StdEncoding.EncodeToString(b)
-}
-
-const webhookSecretPrefix = "whsec_"
 
 // UpdateService stores a service. Its kind and place stay. A secret that is left out is kept, unless the service is
 // now reached at another host: a stored secret is never used at a new place.
@@ -90,6 +83,9 @@ func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, 
 	var sealed []byte
 	switch {
 	case in.Secret != nil && (*in.Secret != "" || s.Kind != safepoint.ServiceWebhook):
+		if _, err := a.Halter(s, *in.Secret); err != nil {
+			return safepoint.Service{}, err
+		}
 		sealed = a.Keys.Seal(catalog.ServicePlace(s.OrganizationID, s.ID), *in.Secret)
 	default:
 		if sealed, err = a.Catalog.ServiceSecret(ctx, s.OrganizationID, s.ID); err != nil {
@@ -357,17 +353,6 @@ func checkWebhook(s *safepoint.Service, in ServiceInput) error {
 			return err
 		}
 		*u.to = text
-	}
-	if in.Secret != nil && *in.Secret != "" {
-		return checkWebhookSecret(*in.Secret)
-	}
-	return nil
-}
-
-func checkWebhookSecret(secret string) error {
-	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, webhookSecretPrefix))
-	if err != nil || len(key) < 24 || len(key) > 64 {
-		return safepoint.Invalid("secret", "Enter whsec_ and 24 to 64 bytes in base64, or leave it empty to have one made.")
 	}
 	return nil
 }
