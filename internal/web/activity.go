@@ -1,0 +1,86 @@
+package web
+
+import (
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// activity is the bar under the tabs while something runs.
+type activity struct {
+	Text, ETA, Link, LinkText string
+	Percent                   int
+	Measured                  bool
+	More                      int
+}
+
+// halted is the bar on every page while services are halted.
+type halted struct {
+	For, Who, Step, ETA, Link string
+	Reason                    string
+}
+
+func (v *visit) activity() *activity {
+	if len(v.running) == 0 || v.state.State == safepoint.StateHalted {
+		return nil
+	}
+	op := v.running[0]
+	for _, o := range v.running {
+		if o.Status == safepoint.StatusRunning && op.Status != safepoint.StatusRunning {
+			op = o
+		}
+	}
+	a := &activity{Percent: op.Progress.Percent, Measured: op.Progress.Percent > 0, More: len(v.running) - 1, ETA: left(op)}
+	a.Text, a.Link, a.LinkText = doing(op), "/logs/"+op.ID, "Follow in DB Logs"
+	if op.Type == safepoint.TypeRestore {
+		a.Link, a.LinkText = "/restores/"+op.ID, "Follow the restore"
+	}
+	return a
+}
+
+// doing names a running operation.
+func doing(op safepoint.Operation) string {
+	switch {
+	case op.Status == safepoint.StatusQueued && op.Type == safepoint.TypeRestore:
+		return "Restore of " + op.DatabaseName + " is waiting"
+	case op.Status == safepoint.StatusQueued:
+		return "Backup of " + op.DatabaseName + " is waiting"
+	case op.Trigger == safepoint.TriggerUndo:
+		return "Undoing a restore of " + op.DatabaseName
+	case op.Type == safepoint.TypeRestore:
+		return "Restoring " + op.DatabaseName
+	case op.Trigger == safepoint.TriggerManual:
+		return "Manual backup of " + op.DatabaseName
+	case op.Trigger == safepoint.TriggerSafety:
+		return "Safety backup of " + op.DatabaseName
+	}
+	return "Scheduled backup of " + op.DatabaseName
+}
+
+// left is the time an operation still needs: from 5 percent and 10 seconds on, in whole minutes; "" while it is a guess.
+func left(op safepoint.Operation) string {
+	p := op.Progress
+	if p.Percent < 5 || p.SecondsETA <= 0 || p.At.Sub(op.StartedAt) < 10*time.Second {
+		return ""
+	}
+	return about(time.Duration(p.SecondsETA)*time.Second) + " left"
+}
+
+func (v *visit) halted() *halted {
+	if v.state.State != safepoint.StateHalted {
+		return nil
+	}
+	h := &halted{For: v.t.Since(v.state.Since), Reason: v.state.Reason}
+	if v.state.OperationID != "" {
+		h.Link = "/restores/" + v.state.OperationID
+	}
+	if !v.state.Until.IsZero() && v.state.Until.After(v.t.now) {
+		h.ETA = about(v.state.Until.Sub(v.t.now)) + " left"
+	}
+	for _, op := range v.running {
+		if op.ID == v.state.OperationID {
+			h.Who, h.Step = op.CreatedByName, stepOf(op)
+		}
+	}
+	return h
+}

@@ -1,0 +1,61 @@
+package web
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"net/http"
+	"path"
+	"strings"
+)
+
+//go:embed static
+var staticFS embed.FS
+
+// assets are the embedded files by the name that holds their content's hash, so a browser may keep them for ever.
+type assets struct {
+	hashed map[string]string // "app.css" → "app.1a2b3c4d5e6f.css"
+	files  map[string][]byte // by hashed name
+}
+
+func loadAssets() (assets, error) {
+	a := assets{hashed: map[string]string{}, files: map[string][]byte{}}
+	entries, err := staticFS.ReadDir("static")
+	if err != nil {
+		return a, err
+	}
+	for _, e := range entries {
+		b, err := staticFS.ReadFile("static/" + e.Name())
+		if err != nil {
+			return a, err
+		}
+		sum := sha256.Sum256(b)
+		ext := path.Ext(e.Name())
+		name := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:6]) + ext
+		a.hashed[e.Name()], a.files[name] = name, b
+	}
+	return a, nil
+}
+
+// url is where a file is served.
+func (a assets) url(name string) string { return "/static/" + a.hashed[name] }
+
+var assetTypes = map[string]string{
+	".css": "text/css; charset=utf-8",
+	".js":  "text/javascript; charset=utf-8",
+	".svg": "image/svg+xml",
+}
+
+func serveAsset(v *visit) (reply, error) {
+	name := v.r.PathValue("file")
+	b, ok := v.s.assets.files[name]
+	if !ok {
+		return notFound(v)
+	}
+	v.w.Header().Set("Content-Type", assetTypes[path.Ext(name)])
+	v.w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
+	if v.r.Method != http.MethodHead {
+		v.w.Write(b)
+	}
+	return nil, nil
+}

@@ -1,0 +1,94 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+var errCrossOrigin = safepoint.Errorf(safepoint.CodeForbidden, "This request came from another site. Nothing was done.").
+	WithHint("Open the console itself and try there.")
+
+func errNeedsAdmin(a safepoint.Actor) error {
+	return safepoint.Errorf(safepoint.CodeForbidden, "This needs an Organization Admin. You are signed in as %s, a Viewer.", a.UserName)
+}
+
+// statuses turns a code into an HTTP status: the console's one table.
+var statuses = map[safepoint.Code]int{
+	safepoint.CodeInvalid: 422, safepoint.CodeUnauthorized: 401, safepoint.CodeForbidden: 403, safepoint.CodeNotFound: 404,
+	safepoint.CodeConflict: 409, safepoint.CodeStepUp: 403, safepoint.CodeTooMany: 429, safepoint.CodeInternal: 500,
+}
+
+func status(err error) int {
+	if n, ok := statuses[safepoint.ErrorCode(err)]; ok {
+		return n
+	}
+	return http.StatusUnprocessableEntity // something outside said no: a database, a disk, a service
+}
+
+type problem struct {
+	Title, Message, Hint, Reference string
+	Status                          int
+	Back                            string // where to go on
+}
+
+// refuse renders an error. Whoever is not signed in is asked to, and comes back to the page.
+func (s *server) refuse(v *visit, err error) {
+	code := safepoint.ErrorCode(err)
+	if errors.Is(err, context.Canceled) && v.ctx.Err() != nil {
+		return // the browser went away
+	}
+	if code == safepoint.CodeUnauthorized {
+		v.askToSignIn()
+		return
+	}
+	user := safepoint.UserError(err)
+	p := problem{Message: user.Message, Hint: user.Hint, Status: status(err), Back: "/backups"}
+	switch p.Status {
+	case http.StatusForbidden:
+		p.Title = "You may not do this"
+	case http.StatusNotFound:
+		p.Title, p.Message = "This is not here", cmpOr(user.Message, "There is no such page.")
+		p.Hint = cmpOr(user.Hint, "It may have been deleted: see the audit log.")
+	case http.StatusConflict:
+		p.Title = "Something else is under way"
+	case http.StatusTooManyRequests:
+		p.Title = "Too many tries"
+	case http.StatusInternalServerError:
+		p.Reference = safepoint.NewID("e")
+		p.Title, p.Message, p.Hint = "Something broke on our side", "Reference "+p.Reference+". Backups go on as planned.", ""
+		s.Log.Error("page failed", "reference", p.Reference, "method", v.r.Method, "path", v.r.URL.Path, "error", err)
+	default:
+		p.Title = "This did not work"
+	}
+	answer := &page{Name: "problem", Title: p.Title, Status: p.Status, Data: p}
+	if err := answer.write(v); err != nil {
+		s.Log.Error("page failed", "path", v.r.URL.Path, "error", err)
+		http.Error(v.w, p.Title, p.Status)
+	}
+}
+
+func (v *visit) askToSignIn() {
+	v.actor = safepoint.Actor{}
+	to := "/signin"
+	if v.r.Method == http.MethodGet && v.r.URL.Path != "/events" {
+		to += "?next=" + url.QueryEscape(v.r.URL.RequestURI())
+	}
+	if v.session != "" {
+		v.keepSession("")
+		to += map[bool]string{true: "&", false: "?"}[strings.Contains(to, "?")] + "over=1"
+	}
+	redirect(to).write(v)
+}
+
+func notFound(v *visit) (reply, error) {
+	// The tabs stay where somebody is signed in; for nobody the page stands alone.
+	if err := v.identify(); err != nil {
+		v.actor = safepoint.Actor{}
+	}
+	return nil, safepoint.Errorf(safepoint.CodeNotFound, "There is no such page.").WithHint("Check the address, or start from DB Backup.")
+}

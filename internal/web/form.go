@@ -1,0 +1,130 @@
+package web
+
+import (
+	"errors"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// form is what a person typed and what was wrong with it.
+type form struct {
+	Values  url.Values
+	Errors  map[string]string // by input
+	Problem *safepoint.Error  // what concerns no single input
+}
+
+// newForm starts a form with values: name, value, name, value …
+func newForm(pairs ...string) *form {
+	f := &form{Values: url.Values{}, Errors: map[string]string{}}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		f.Values.Set(pairs[i], pairs[i+1])
+	}
+	return f
+}
+
+// posted keeps what was typed. Passwords and other secrets are named in secret and never sent back.
+func (v *visit) posted(secret ...string) *form {
+	f := &form{Values: url.Values{}, Errors: map[string]string{}}
+	for k, vs := range v.r.PostForm {
+		f.Values[k] = vs
+	}
+	for _, k := range secret {
+		f.Values.Del(k)
+	}
+	return f
+}
+
+func (f *form) Get(name string) string { return f.Values.Get(name) }
+
+// Is says whether an input has a value, for choices.
+func (f *form) Is(name, value string) bool { return f.Values.Get(name) == value }
+
+// Err is the sentence below an input.
+func (f *form) Err(name string) string { return f.Errors[name] }
+
+// aliases are inputs that the application calls otherwise.
+var aliases = map[string]string{
+	"database_id": "database", "backup_after_every": "interval", "first_run": "first_run", "timezone": "time_zone",
+	"old": "old_password", "new": "new_password", "undo": "undo_window", "username": "user",
+}
+
+// refused puts err onto the form and answers p again with it; an error no form can show goes on as an error.
+func (f *form) refused(p *page, err error) (reply, error) {
+	var e *safepoint.Error
+	if !errors.As(err, &e) {
+		return nil, err
+	}
+	switch e.Code {
+	case safepoint.CodeUnauthorized, safepoint.CodeForbidden, safepoint.CodeNotFound, safepoint.CodeInternal, safepoint.CodeStepUp:
+		return nil, err
+	}
+	user := safepoint.UserError(err)
+	if user.Field != "" {
+		name := user.Field
+		if alias, ok := aliases[name]; ok {
+			name = alias
+		}
+		f.Errors[name] = strings.TrimSpace(user.Message + " " + user.Hint)
+	} else {
+		f.Problem = user
+	}
+	p.Status = status(err)
+	return p, nil
+}
+
+// input is one labelled control for the "input" template.
+type input struct {
+	Name, Label, Type, Value, Error, Hint string
+	Autocomplete, Placeholder, Inputmode  string
+	Max                                   int
+	Required, Optional, Mono, Focus       bool
+}
+
+// newInput describes an input of f: its name, its label, then options such as "type=email", "max=80", "required".
+func newInput(f *form, name, label string, options ...string) input {
+	in := input{Name: name, Label: label, Type: "text", Value: f.Get(name), Error: f.Err(name), Autocomplete: "off"}
+	for _, o := range options {
+		k, v, _ := strings.Cut(o, "=")
+		switch k {
+		case "type":
+			in.Type = v
+		case "hint":
+			in.Hint = v
+		case "auto":
+			in.Autocomplete = v
+		case "placeholder":
+			in.Placeholder = v
+		case "mode":
+			in.Inputmode = v
+		case "max":
+			in.Max, _ = strconv.Atoi(v)
+		case "required":
+			in.Required = true
+		case "optional":
+			in.Optional = true
+		case "mono":
+			in.Mono = true
+		case "focus":
+			in.Focus = true
+		}
+	}
+	if in.Type == "password" {
+		in.Value = ""
+	}
+	return in
+}
+
+// Describes is the input's aria-describedby.
+func (in input) Describes() string {
+	var ids []string
+	if in.Error != "" {
+		ids = append(ids, "e-"+in.Name)
+	}
+	if in.Hint != "" {
+		ids = append(ids, "h-"+in.Name)
+	}
+	return strings.Join(ids, " ")
+}

@@ -1,0 +1,119 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// outcome is how a restore ended: what your data is now, whether services run, what to do next.
+type outcome struct {
+	Look    string // "ok", "bad", "warn" or "off"
+	Title   string
+	Text    string
+	Facts   []fact
+	Safety  bool // the facts name the safety backup
+	Resume  []safepoint.Service
+	Choose  bool // "Choose another backup"
+	Again   bool // "Try again"
+	Space   bool // "Free up space"
+	Service bool // "Services"
+}
+
+// newOutcome tells the outcomes of a restore that has ended, or that needs a person while it still tries.
+func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service, undoWindow time.Duration) *outcome {
+	db := op.DatabaseName
+	why := ""
+	if op.Failure != nil {
+		why = strings.TrimSpace(op.Failure.Message + " " + op.Failure.Hint)
+	}
+	switch {
+	case op.NeedsOperator:
+		return needsOperator(op, why, stuck)
+	case !op.Status.Ended():
+		return nil
+	case op.Status == safepoint.StatusCancelled:
+		return &outcome{Look: "off", Title: "The restore was cancelled. " + db + " was not changed.", Text: why,
+			Facts: data("As it was before, nothing lost", servicesAfter(op)), Choose: true}
+	case op.Status == safepoint.StatusSucceeded && len(op.Attention) > 0:
+		return &outcome{Look: "warn", Title: count(len(op.Attention), "service", "services") + " did not resume",
+			Text:  fmt.Sprintf("%s is restored and verified. %s %s still halted.", db, join(op.Attention), isAre(op.Attention)),
+			Facts: []fact{{"Running", fmt.Sprintf("%d of %s", op.Services-len(op.Attention), count(op.Services, "service", "services"))}}, Safety: true, Resume: stuck}
+	case op.Status == safepoint.StatusSucceeded && op.Trigger == safepoint.TriggerUndo:
+		return &outcome{Look: "ok", Title: "The restore was undone. " + db + " is as it was before it.",
+			Text: fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))), Safety: true}
+	case op.Status == safepoint.StatusSucceeded:
+		return &outcome{Look: "ok", Title: db + " is back to " + c.Date(op.SourceAt) + ", " + c.Hour(op.SourceAt),
+			Text:  fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))),
+			Facts: []fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, Safety: true}
+	case op.Switched:
+		return &outcome{Look: "warn", Title: db + " was restored, but the restore did not end well", Text: why,
+			Facts: data("As in the backup", servicesAfter(op)), Safety: true, Resume: stuck}
+	case op.Step == safepoint.StepHalt:
+		return &outcome{Look: "bad", Title: "The restore did not start. Services could not be halted.", Text: why,
+			Facts: data(db+" was not changed", servicesAfter(op)), Again: true, Service: true, Resume: stuck}
+	case op.Step == safepoint.StepGuard:
+		return &outcome{Look: "bad", Title: "The restore did not start. The safety backup failed.", Text: why,
+			Facts: data(db+" was not changed", servicesAfter(op)), Space: true, Again: true, Resume: stuck}
+	case op.Step >= safepoint.StepResume:
+		return &outcome{Look: "bad", Title: "The restore was undone. " + db + " is as it was before.", Text: why,
+			Facts: data("As it was before the restore", servicesAfter(op)), Choose: true, Resume: stuck}
+	}
+	return &outcome{Look: "bad", Title: "The restore stopped. " + db + " was not changed.", Text: failedIn(op) + why,
+		Facts: data("As it was before, nothing lost", servicesAfter(op)), Choose: true, Resume: stuck}
+}
+
+func needsOperator(op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {
+	o := &outcome{Look: "bad", Title: "The restore needs you", Text: why, Safety: true, Resume: stuck}
+	o.Facts = []fact{{"Your data", "Nothing is deleted. The earlier database and the safety backup are kept."}}
+	if op.ResumedAt.IsZero() && !op.HaltedAt.IsZero() {
+		o.Facts = append(o.Facts, fact{"Services", count(op.Services, "service stays", "services stay") + " halted, so that nothing writes to " + op.DatabaseName})
+	}
+	return o
+}
+
+func failedIn(op safepoint.Operation) string {
+	for i, s := range stepsOf(op) {
+		if s == op.Step {
+			return fmt.Sprintf("Step %d, %s: ", i+1, stepNames[s].doing)
+		}
+	}
+	return ""
+}
+
+func data(state, services string) []fact {
+	return []fact{{"Your data", state}, {"Services", services}}
+}
+
+// servicesAfter says what services did: "all 6 are running again, halted for 8 min 37 s".
+func servicesAfter(op safepoint.Operation) string {
+	switch {
+	case op.Services == 0:
+		return "none is set up, so none was halted"
+	case op.HaltedAt.IsZero():
+		return "no service was halted"
+	case len(op.Attention) > 0:
+		return join(op.Attention) + " " + isAre(op.Attention) + " still halted"
+	case op.ResumedAt.IsZero():
+		return "not resumed yet"
+	case op.Services == 1:
+		return "1 service is running again, halted for " + lasted(op.ResumedAt.Sub(op.HaltedAt))
+	}
+	return fmt.Sprintf("all %d are running again, halted for %s", op.Services, lasted(op.ResumedAt.Sub(op.HaltedAt)))
+}
+
+func sentence(s string) string {
+	if strings.HasPrefix(s, "all ") {
+		s = "services: " + s
+	}
+	return title(s) + "."
+}
+
+func isAre(names []string) string {
+	if len(names) == 1 {
+		return "is"
+	}
+	return "are"
+}

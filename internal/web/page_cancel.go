@@ -1,0 +1,51 @@
+package web
+
+import "github.com/safepoint-db/safepoint"
+
+func showCancel(v *visit) (reply, error) {
+	op, err := v.app.Operation(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return v.cancelQuestion(op, newForm())
+}
+
+func pathOf(op safepoint.Operation) string {
+	if op.Type == safepoint.TypeRestore {
+		return "/restores/" + op.ID
+	}
+	return "/logs/" + op.ID
+}
+
+func (v *visit) cancelQuestion(op safepoint.Operation, f *form) (*page, error) {
+	if op.Status.Ended() {
+		return nil, safepoint.Errorf(safepoint.CodeConflict, "%s has ended already.", op.Name).WithHint("Nothing was cancelled. See DB Logs.")
+	}
+	if !cancellable(op) {
+		return nil, safepoint.Errorf(safepoint.CodeConflict, "Too late to cancel: the switch takes a few seconds.").WithHint("When it is done, the restore can be undone.")
+	}
+	q := question{F: f, Title: "Cancel this backup?", Button: "Cancel backup", Stay: "Keep going", Action: "/logs/" + op.ID + "/cancel", Back: pathOf(op),
+		More: []string{"The unfinished file is removed. The schedule is not changed."}}
+	if op.Type == safepoint.TypeRestore {
+		q.Title, q.Button, q.Stay, q.Danger = "Cancel this restore?", "Cancel restore", "Keep restoring", true
+		q.More = []string{"The staging copy is thrown away and services resume. " + op.DatabaseName + " stays as it is now.", "A safety backup that was made is kept."}
+	}
+	return v.ask("logs", q), nil
+}
+
+func doCancel(v *visit) (reply, error) {
+	op, err := v.app.Cancel(v.ctx, v.actor, v.id())
+	if err == nil {
+		return redirect(pathOf(op)), nil
+	}
+	op, operr := v.app.Operation(v.ctx, v.actor, v.id())
+	if operr != nil {
+		return nil, operr
+	}
+	f := v.posted()
+	p, perr := v.cancelQuestion(op, f)
+	if perr != nil {
+		return nil, perr
+	}
+	return f.refused(p, err)
+}

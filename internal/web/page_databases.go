@@ -1,0 +1,241 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
+)
+
+type databaseRow struct {
+	safepoint.Database
+	Where string
+}
+
+type databasesView struct{ Rows []databaseRow }
+
+// where is how a database is reached, without its secret.
+func where(d safepoint.Database) string {
+	if d.Engine == safepoint.SQLite {
+		return d.Path
+	}
+	s := d.Host
+	if d.Port != 0 {
+		s += ":" + strconv.Itoa(d.Port)
+	}
+	return s + "/" + d.DBName
+}
+
+func showDatabases(v *visit) (reply, error) {
+	dbs, err := v.app.Databases(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	var d databasesView
+	for _, db := range dbs {
+		d.Rows = append(d.Rows, databaseRow{db, where(db)})
+	}
+	return &page{Name: "databases", Title: "Databases", Tab: "databases", Live: true, Data: d}, nil
+}
+
+type databaseView struct {
+	DB        safepoint.Database
+	Where     string
+	Schedules []app.ScheduleCard
+	Backups   int
+	Test      *testView
+}
+
+// testView is what a test found, with the form or the page it belongs to.
+type testView struct {
+	app.TestResult
+	Took string
+}
+
+func newTestView(t app.TestResult) *testView { return &testView{t, lasted(t.Took)} }
+
+func showDatabase(v *visit) (reply, error) { return v.databasePage(v.id()) }
+
+func (v *visit) databasePage(id string) (*page, error) {
+	db, err := v.app.Database(v.ctx, v.actor, id)
+	if err != nil {
+		return nil, err
+	}
+	d := databaseView{DB: db, Where: where(db)}
+	cards, err := v.app.Schedules(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range cards {
+		if c.DatabaseID == id {
+			d.Schedules = append(d.Schedules, c)
+		}
+	}
+	ops, err := v.app.Operations(v.ctx, v.actor, safepoint.OperationFilter{DatabaseID: id, Type: safepoint.TypeBackup, Status: safepoint.StatusSucceeded, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	d.Backups = ops.Total
+	return &page{Name: "database", Title: db.Name + " · Databases", Tab: "databases", Live: true, Data: d}, nil
+}
+
+// doDatabaseTest shows what the test found on the database's page itself: it is a look, it leaves nothing behind.
+func doDatabaseTest(v *visit) (reply, error) {
+	p, err := v.databasePage(v.id())
+	if err != nil {
+		return nil, err
+	}
+	test, err := v.app.TestDatabase(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	d := p.Data.(databaseView)
+	d.Test, p.Live = newTestView(test), false
+	p.Data = d
+	return p, nil
+}
+
+type databaseForm struct {
+	F      *form
+	New    bool
+	ID     string
+	Name   string
+	Engine string
+	Stored bool // a password is kept
+	Test   *testView
+	Action string
+	Back   string
+}
+
+func showDatabaseNew(v *visit) (reply, error) {
+	return databaseNew(newForm("engine", string(safepoint.PostgreSQL), "port", "5432", "tls", string(safepoint.TLSVerifyFull))), nil
+}
+
+func databaseNew(f *form) *page {
+	return &page{Name: "database_edit", Title: "Connect a database", Tab: "databases",
+		Data: databaseForm{F: f, New: true, Engine: f.Get("engine"), Action: "/databases/new", Back: "/databases"}}
+}
+
+// databaseInput reads the form. An empty password keeps the stored one, unless the form says it has none.
+func (v *visit) databaseInput() (in app.DatabaseInput, err error) {
+	in = app.DatabaseInput{Name: v.value("name"), URL: v.value("url"), Engine: safepoint.Engine(v.value("engine")), Host: v.value("host"), User: v.value("user"),
+		DBName: v.value("dbname"), Path: v.value("path"), TLS: safepoint.TLSMode(v.value("tls")), CACert: v.value("ca_cert")}
+	if p := v.value("port"); p != "" {
+		if in.Port, err = strconv.Atoi(p); err != nil || in.Port < 1 || in.Port > 65535 {
+			return in, safepoint.Invalid("port", "Enter a port between 1 and 65535.")
+		}
+	}
+	if p := v.r.PostFormValue("password"); p != "" {
+		in.Password = &p
+	} else if v.r.PostFormValue("no_password") != "" {
+		empty := ""
+		in.Password = &empty
+	}
+	in.Version, _ = strconv.Atoi(v.value("version"))
+	return in, nil
+}
+
+func doDatabaseNew(v *visit) (reply, error) {
+	f := v.posted("password", "url")
+	p := databaseNew(f)
+	in, err := v.databaseInput()
+	if err != nil {
+		return f.refused(p, err)
+	}
+	if v.value("do") == "test" {
+		return v.tryDatabase(f, p, in)
+	}
+	db, err := v.app.CreateDatabase(v.ctx, v.actor, in)
+	if err != nil {
+		return f.refused(p, err)
+	}
+	return redirect("/databases/" + db.ID + "?done=created"), nil
+}
+
+// tryDatabase tests what is in the form before it is saved, and shows the form again with what it found.
+func (v *visit) tryDatabase(f *form, p *page, in app.DatabaseInput) (reply, error) {
+	test, err := v.app.TryDatabase(v.ctx, v.actor, in)
+	if err != nil {
+		return f.refused(p, err)
+	}
+	d := p.Data.(databaseForm)
+	d.Test = newTestView(test)
+	p.Data = d
+	return p, nil
+}
+
+func showDatabaseEdit(v *visit) (reply, error) {
+	db, err := v.app.Database(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return databaseEdit(db, newForm("name", db.Name, "engine", string(db.Engine), "host", db.Host, "port", strconv.Itoa(db.Port), "user", db.User,
+		"dbname", db.DBName, "path", db.Path, "tls", string(db.TLS), "ca_cert", db.CACert, "version", strconv.Itoa(db.Version))), nil
+}
+
+func databaseEdit(db safepoint.Database, f *form) *page {
+	f.Values.Set("engine", string(db.Engine))
+	return &page{Name: "database_edit", Title: "Edit " + db.Name, Tab: "databases",
+		Data: databaseForm{F: f, ID: db.ID, Name: db.Name, Engine: string(db.Engine), Stored: db.HasPassword, Action: "/databases/" + db.ID + "/edit", Back: "/databases/" + db.ID}}
+}
+
+func doDatabaseEdit(v *visit) (reply, error) {
+	db, err := v.app.Database(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	f := v.posted("password", "url")
+	p := databaseEdit(db, f)
+	in, err := v.databaseInput()
+	if err != nil {
+		return f.refused(p, err)
+	}
+	in.Engine = db.Engine
+	if _, err := v.app.UpdateDatabase(v.ctx, v.actor, db.ID, in); err != nil {
+		return f.refused(p, err)
+	}
+	return redirect("/databases/" + db.ID + "?done=saved"), nil
+}
+
+func showDatabaseDelete(v *visit) (reply, error) {
+	p, err := v.databaseQuestion(newForm())
+	return p, err
+}
+
+func (v *visit) databaseQuestion(f *form) (*page, error) {
+	p, err := v.databasePage(v.id())
+	if err != nil {
+		return nil, err
+	}
+	d := p.Data.(databaseView)
+	q := question{F: f, Title: "Remove " + d.DB.Name + "?", Bold: d.DB.Name, Button: "Remove database", Danger: true,
+		Lead:   []string{"is no longer backed up by Safepoint. The database itself is not touched."},
+		Action: "/databases/" + d.DB.ID + "/delete", Back: "/databases/" + d.DB.ID}
+	if n := len(d.Schedules); n > 0 {
+		q.More = append(q.More, fmt.Sprintf("%s of it will not run any more.", count(n, "schedule", "schedules")))
+	}
+	if d.Backups > 0 {
+		q.More = append(q.More, fmt.Sprintf("%s of it stay in DB Logs and can be downloaded, but not restored from here.", count(d.Backups, "backup", "backups")))
+		q.Confirm = d.DB.Name
+	}
+	return v.ask("databases", q), nil
+}
+
+func doDatabaseDelete(v *visit) (reply, error) {
+	f := v.posted()
+	p, err := v.databaseQuestion(f)
+	if err != nil {
+		return nil, err
+	}
+	if want := p.Data.(question).Confirm; want != "" && v.r.PostFormValue("confirm") != want {
+		f.Errors["confirm"] = "Type " + want + " exactly as shown. Nothing was removed."
+		p.Status = http.StatusUnprocessableEntity
+		return p, nil
+	}
+	if err := v.app.RemoveDatabase(v.ctx, v.actor, v.id()); err != nil {
+		return f.refused(p, err)
+	}
+	return redirect("/databases?done=removed"), nil
+}

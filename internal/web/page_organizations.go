@@ -1,0 +1,33 @@
+package web
+
+type organizationForm struct {
+	F     *form
+	Zones []string
+}
+
+func doOrganizationSwitch(v *visit) (reply, error) {
+	if err := v.app.SwitchOrganization(v.ctx, v.actor, v.session, v.value("organization")); err != nil {
+		return nil, err
+	}
+	return redirect("/backups"), nil
+}
+
+func showOrganizationNew(v *visit) (reply, error) {
+	return organizationNew(newForm("time_zone", cmpOr(v.org.TimeZone, "UTC"))), nil
+}
+
+func organizationNew(f *form) *page {
+	return &page{Name: "organization_new", Title: "New organization", Data: organizationForm{F: f, Zones: zones}}
+}
+
+func doOrganizationNew(v *visit) (reply, error) {
+	f := v.posted()
+	o, err := v.app.CreateOrganization(v.ctx, v.actor, v.value("name"), v.value("time_zone"))
+	if err != nil {
+		return f.refused(organizationNew(f), err)
+	}
+	if err := v.app.SwitchOrganization(v.ctx, v.actor, v.session, o.ID); err != nil {
+		return nil, err
+	}
+	return redirect("/backups?done=created"), nil
+}

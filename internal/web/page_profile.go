@@ -1,0 +1,114 @@
+package web
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+type tokenRow struct {
+	safepoint.Token
+	Used, Expires string
+}
+
+type profileView struct {
+	Password *form
+	Token    *form
+	Tokens   []tokenRow
+	Secret   string // of a token just made: shown once
+	Themes   []string
+}
+
+func showProfile(v *visit) (reply, error) { return v.profile() }
+
+func (v *visit) profile() (*page, error) {
+	list, err := v.app.Tokens(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	d := profileView{Password: newForm(), Token: newForm("days", "90"), Themes: []string{"system", "light", "dark"}}
+	for _, t := range list {
+		row := tokenRow{Token: t, Used: v.t.Ago(t.LastUsedAt), Expires: "never"}
+		if !t.ExpiresAt.IsZero() {
+			row.Expires = v.t.Ago(t.ExpiresAt)
+		}
+		d.Tokens = append(d.Tokens, row)
+	}
+	return &page{Name: "profile", Title: "Profile", Tab: "profile", Data: d}, nil
+}
+
+func doPassword(v *visit) (reply, error) {
+	f := v.posted("old_password", "new_password", "new_password2")
+	p, err := v.profile()
+	if err != nil {
+		return nil, err
+	}
+	d := p.Data.(profileView)
+	d.Password, p.Data = f, profileView{}
+	p.Data = d
+	fresh := v.r.PostFormValue("new_password")
+	if fresh != v.r.PostFormValue("new_password2") {
+		return f.refused(p, safepoint.Invalid("new_password2", "The two passwords are not the same."))
+	}
+	if err := v.app.ChangePassword(v.ctx, v.actor, v.session, v.r.PostFormValue("old_password"), fresh); err != nil {
+		return f.wrongPassword(p, "old_password", err)
+	}
+	return redirect("/profile?done=password"), nil
+}
+
+func doTheme(v *visit) (reply, error) {
+	if err := v.app.SetTheme(v.ctx, v.actor, v.value("theme")); err != nil {
+		return nil, err
+	}
+	return redirect("/profile?done=saved"), nil
+}
+
+func doTokenNew(v *visit) (reply, error) {
+	f := v.posted()
+	days, err := strconv.Atoi(v.value("days"))
+	if err != nil || days < 0 || days > 3650 {
+		err = safepoint.Invalid("days", "Enter a number of days between 0 and 3650; 0 means it never expires.")
+	}
+	var secret string
+	if err == nil {
+		_, secret, err = v.app.CreateToken(v.ctx, v.actor, v.value("name"), time.Duration(days)*24*time.Hour)
+	}
+	p, perr := v.profile()
+	if perr != nil {
+		return nil, perr
+	}
+	d := p.Data.(profileView)
+	if err != nil {
+		d.Token, p.Data = f, d
+		p.Data = d
+		return f.refused(p, err)
+	}
+	d.Secret, p.Status = secret, http.StatusCreated
+	p.Data = d
+	return p, nil
+}
+
+func showTokenRevoke(v *visit) (reply, error) { return v.tokenQuestion(newForm()) }
+
+func (v *visit) tokenQuestion(f *form) (*page, error) {
+	list, err := v.app.Tokens(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range list {
+		if t.ID == v.id() {
+			return v.ask("profile", question{F: f, Title: "Revoke this token?", Bold: t.Name, Button: "Revoke token", Danger: true,
+				Lead: []string{"stops working at once. Programs that use it are refused."}, Action: "/profile/tokens/" + t.ID + "/revoke", Back: "/profile"}), nil
+		}
+	}
+	return nil, safepoint.Errorf(safepoint.CodeNotFound, "This token is not here.")
+}
+
+func doTokenRevoke(v *visit) (reply, error) {
+	if err := v.app.RevokeToken(v.ctx, v.actor, v.id()); err != nil {
+		return nil, err
+	}
+	return redirect("/profile?done=revoked"), nil
+}

@@ -1,0 +1,275 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+type serviceRow struct {
+	safepoint.Service
+	First, Last bool
+	Stuck       bool
+}
+
+type servicesView struct{ Rows []serviceRow }
+
+func showServices(v *visit) (reply, error) {
+	list, err := v.app.Services(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	var d servicesView
+	for i, s := range list {
+		d.Rows = append(d.Rows, serviceRow{s, i == 0, i == len(list)-1, slices.Contains(v.state.Attention, s.Name)})
+	}
+	return &page{Name: "services", Title: "Services", Tab: "services", Live: true, Data: d}, nil
+}
+
+// doServiceOrder moves one service up or down.
+func doServiceOrder(v *visit) (reply, error) {
+	list, err := v.app.Services(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, s := range list {
+		ids = append(ids, s.ID)
+	}
+	at := slices.Index(ids, v.value("id"))
+	to := at - 1
+	if v.value("move") == "down" {
+		to = at + 1
+	}
+	if at < 0 {
+		return nil, safepoint.Errorf(safepoint.CodeNotFound, "This service is not here.")
+	}
+	if to >= 0 && to < len(ids) {
+		ids[at], ids[to] = ids[to], ids[at]
+		if err := v.app.OrderServices(v.ctx, v.actor, ids); err != nil {
+			return nil, err
+		}
+	}
+	return redirect("/services"), nil
+}
+
+type serviceView struct {
+	S       safepoint.Service
+	Status  halt.Status
+	Look    string
+	Label   string
+	Timeout string
+	Stuck   bool
+	Secret  string // shown once, after it was made
+	Test    *serviceTest
+}
+
+type serviceTest struct {
+	app.ServiceTest
+	HaltTook, ResumeTook string
+}
+
+func showService(v *visit) (reply, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return v.servicePage(s)
+}
+
+func (v *visit) servicePage(s safepoint.Service) (*page, error) {
+	d := serviceView{S: s, Timeout: lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
+	st, err := v.app.ServiceStatus(v.ctx, v.actor, s.ID)
+	switch safepoint.ErrorCode(err) {
+	case "":
+		d.Status = st
+	case safepoint.CodeUnauthorized, safepoint.CodeForbidden, safepoint.CodeNotFound, safepoint.CodeInternal:
+		return nil, err
+	default: // it did not answer: that is what the page has to say
+		d.Status = halt.Status{Condition: halt.Unknown, Detail: safepoint.UserError(err).Message}
+	}
+	d.Look, d.Label = condition(d.Status.Condition)
+	return &page{Name: "service", Title: s.Name + " · Services", Tab: "services", Data: d}, nil
+}
+
+func condition(c halt.Condition) (look, label string) {
+	switch c {
+	case halt.Running:
+		return "ok", "Running"
+	case halt.Halted:
+		return "warn", "Halted"
+	case halt.Down:
+		return "off", "Not running"
+	case halt.Failing:
+		return "bad", "Failing"
+	}
+	return "off", "Not known"
+}
+
+type serviceForm struct {
+	F      *form
+	New    bool
+	Kind   string
+	Name   string
+	Action string
+	Back   string
+}
+
+func showServiceNew(v *visit) (reply, error) {
+	return serviceNew(newForm("kind", string(safepoint.ServiceWebhook), "timeout", "60", "port", "6432")), nil
+}
+
+func serviceNew(f *form) *page {
+	return &page{Name: "service_edit", Title: "Add service", Tab: "services", Data: serviceForm{F: f, New: true, Kind: f.Get("kind"), Action: "/services/new", Back: "/services"}}
+}
+
+func (v *visit) serviceInput() (in app.ServiceInput, err error) {
+	in = app.ServiceInput{Name: v.value("name"), Kind: safepoint.ServiceKind(v.value("kind")), HaltURL: v.value("halt_url"), ResumeURL: v.value("resume_url"),
+		HealthURL: v.value("health_url"), Host: v.value("host"), User: v.value("user"), DBName: v.value("dbname")}
+	if p := v.value("port"); p != "" && in.Kind == safepoint.ServicePgBouncer {
+		if in.Port, err = strconv.Atoi(p); err != nil || in.Port < 1 || in.Port > 65535 {
+			return in, safepoint.Invalid("port", "Enter a port between 1 and 65535.")
+		}
+	}
+	if s := v.value("timeout"); s != "" {
+		seconds, err := strconv.Atoi(s)
+		if err != nil || seconds < 1 || seconds > 3600 {
+			return in, safepoint.Invalid("timeout", "Enter a number of seconds between 1 and 3600.")
+		}
+		in.Timeout = time.Duration(seconds) * time.Second
+	}
+	if s := v.r.PostFormValue("secret"); s != "" {
+		in.Secret = &s
+	}
+	in.Version, _ = strconv.Atoi(v.value("version"))
+	return in, nil
+}
+
+func doServiceNew(v *visit) (reply, error) {
+	f := v.posted("secret")
+	p := serviceNew(f)
+	in, err := v.serviceInput()
+	if err != nil {
+		return f.refused(p, err)
+	}
+	if in.Secret == nil {
+		made := "" // a webhook's secret is made, a PgBouncer without one has none
+		in.Secret = &made
+	}
+	s, secret, err := v.app.CreateService(v.ctx, v.actor, in)
+	if err != nil {
+		return f.refused(p, err)
+	}
+	if secret == "" {
+		return redirect("/services/" + s.ID + "?done=created"), nil
+	}
+	shown, err := v.servicePage(s)
+	if err != nil {
+		return nil, err
+	}
+	d := shown.Data.(serviceView)
+	d.Secret = secret
+	shown.Data, shown.Status = d, http.StatusCreated
+	return shown, nil
+}
+
+func showServiceEdit(v *visit) (reply, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return serviceEdit(s, newForm("name", s.Name, "halt_url", s.HaltURL, "resume_url", s.ResumeURL, "health_url", s.HealthURL, "host", s.Host,
+		"port", strconv.Itoa(s.Port), "user", s.User, "dbname", s.DBName, "timeout", strconv.Itoa(int(s.Timeout/time.Second)), "version", strconv.Itoa(s.Version))), nil
+}
+
+func serviceEdit(s safepoint.Service, f *form) *page {
+	f.Values.Set("kind", string(s.Kind))
+	return &page{Name: "service_edit", Title: "Edit " + s.Name, Tab: "services",
+		Data: serviceForm{F: f, Kind: string(s.Kind), Name: s.Name, Action: "/services/" + s.ID + "/edit", Back: "/services/" + s.ID}}
+}
+
+func doServiceEdit(v *visit) (reply, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	f := v.posted("secret")
+	p := serviceEdit(s, f)
+	in, err := v.serviceInput()
+	if err != nil {
+		return f.refused(p, err)
+	}
+	in.Kind = s.Kind
+	if _, err := v.app.UpdateService(v.ctx, v.actor, s.ID, in); err != nil {
+		return f.refused(p, err)
+	}
+	return redirect("/services/" + s.ID + "?done=saved"), nil
+}
+
+func showServiceTest(v *visit) (reply, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return v.ask("services", question{Title: "Halt and resume " + s.Name + " now?", Bold: s.Name, Button: "Halt and resume",
+		Lead:   []string{"stops for a moment and is started again. People who use it notice."},
+		More:   []string{"This is what a restore does. No database is touched."},
+		Action: "/services/" + s.ID + "/test", Back: "/services/" + s.ID}), nil
+}
+
+func doServiceTest(v *visit) (reply, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	test, err := v.app.TestService(v.ctx, v.actor, s.ID)
+	if err != nil {
+		return nil, err
+	}
+	p, err := v.servicePage(s)
+	if err != nil {
+		return nil, err
+	}
+	d := p.Data.(serviceView)
+	d.Test = &serviceTest{test, lasted(test.HaltTook), lasted(test.ResumeTook)}
+	p.Data = d
+	return p, nil
+}
+
+func doServiceResume(v *visit) (reply, error) {
+	if err := v.app.ResumeService(v.ctx, v.actor, v.id()); err != nil {
+		return nil, err
+	}
+	return redirect("/services/" + v.id() + "?done=resumed"), nil
+}
+
+func showServiceDelete(v *visit) (reply, error) { return v.serviceQuestion(newForm()) }
+
+func (v *visit) serviceQuestion(f *form) (*page, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return v.ask("services", question{F: f, Title: "Remove " + s.Name + "?", Bold: s.Name, Button: "Remove service", Danger: true,
+		Lead:   []string{"will not be halted by restores any more."},
+		More:   []string{fmt.Sprintf("What it writes while a restore runs may be lost. %s itself is not touched.", s.Name)},
+		Action: "/services/" + s.ID + "/delete", Back: "/services/" + s.ID}), nil
+}
+
+func doServiceDelete(v *visit) (reply, error) {
+	f := v.posted()
+	p, err := v.serviceQuestion(f)
+	if err != nil {
+		return nil, err
+	}
+	if err := v.app.RemoveService(v.ctx, v.actor, v.id()); err != nil {
+		return f.refused(p, err)
+	}
+	return redirect("/services?done=removed"), nil
+}

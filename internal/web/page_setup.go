@@ -1,0 +1,42 @@
+package web
+
+import (
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
+)
+
+type setupView struct {
+	F     *form
+	Zones []string
+}
+
+func showSetup(v *visit) (reply, error) {
+	needed, err := v.app.SetupNeeded(v.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !needed {
+		return redirect("/signin"), nil
+	}
+	return setupPage(newForm("code", v.r.URL.Query().Get("code"), "time_zone", "UTC")), nil
+}
+
+func setupPage(f *form) *page {
+	return &page{Name: "setup", Title: "Set up Safepoint", Data: setupView{F: f, Zones: zones}}
+}
+
+func doSetup(v *visit) (reply, error) {
+	f := v.posted("password", "password2")
+	p := setupPage(f)
+	in := app.Setup{Code: v.value("code"), Email: v.value("email"), Name: v.value("name"), Password: v.r.PostFormValue("password"),
+		Organization: v.value("organization"), TimeZone: v.value("time_zone")}
+	if in.Password != v.r.PostFormValue("password2") {
+		return f.refused(p, safepoint.Invalid("password2", "The two passwords are not the same."))
+	}
+	session, err := v.app.Setup(v.ctx, in, v.ip(), v.agent())
+	if err != nil {
+		return f.wrongPassword(p, "code", err)
+	}
+	v.keepSession(session)
+	return redirect("/backups"), nil
+}

@@ -1,0 +1,48 @@
+package web
+
+import (
+	"fmt"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+func showUndo(v *visit) (reply, error) {
+	op, err := v.app.Operation(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return v.undoQuestion(op, newForm())
+}
+
+func (v *visit) undoQuestion(op safepoint.Operation, f *form) (*page, error) {
+	if !v.canUndo(op) {
+		return nil, safepoint.Errorf(safepoint.CodeConflict, "This restore cannot be undone any more.").
+			WithHint("Restore its safety backup instead: it is in DB Logs.")
+	}
+	return v.ask("logs", question{
+		F: f, Title: "Undo this restore?", Bold: op.DatabaseName, Button: "Undo restore", Danger: true,
+		Lead: []string{"goes back to what it was before the restore of " + v.t.Minute(made(op)) + "."},
+		More: []string{
+			fmt.Sprintf("%s of changes made since then will be replaced. They stay in a safety backup.", lasted(v.t.now.Sub(op.FinishedAt))),
+			"All organization services are halted meanwhile and resume automatically.",
+		},
+		Action: "/restores/" + op.ID + "/undo", Back: "/restores/" + op.ID, Stay: "Keep the restore",
+	}), nil
+}
+
+func doUndo(v *visit) (reply, error) {
+	undo, err := v.app.StartUndo(v.ctx, v.actor, v.id())
+	if err == nil {
+		return redirect("/restores/" + undo.ID), nil
+	}
+	op, operr := v.app.Operation(v.ctx, v.actor, v.id())
+	if operr != nil {
+		return nil, operr
+	}
+	f := v.posted()
+	p, perr := v.undoQuestion(op, f)
+	if perr != nil {
+		return nil, perr
+	}
+	return f.refused(p, err)
+}

@@ -1,0 +1,398 @@
+package web
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+var update = flag.Bool("update", false, "write the golden pages")
+
+func newTestServer(t *testing.T, f *fake) http.Handler {
+	t.Helper()
+	h, err := New(Config{App: f, Version: "test", Now: func() time.Time { return testNow }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// ask sends one request as a session ("s-admin", "s-viewer" or "" for nobody).
+func ask(h http.Handler, session, method, target string, post url.Values, header ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, target, strings.NewReader(post.Encode()))
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	if session != "" {
+		r.AddCookie(&http.Cookie{Name: plainCookie, Value: session})
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+// story is one page in one state.
+type story struct {
+	name     string
+	fake     *fake
+	session  string
+	path     string
+	post     url.Values
+	status   int
+	fragment bool
+	want     []string // words that must be on it
+}
+
+func with(f *fake, change func(*fake)) *fake { change(f); return f }
+
+func typed(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+func stories() []story {
+	conflict := safepoint.Errorf(safepoint.CodeConflict, "A restore of harbor_prod is under way.").WithHint("Try again when it is done.")
+	empty := func() *fake {
+		f := sample()
+		return &fake{actor: f.actor, orgs: f.orgs[:1], state: f.state, members: f.members[:1], over: app.Overview{StorageName: f.over.StorageName}}
+	}
+	noOps := func(f *fake) { f.ops = nil }
+	list := []story{
+		{name: "setup", fake: &fake{noSetup: true}, session: "-", path: "/setup", want: []string{"Set up Safepoint", "Setup code"}},
+		{name: "setup-wrong", fake: &fake{noSetup: true, fail: safepoint.Invalid("code", "This code is not the one the server printed.")}, session: "-", path: "/setup", post: typed("code", "x", "email", "a@b.c", "password", "p", "password2", "p", "time_zone", "Mars/Olympus"), status: 422, want: []string{"not the one the server printed", `value="a@b.c"`, "Mars/Olympus"}},
+		{name: "setup-passwords-differ", fake: &fake{noSetup: true}, session: "-", path: "/setup", post: typed("password", "p", "password2", "q"), status: 422, want: []string{"not the same"}},
+		{name: "signin", fake: sample(), session: "-", path: "/signin?next=/logs", want: []string{"Sign in", `value="/logs"`}},
+		{name: "signin-over", fake: sample(), session: "-", path: "/signin?over=1", want: []string{"You were signed out."}},
+		{name: "signin-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "Address or password are not right.")
+		}), session: "-", path: "/signin", post: typed("email", "ines@x.example", "password", "secret-typed"), status: 422, want: []string{"Address or password", "ines@x.example"}},
+		{name: "signin-too-many", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeTooMany, "Try again in 30 seconds.") }), session: "-", path: "/signin", post: typed("email", "a"), status: 429, want: []string{"Try again in 30 seconds."}},
+		{name: "signin-link", fake: sample(), session: "-", path: "/signin/link?token=abc", want: []string{"signs you in once", `value="abc"`}},
+		{name: "signin-link-used", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "This link was used.") }), session: "-", path: "/signin/link", post: typed("token", "abc"), status: 422, want: []string{"does not work any more"}},
+		{name: "invite", fake: sample(), session: "-", path: "/invite?token=abc", want: []string{"You were invited"}},
+
+		{name: "backups", fake: sample(), path: "/backups", want: []string{"1 of 3", "failing.", "Last 2 runs failed.", "Manual backup of harbor_prod", "62%", "New schedule", "88"}},
+		{name: "backups-viewer", fake: sample(), session: "s-viewer", path: "/backups", want: []string{"Production database"}},
+		{name: "backups-no-database", fake: empty(), path: "/backups", want: []string{"Connect a database to start"}},
+		{name: "backups-no-schedule", fake: with(sample(), func(f *fake) { f.cards, f.ops = nil, nil }), path: "/backups", want: []string{"No backup schedules yet", "harbor_prod, billing_prod and docs_archive"}},
+		{name: "backups-first-run", fake: with(sample(), func(f *fake) {
+			f.cards, f.ops = f.cards[:1], nil
+			f.cards[0].Runs, f.cards[0].LastGood, f.cards[0].LastRun = nil, nil, nil
+			f.over = app.Overview{StorageName: "local"}
+		}), path: "/backups", want: []string{"No scheduled run has finished yet.", "No runs yet"}},
+		{name: "backups-running", fake: with(sample(), func(f *fake) { f.cards[0].Running = &f.ops[0] }), path: "/backups", want: []string{"Running"}},
+		{name: "backups-halted", fake: restoring(safepoint.StepGuard, 80), path: "/backups", want: []string{"Services are halted", "Step 5 of 8", "Follow the restore"}},
+		{name: "backups-stuck", fake: with(sample(), func(f *fake) { noOps(f); f.state.Attention = []string{"reports"} }), path: "/backups", want: []string{"reports did not resume."}},
+		{name: "backups-queued", fake: with(sample(), func(f *fake) { f.ops[0].Status, f.ops[0].Progress = safepoint.StatusQueued, safepoint.Progress{} }), path: "/backups", want: []string{"Backup of harbor_prod is waiting"}},
+
+		{name: "schedule-new", fake: sample(), path: "/backups/new", want: []string{"Backup After Every", "3\u00a0days"}},
+		{name: "schedule-new-no-database", fake: empty(), path: "/backups/new", want: []string{"Connect a database to start"}},
+		{name: "schedule-new-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("name", "Enter a name.") }), path: "/backups/new", post: typed("name", "", "description", "Kept text", "interval", "8h", "database", "db_docs"), status: 422, want: []string{"Enter a name.", "Kept text"}},
+		{name: "schedule", fake: sample(), path: "/backups/sch_7k2mq4", want: []string{"Is Active", "True", "Created By", "Restore points", "22:00"}},
+		{name: "schedule-viewer", fake: sample(), session: "s-viewer", path: "/backups/sch_7k2mq4", want: []string{"Created At"}},
+		{name: "schedule-failing", fake: sample(), path: "/backups/sch_4wd81c", want: []string{"Last 2 runs failed."}},
+		{name: "schedule-disabled", fake: with(sample(), noOps), path: "/backups/sch_x09vtr", want: []string{"False", "no backups of"}},
+		{name: "schedule-edit", fake: sample(), path: "/backups/sch_7k2mq4/edit", want: []string{"Edit schedule", "Submit"}},
+		{name: "schedule-edit-conflict", fake: with(sample(), func(f *fake) {
+			f.cards[0].UpdatedBy, f.cards[0].UpdatedAt = "Tomas Reyl", ago(2*time.Minute)
+			f.fail = safepoint.Errorf(safepoint.CodeConflict, "The schedule changed.")
+		}), path: "/backups/sch_7k2mq4/edit", post: typed("name", "Mine", "interval", "3d", "version", "3"), status: 409, want: []string{"changed while you were editing", "Tomas Reyl", "Keep mine", `value="Mine"`}},
+		{name: "disable", fake: sample(), path: "/backups/sch_7k2mq4/disable", want: []string{"Disable this schedule?", "today at"}},
+		{name: "disable-only-one", fake: sample(), path: "/backups/sch_4wd81c/disable", fragment: true, want: []string{"This is the only schedule for billing_prod."}},
+		{name: "enable", fake: sample(), path: "/backups/sch_x09vtr/enable", want: []string{"Enable this schedule?"}},
+		{name: "manual", fake: sample(), path: "/backups/manual?database=db_harbor_prod", want: []string{"Start a manual backup?", "The last one took"}},
+		{name: "manual-dialog", fake: sample(), path: "/backups/manual", fragment: true, want: []string{"Start backup"}},
+		{name: "manual-conflict", fake: with(sample(), func(f *fake) { f.fail = conflict }), path: "/backups/manual", post: typed("database", "db_docs"), status: 409, want: []string{"A restore of harbor_prod is under way."}},
+
+		{name: "logs", fake: sample(), path: "/logs", want: []string{"Today, 22", "Yesterday, 21", "Writing table 41 of 66", "Cancel backup", "Not enough space", "Verified"}},
+		{name: "logs-viewer", fake: sample(), session: "s-viewer", path: "/logs", want: []string{"Succeeded"}},
+		{name: "logs-empty", fake: with(sample(), noOps), path: "/logs", want: []string{"No backups or restores yet", "The first run of"}},
+		{name: "logs-no-match", fake: with(sample(), func(f *fake) { f.ops = nil; f.page.All = 214 }), path: "/logs?type=restore&status=failed&q=x", want: []string{"No logs match these filters", "Type is Restore, Status is Failed and Name has", "214"}},
+		{name: "logs-paged", fake: with(sample(), func(f *fake) { f.page.Next, f.page.Previous, f.page.Offset = "older", "newer", 50 }), path: "/logs?type=backup&page=here", want: []string{"page=older", "page=newer", "51–58"}},
+		{name: "log", fake: sample(), path: "/logs/op_1400", want: []string{"Date Created", "File Size", "19,756,849,561", "UTC"}},
+		{name: "log-dialog", fake: sample(), path: "/logs/op_1400", fragment: true, want: []string{"Backup details", "Close"}},
+		{name: "log-running", fake: sample(), path: "/logs/op_running", want: []string{"62%", "public.shipment_events", "about 2"}},
+		{name: "log-failed", fake: sample(), path: "/logs/op_failed", want: []string{"Free up space"}},
+		{name: "log-safety", fake: sample(), path: "/logs/op_safety", want: []string{"the restore it protects"}},
+		{name: "delete", fake: sample(), path: "/logs/op_0600/delete", want: []string{"Delete this backup?", "86 other backups"}},
+		{name: "delete-last", fake: with(sample(), func(f *fake) {
+			f.delete.Others, f.delete.NeedsTyping, f.delete.Confirm, f.delete.WayBackOf = 0, true, "harbor_prod", &f.ops[5]
+		}), path: "/logs/op_0600/delete", want: []string{"This is the only backup", "To confirm, type", "way back from the restore"}},
+		{name: "delete-typed-wrong", fake: with(sample(), func(f *fake) {
+			f.delete.Others, f.delete.NeedsTyping, f.delete.Confirm = 0, true, "harbor_prod"
+			f.fail = safepoint.Invalid("confirm", "Type harbor_prod exactly as shown. Nothing was deleted.")
+		}), path: "/logs/op_0600/delete", post: typed("confirm", "harbor"), status: 422, want: []string{"Nothing was deleted.", `value="harbor"`}},
+		{name: "delete-in-use", fake: with(sample(), func(f *fake) { f.delete.InUseBy = &f.ops[5] }), path: "/logs/op_0600/delete", status: 409, want: []string{"in use by a running restore"}},
+		{name: "cancel", fake: sample(), path: "/logs/op_running/cancel", want: []string{"Cancel this backup?", "Keep going"}},
+		{name: "cancel-restore", fake: restoring(safepoint.StepStage, 30), path: "/logs/op_now/cancel", fragment: true, want: []string{"Cancel this restore?", "Keep restoring"}},
+		{name: "cancel-too-late", fake: restoring(safepoint.StepSwitch, 95), path: "/logs/op_now/cancel", status: 409, want: []string{"Too late to cancel"}},
+		{name: "cancel-ended", fake: sample(), path: "/logs/op_1400/cancel", status: 409, want: []string{"has ended already"}},
+		{name: "stepup", fake: sample(), path: "/stepup?next=/logs/op_1400/file", want: []string{"Enter your password again"}},
+		{name: "stepup-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "The password is not right.") }), path: "/stepup", post: typed("password", "secret-typed", "next", "/logs/op_1400/file"), status: 422, want: []string{"The password is not right."}},
+
+		{name: "restore-new", fake: sample(), path: "/logs/op_2200/restore", want: []string{"Restore harbor_prod to an earlier state?", "17\u00a0h\u00a014\u00a0min of changes", "To confirm, type", "will finish first", "booking-web"}},
+		{name: "restore-new-dialog", fake: sample(), path: "/logs/op_2200/restore", fragment: true, want: []string{"data-gate"}},
+		{name: "restore-new-typed-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Invalid("confirm", "Type harbor_prod exactly as shown. Nothing was started.")
+		}), path: "/logs/op_2200/restore", post: typed("confirm", "harbor"), fragment: true, status: 422, want: []string{"Nothing was started.", `value="harbor"`}},
+		{name: "restore-new-not-ready", fake: with(sample(), func(f *fake) {
+			f.restore.Ready, f.restore.Findings = false, []engine.Finding{{Blocker: true, Code: safepoint.CodeSpace, Message: "db-01 needs 37 GiB and has 9.4 GiB.", Hint: "Free up space there."}}
+		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "db-01 needs 37 GiB"}},
+		{name: "restore-new-no-services", fake: with(sample(), func(f *fake) { f.restore.Services, f.restore.Busy = nil, nil }), path: "/logs/op_2200/restore", want: []string{"No service will be halted, because none is set up."}},
+
+		{name: "restore-done", fake: sample(), path: "/restores/op_restore", want: []string{"harbor_prod is back to", "Undo restore", "halted for 8\u00a0min\u00a037\u00a0s"}},
+		{name: "restore-done-viewer", fake: sample(), session: "s-viewer", path: "/restores/op_restore", want: []string{"harbor_prod is back to"}},
+		{name: "restore-attention", fake: with(ended(func(o *safepoint.Operation) { o.Attention = []string{"reports"} }), func(f *fake) { f.state.Attention = []string{"reports"} }), path: "/restores/op_restore", want: []string{"1\u00a0service did not resume", "Resume reports", "reports is still halted"}},
+		{name: "restore-undone", fake: ended(func(o *safepoint.Operation) { o.UndoneByID = "op_undo" }), path: "/restores/op_restore", want: []string{"by a later undo"}},
+		{name: "restore-is-undo", fake: ended(func(o *safepoint.Operation) { o.Trigger, o.SourceID = safepoint.TriggerUndo, "op_2200" }), path: "/restores/op_restore", want: []string{"The restore was undone."}},
+		{name: "undo", fake: sample(), path: "/restores/op_restore/undo", want: []string{"Undo this restore?", "Keep the restore"}},
+		{name: "undo-too-late", fake: ended(func(o *safepoint.Operation) { o.UndoUntil = ago(time.Hour) }), path: "/restores/op_restore/undo", status: 409, want: []string{"cannot be undone any more"}},
+
+		{name: "databases", fake: sample(), path: "/databases", want: []string{"db-01:5432/harbor", "/srv/docs/archive.db"}},
+		{name: "databases-empty", fake: empty(), path: "/databases", want: []string{"Connect a database to start"}},
+		{name: "database", fake: sample(), path: "/databases/db_harbor_prod", want: []string{"password stored, sealed", "verify-full"}},
+		{name: "database-viewer", fake: sample(), session: "s-viewer", path: "/databases/db_harbor_prod", want: []string{"Connection"}},
+		{name: "database-test", fake: sample(), path: "/databases/db_harbor_prod/test", post: typed("x", "y"), want: []string{"The database answered in 42\u00a0ms.", "may not create databases"}},
+		{name: "database-test-failed", fake: with(sample(), func(f *fake) {
+			f.test = app.TestResult{Failure: &safepoint.Failure{Code: safepoint.CodePassword, Message: "db-01 refused the password of backup.", Hint: "Enter it again."}}
+		}), path: "/databases/db_harbor_prod/test", post: typed("x", "y"), want: []string{"refused the password of backup."}},
+		{name: "database-new", fake: sample(), path: "/databases/new", want: []string{"Connect a database", "verify-full", "SQLite"}},
+		{name: "database-new-try", fake: sample(), path: "/databases/new", post: typed("do", "test", "name", "shop", "engine", "sqlite", "path", "/srv/shop.db", "password", "secret-typed"), want: []string{"The database answered", `value="/srv/shop.db"`}},
+		{name: "database-new-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Errorf(safepoint.CodeRefused, "Nothing listens on db-09:5432.").WithHint("Check host and port.")
+		}), path: "/databases/new", post: typed("name", "shop", "engine", "postgres", "host", "db-09", "port", "5432", "password", "secret-typed"), status: 422, want: []string{"Nothing listens on db-09:5432.", `value="db-09"`}},
+		{name: "database-new-port", fake: sample(), path: "/databases/new", post: typed("name", "shop", "port", "99999"), status: 422, want: []string{"between 1 and 65535"}},
+		{name: "database-edit", fake: sample(), path: "/databases/db_harbor_prod/edit", want: []string{"Leave it empty to keep the stored one.", `name="version" value="3"`}},
+		{name: "database-edit-sqlite", fake: sample(), path: "/databases/db_docs/edit", want: []string{"/srv/docs/archive.db"}},
+		{name: "database-delete", fake: sample(), path: "/databases/db_harbor_prod/delete", want: []string{"Remove harbor_prod?", "To confirm, type"}},
+		{name: "database-delete-typed-wrong", fake: sample(), path: "/databases/db_harbor_prod/delete", post: typed("confirm", "x"), status: 422, want: []string{"Nothing was removed."}},
+		{name: "storage", fake: sample(), path: "/storage", want: []string{"412.0\u00a0GiB free", "87\u00a0backups"}},
+		{name: "storage-full", fake: with(sample(), func(f *fake) { f.over.Space.Free = 2 * gib }), path: "/storage", want: []string{"Almost full."}},
+
+		{name: "services", fake: sample(), path: "/services", want: []string{"booking-web", "Move pool up"}},
+		{name: "services-viewer", fake: sample(), session: "s-viewer", path: "/services", want: []string{"booking-web"}},
+		{name: "services-empty", fake: empty(), path: "/services", want: []string{"No services to halt"}},
+		{name: "service", fake: sample(), path: "/services/svc_web", want: []string{"Running", "https://web.example/halt"}},
+		{name: "service-pgbouncer", fake: with(sample(), func(f *fake) {
+			f.status = halt.Status{Condition: halt.Unknown, Detail: "pgb:6432 did not answer within 10 s."}
+		}), path: "/services/svc_pool", want: []string{"Not known", "pgb:6432"}},
+		{name: "service-stuck", fake: with(sample(), func(f *fake) {
+			f.state.Attention, f.status = []string{"reports"}, halt.Status{Condition: halt.Halted}
+		}), path: "/services/svc_reports", want: []string{"A restore could not resume reports.", "Resume reports"}},
+		{name: "service-new", fake: sample(), path: "/services/new", want: []string{"Standard Webhooks", "PgBouncer"}},
+		{name: "service-new-made", fake: sample(), path: "/services/new", post: typed("name", "web", "kind", "webhook", "halt_url", "https://x.example/h", "timeout", "60"), status: 201, want: []string{"whsec_c2VjcmV0", "shown only now"}},
+		{name: "service-new-wrong", fake: sample(), path: "/services/new", post: typed("name", "web", "timeout", "x"), status: 422, want: []string{"number of seconds"}},
+		{name: "service-edit", fake: sample(), path: "/services/svc_pool/edit", want: []string{`value="6432"`}},
+		{name: "service-test", fake: sample(), path: "/services/svc_web/test", want: []string{"Halt and resume booking-web now?"}},
+		{name: "service-tested", fake: sample(), path: "/services/svc_web/test", post: typed("x", "y"), want: []string{"It halted and resumed.", "153\u00a0ms"}},
+		{name: "service-test-failed", fake: with(sample(), func(f *fake) {
+			f.svcTest = app.ServiceTest{Halted: true, Failure: &safepoint.Failure{Message: "booking-web did not become healthy."}}
+		}), path: "/services/svc_web/test", post: typed("x", "y"), want: []string{"did not become healthy.", "It was not resumed."}},
+		{name: "service-delete", fake: sample(), path: "/services/svc_web/delete", want: []string{"Remove booking-web?"}},
+
+		{name: "members", fake: sample(), path: "/members", want: []string{"Tomas Reyl", "Organization Admin"}},
+		{name: "members-viewer", fake: sample(), session: "s-viewer", path: "/members", want: []string{"Viewer"}},
+		{name: "members-invite", fake: sample(), path: "/members/invite", want: []string{"Invite a member"}},
+		{name: "members-invited", fake: sample(), path: "/members/invite", post: typed("email", "new@x.example", "role", "viewer"), status: 201, want: []string{"/invite?token=inv%2B1%2F2", "shown only now"}},
+		{name: "members-invite-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("email", "Enter an email address.") }), path: "/members/invite", post: typed("email", "x"), status: 422, want: []string{"Enter an email address."}},
+		{name: "members-remove", fake: sample(), path: "/members/usr_tomas/remove", want: []string{"Remove Tomas Reyl?"}},
+		{name: "audit", fake: sample(), path: "/audit", want: []string{"backup.delete", "denied", "Nobody", "not known yet"}},
+		{name: "audit-empty", fake: with(sample(), func(f *fake) { f.audit = nil }), path: "/audit?who=x", want: []string{"No entries match these filters"}},
+		{name: "settings", fake: sample(), path: "/settings?done=saved", want: []string{"Europe/Berlin", "Your changes are saved."}},
+		{name: "settings-viewer", fake: sample(), session: "s-viewer", path: "/settings", want: []string{"Undo window"}},
+		{name: "settings-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Invalid("time_zone", "There is no time zone Mars/Olympus.")
+		}), path: "/settings", post: typed("name", "X", "time_zone", "Mars/Olympus", "undo_window", "24"), status: 422, want: []string{"There is no time zone"}},
+		{name: "profile", fake: sample(), path: "/profile", want: []string{"API tokens", "old laptop"}},
+		{name: "profile-dark", fake: with(sample(), func(f *fake) { f.actor.Theme = "dark" }), path: "/profile", want: []string{`data-theme="dark"`}},
+		{name: "profile-token-made", fake: sample(), path: "/profile/tokens", post: typed("name", "CI", "days", "90"), status: 201, want: []string{"sp_secret0123456789"}},
+		{name: "profile-token-wrong", fake: sample(), path: "/profile/tokens", post: typed("name", "CI", "days", "-1"), status: 422, want: []string{"between 0 and 3650"}},
+		{name: "profile-password-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "The current password is not right.")
+		}), path: "/profile/password", post: typed("old_password", "secret-typed", "new_password", "n", "new_password2", "n"), status: 422, want: []string{"The current password is not right."}},
+		{name: "token-revoke", fake: sample(), path: "/profile/tokens/tok_ci/revoke", want: []string{"Revoke this token?"}},
+		{name: "organization-new", fake: sample(), path: "/organizations/new", want: []string{"New organization"}},
+
+		{name: "not-found", fake: sample(), path: "/logs/op_gone", status: 404, want: []string{"This is not here", "audit log"}},
+		{name: "not-found-page", fake: sample(), path: "/nowhere", status: 404, want: []string{"There is no such page."}},
+		{name: "not-found-nobody", fake: sample(), session: "-", path: "/nowhere", status: 404, want: []string{"There is no such page."}},
+		{name: "forbidden", fake: sample(), session: "s-viewer", path: "/backups/new", status: 403, want: []string{"This needs an Organization Admin. You are signed in as Tomas Reyl, a Viewer."}},
+		{name: "forbidden-dialog", fake: sample(), session: "s-viewer", path: "/backups/manual", fragment: true, status: 403, want: []string{"This needs an Organization Admin."}},
+	}
+	for _, s := range safepoint.Steps {
+		list = append(list, story{name: fmt.Sprintf("restore-step-%d-%s", s, s), fake: restoring(s, int(s)*12), path: "/restores/op_now", want: []string{fmt.Sprintf("Step %d of 8", s)}})
+	}
+	failures := []struct {
+		name   string
+		change func(*safepoint.Operation)
+		want   string
+	}{
+		{"stopped", func(o *safepoint.Operation) { o.Step, o.Services = safepoint.StepVerify, 0 }, "The restore stopped. harbor_prod was not changed."},
+		{"could-not-halt", func(o *safepoint.Operation) { o.Step = safepoint.StepHalt }, "Services could not be halted."},
+		{"safety-failed", func(o *safepoint.Operation) { o.Step = safepoint.StepGuard }, "The safety backup failed."},
+		{"put-back", func(o *safepoint.Operation) { o.Step = safepoint.StepResume }, "The restore was undone. harbor_prod is as it was before."},
+		{"switched", func(o *safepoint.Operation) { o.Step, o.Switched = safepoint.StepResume, true }, "did not end well"},
+		{"needs-operator", func(o *safepoint.Operation) {
+			o.Step, o.NeedsOperator, o.ResumedAt = safepoint.StepSwitch, true, time.Time{}
+		}, "The restore needs you"},
+		{"cancelled", func(o *safepoint.Operation) { o.Step, o.Status = safepoint.StepStage, safepoint.StatusCancelled }, "The restore was cancelled."},
+		{"queued", func(o *safepoint.Operation) {
+			o.Step, o.Status, o.StartedAt, o.FinishedAt = 0, safepoint.StatusQueued, time.Time{}, time.Time{}
+		}, "Waiting for"},
+		{"recovering", func(o *safepoint.Operation) {
+			o.Step, o.Status, o.FinishedAt = safepoint.StepSwitch, safepoint.StatusRunning, time.Time{}
+		}, "Checking how far the restore got."},
+	}
+	for _, x := range failures {
+		f := ended(func(o *safepoint.Operation) {
+			o.Status, o.Switched, o.UndoUntil = safepoint.StatusFailed, false, time.Time{}
+			o.Failure = &safepoint.Failure{Code: safepoint.CodeMismatch, Message: "Table public.invoices has 1,204,118 rows, the backup’s record says 1,204,131.", Hint: "Choose another backup."}
+			x.change(o)
+		})
+		if x.name == "recovering" {
+			f.journal = append(f.journal, safepoint.JournalEntry{At: testNow, Step: safepoint.StepSwitch, Event: "note", Detail: "The server started again. Looking how far the restore got."})
+		}
+		list = append(list, story{name: "restore-" + x.name, fake: f, path: "/restores/op_restore", want: []string{x.want}})
+	}
+	return list
+}
+
+func (s story) get(t *testing.T) *httptest.ResponseRecorder {
+	t.Helper()
+	session, method := s.session, http.MethodGet
+	switch session {
+	case "":
+		session = "s-admin"
+	case "-":
+		session = ""
+	}
+	if s.post != nil {
+		method = http.MethodPost
+	}
+	var header []string
+	if s.fragment {
+		header = []string{"X-Fragment", "dialog"}
+	}
+	return ask(newTestServer(t, s.fake), session, method, s.path, s.post, header...)
+}
+
+// assetHash changes with every change of a static file; golden pages do not.
+var assetHash = regexp.MustCompile(`(/static/[a-z-]+)\.[0-9a-f]{12}\.`)
+
+// TestPages draws every page in every state. Golden pages are read by people: go test -run TestPages -update.
+func TestPages(t *testing.T) {
+	for _, s := range stories() {
+		t.Run(s.name, func(t *testing.T) {
+			w := s.get(t)
+			if s.status == 0 {
+				s.status = 200
+			}
+			if w.Code != s.status {
+				t.Fatalf("status %d, want %d\n%s", w.Code, s.status, w.Body)
+			}
+			html := w.Body.String()
+			for _, want := range s.want {
+				if !strings.Contains(html, want) {
+					t.Errorf("%q is not on the page", want)
+				}
+			}
+			if strings.Contains(html, "secret-typed") {
+				t.Error("the page sends a typed secret back")
+			}
+			checkMarkup(t, html, s.fragment)
+			golden(t, s.name, assetHash.ReplaceAllString(html, "$1."))
+		})
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name+".html")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v\nnew page? run: go test ./internal/web -run TestPages -update", err)
+	}
+	if string(want) != got {
+		t.Errorf("the page differs from %s; run with -update and read the diff", path)
+	}
+}
+
+var (
+	ids       = regexp.MustCompile(` id="([^"]*)"`)
+	labelFor  = regexp.MustCompile(`<label[^>]* for="([^"]*)"`)
+	controls  = regexp.MustCompile(`<(input|select|textarea)\b[^>]*>`)
+	attribute = regexp.MustCompile(`([a-z-]+)="([^"]*)"`)
+	describes = regexp.MustCompile(`aria-(?:describedby|labelledby)="([^"]*)"`)
+	inline    = regexp.MustCompile(`(?i)<script(?:\s[^>]*)?>[^<]|\sstyle="|\son[a-z]+="|javascript:`)
+)
+
+// checkMarkup holds every page to what can be told from its text: unique ids, one h1, a label for each control, ids
+// that exist, and nothing inline that the policy would stop.
+func checkMarkup(t *testing.T, html string, fragment bool) {
+	t.Helper()
+	have := map[string]bool{}
+	for _, m := range ids.FindAllStringSubmatch(html, -1) {
+		if have[m[1]] {
+			t.Errorf("id %q is used twice", m[1])
+		}
+		have[m[1]] = true
+	}
+	if n := strings.Count(html, "<h1"); !fragment && n != 1 {
+		t.Errorf("%d h1 on the page", n)
+	}
+	if m := inline.FindString(html); m != "" {
+		t.Errorf("inline script or style: %s", m)
+	}
+	labelled := map[string]bool{}
+	for _, m := range labelFor.FindAllStringSubmatch(html, -1) {
+		labelled[m[1]] = true
+	}
+	for _, c := range controls.FindAllString(html, -1) {
+		a := map[string]string{}
+		for _, m := range attribute.FindAllStringSubmatch(c, -1) {
+			a[m[1]] = m[2]
+		}
+		wrapped := a["id"] == "" // inside its label: radios, filters
+		if a["type"] == "hidden" || wrapped && strings.Contains(html, "<label") {
+			continue
+		}
+		if !labelled[a["id"]] {
+			t.Errorf("no label for %s", c)
+		}
+	}
+	for _, m := range describes.FindAllStringSubmatch(html, -1) {
+		for id := range strings.FieldsSeq(m[1]) {
+			if !have[id] && id != "dlg-t" {
+				t.Errorf("aria points to %q, which is not there", id)
+			}
+		}
+	}
+}

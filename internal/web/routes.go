@@ -1,0 +1,121 @@
+package web
+
+// Who says who may use a route. App checks it again; here it decides which page is answered.
+type Who string
+
+const (
+	Public Who = "public" // anybody
+	Viewer Who = "viewer" // every member of the organization
+	Admin  Who = "admin"  // its admins
+)
+
+// Route is one line of the console's table.
+type Route struct {
+	Method  string
+	Pattern string
+	Who     Who
+	Live    bool // a stream may follow this page
+	handle  handler
+}
+
+// handler answers one request: with a page, a redirect, or nil when it has written the answer itself.
+// An error is rendered in one place (errors.go).
+type handler func(*visit) (reply, error)
+
+// Routes is the whole console: one page per file, named after the page.
+func Routes() []Route {
+	return []Route{
+		{"GET", "/{$}", Public, false, showStart},
+		{"GET", "/setup", Public, false, showSetup},
+		{"POST", "/setup", Public, false, doSetup},
+		{"GET", "/signin", Public, false, showSignIn},
+		{"POST", "/signin", Public, false, doSignIn},
+		{"GET", "/signin/link", Public, false, showSignInLink},
+		{"POST", "/signin/link", Public, false, doSignInLink},
+		{"GET", "/invite", Public, false, showInvite},
+		{"POST", "/invite", Public, false, doInvite},
+		{"POST", "/signout", Public, false, doSignOut},
+
+		{"GET", "/backups", Viewer, true, showBackups},
+		{"GET", "/backups/new", Admin, false, showScheduleNew},
+		{"POST", "/backups/new", Admin, false, doScheduleNew},
+		{"GET", "/backups/manual", Admin, false, showManual},
+		{"POST", "/backups/manual", Admin, false, doManual},
+		{"GET", "/backups/{id}", Viewer, true, showSchedule},
+		{"GET", "/backups/{id}/edit", Admin, false, showScheduleEdit},
+		{"POST", "/backups/{id}/edit", Admin, false, doScheduleEdit},
+		{"GET", "/backups/{id}/disable", Admin, false, showDisable},
+		{"POST", "/backups/{id}/disable", Admin, false, doDisable},
+		{"GET", "/backups/{id}/enable", Admin, false, showEnable},
+		{"POST", "/backups/{id}/enable", Admin, false, doEnable},
+
+		{"GET", "/logs", Viewer, true, showLogs},
+		{"GET", "/logs/{id}", Viewer, true, showLog},
+		{"GET", "/logs/{id}/restore", Admin, false, showRestoreNew},
+		{"POST", "/logs/{id}/restore", Admin, false, doRestoreNew},
+		{"GET", "/logs/{id}/delete", Admin, false, showDelete},
+		{"POST", "/logs/{id}/delete", Admin, false, doDelete},
+		{"GET", "/logs/{id}/cancel", Admin, false, showCancel},
+		{"POST", "/logs/{id}/cancel", Admin, false, doCancel},
+		{"GET", "/logs/{id}/file", Admin, false, doDownload},
+		{"GET", "/stepup", Admin, false, showStepUp},
+		{"POST", "/stepup", Admin, false, doStepUp},
+
+		{"GET", "/restores/{id}", Viewer, true, showRestore},
+		{"GET", "/restores/{id}/undo", Admin, false, showUndo},
+		{"POST", "/restores/{id}/undo", Admin, false, doUndo},
+
+		{"GET", "/databases", Viewer, true, showDatabases},
+		{"GET", "/databases/new", Admin, false, showDatabaseNew},
+		{"POST", "/databases/new", Admin, false, doDatabaseNew},
+		{"GET", "/databases/{id}", Viewer, true, showDatabase},
+		{"GET", "/databases/{id}/edit", Admin, false, showDatabaseEdit},
+		{"POST", "/databases/{id}/edit", Admin, false, doDatabaseEdit},
+		{"POST", "/databases/{id}/test", Admin, false, doDatabaseTest},
+		{"GET", "/databases/{id}/delete", Admin, false, showDatabaseDelete},
+		{"POST", "/databases/{id}/delete", Admin, false, doDatabaseDelete},
+
+		{"GET", "/storage", Viewer, true, showStorage},
+
+		{"GET", "/services", Viewer, true, showServices},
+		{"GET", "/services/new", Admin, false, showServiceNew},
+		{"POST", "/services/new", Admin, false, doServiceNew},
+		{"POST", "/services/order", Admin, false, doServiceOrder},
+		{"GET", "/services/{id}", Viewer, false, showService},
+		{"GET", "/services/{id}/edit", Admin, false, showServiceEdit},
+		{"POST", "/services/{id}/edit", Admin, false, doServiceEdit},
+		{"GET", "/services/{id}/test", Admin, false, showServiceTest},
+		{"POST", "/services/{id}/test", Admin, false, doServiceTest},
+		{"POST", "/services/{id}/resume", Admin, false, doServiceResume},
+		{"GET", "/services/{id}/delete", Admin, false, showServiceDelete},
+		{"POST", "/services/{id}/delete", Admin, false, doServiceDelete},
+
+		{"GET", "/members", Viewer, false, showMembers},
+		{"GET", "/members/invite", Admin, false, showMemberInvite},
+		{"POST", "/members/invite", Admin, false, doMemberInvite},
+		{"POST", "/members/{id}/role", Admin, false, doMemberRole},
+		{"GET", "/members/{id}/remove", Admin, false, showMemberRemove},
+		{"POST", "/members/{id}/remove", Admin, false, doMemberRemove},
+
+		{"GET", "/audit", Viewer, false, showAudit},
+
+		{"GET", "/settings", Viewer, false, showSettings},
+		{"POST", "/settings", Admin, false, doSettings},
+
+		{"GET", "/profile", Viewer, false, showProfile},
+		{"POST", "/profile/password", Viewer, false, doPassword},
+		{"POST", "/profile/theme", Viewer, false, doTheme},
+		{"POST", "/profile/tokens", Viewer, false, doTokenNew},
+		{"GET", "/profile/tokens/{id}/revoke", Viewer, false, showTokenRevoke},
+		{"POST", "/profile/tokens/{id}/revoke", Viewer, false, doTokenRevoke},
+
+		{"POST", "/organization", Viewer, false, doOrganizationSwitch},
+		{"GET", "/organizations/new", Viewer, false, showOrganizationNew},
+		{"POST", "/organizations/new", Viewer, false, doOrganizationNew},
+
+		{"GET", "/events", Viewer, false, streamEvents},
+		{"GET", "/static/{file}", Public, false, serveAsset},
+		{"GET", "/", Public, false, notFound},
+		{"POST", "/", Public, false, notFound},
+	}
+}

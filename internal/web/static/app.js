@@ -1,0 +1,174 @@
+// Small enhancements over plain HTML. No dependencies, no eval, no inline handlers.
+// Everything here has a plain counterpart: dialogs are also pages, a menu's items are also on the details page.
+
+/* ---- menu button (APG): Enter/Space/Down open on the first item, Up on the last, Esc returns ---- */
+const items = m => [...m.querySelectorAll('[role="menuitem"]:not([aria-disabled="true"])')];
+const anchored = CSS.supports('position-area', 'block-end span-inline-start');
+const buttonOf = menu => document.querySelector(`[data-menu="${CSS.escape(menu.id)}"]`);
+
+function place(menu, btn) { // only where CSS anchor positioning is missing
+  const b = btn.getBoundingClientRect(), m = menu.getBoundingClientRect(), gap = 4, edge = 8;
+  const rtl = getComputedStyle(btn).direction === 'rtl';
+  let x = rtl ? b.left : b.right - m.width;
+  x = Math.max(edge, Math.min(x, innerWidth - m.width - edge));
+  let y = b.bottom + gap;
+  if (y + m.height > innerHeight - edge) y = Math.max(edge, b.top - m.height - gap);
+  menu.style.left = x + 'px'; menu.style.top = y + 'px'; // CSSOM writes are allowed under a strict CSP
+}
+
+function openMenu(btn, which = 0) {
+  const menu = document.getElementById(btn.dataset.menu);
+  menu.showPopover({ source: btn });
+  if (!anchored) place(menu, btn);
+  items(menu).at(which)?.focus();
+}
+
+// toggle does not bubble, so listen on the way down; this also covers light dismiss
+document.addEventListener('toggle', e => {
+  if (e.target.matches?.('.menu')) buttonOf(e.target)?.setAttribute('aria-expanded', String(e.newState === 'open'));
+}, true);
+
+document.addEventListener('keydown', e => {
+  const btn = e.target.closest?.('[data-menu]');
+  if (btn && (e.key === 'ArrowDown' || e.key === 'ArrowUp')) { e.preventDefault(); openMenu(btn, e.key === 'ArrowUp' ? -1 : 0); return; }
+  const menu = e.target.closest?.('[role="menu"]');
+  if (!menu) return;
+  const list = items(menu), at = list.indexOf(document.activeElement);
+  const go = i => { e.preventDefault(); list[(i + list.length) % list.length].focus(); };
+  if (e.key === 'ArrowDown') go(at + 1);
+  else if (e.key === 'ArrowUp') go(at - 1);
+  else if (e.key === 'Home') go(0);
+  else if (e.key === 'End') go(list.length - 1);
+  else if (e.key === 'Escape') { e.preventDefault(); menu.hidePopover(); buttonOf(menu)?.focus(); }
+  else if (e.key === 'Tab') menu.hidePopover();
+  else if (e.key.length === 1 && /\S/.test(e.key)) {
+    const k = e.key.toLocaleLowerCase(), next = [...list.slice(at + 1), ...list.slice(0, at + 1)].find(x => x.textContent.trim().toLocaleLowerCase().startsWith(k));
+    if (next) { e.preventDefault(); next.focus(); }
+  }
+});
+
+/* ---- typed confirmation: the button says why it will not act instead of being dead ---- */
+const gateOf = form => form?.querySelector('[data-gate]');
+const goOf = form => form.querySelector('footer button[type="submit"]');
+const matches = input => input.value.trim() === input.dataset.gate;
+function syncGate(form) {
+  const input = gateOf(form);
+  if (!input) return;
+  goOf(form).setAttribute('aria-disabled', String(!matches(input)));
+  if (matches(input)) { form.querySelector('#e-confirm').hidden = true; input.removeAttribute('aria-invalid'); }
+}
+document.addEventListener('input', e => { if (e.target.matches('[data-gate]')) syncGate(e.target.form); });
+document.addEventListener('submit', e => {
+  const input = gateOf(e.target);
+  if (!input || matches(input)) return;
+  e.preventDefault(); e.stopImmediatePropagation();
+  formError(e.target, input);
+}, true);
+function formError(form, input) {
+  form.querySelector('#e-confirm').hidden = false; input.setAttribute('aria-invalid', 'true'); input.focus();
+}
+
+/* ---- dialogs from the server: a link works on its own as a page; with scripts it opens in place ----
+   GET with "X-Fragment: dialog" answers only the form. POST answers 422 with the form again, or a redirect. */
+const dlg = document.getElementById('dlg');
+let opener = null;
+
+function fill(html) {
+  dlg.innerHTML = html;
+  const body = dlg.firstElementChild;
+  dlg.classList.toggle('wide', body?.hasAttribute('data-wide') ?? false);
+  dlg.toggleAttribute('data-any', body?.hasAttribute('data-dismiss-any') ?? false);
+  if (body?.hasAttribute('data-alert')) dlg.setAttribute('role', 'alertdialog'); else dlg.removeAttribute('role');
+  if (dlg.querySelector('#dlg-b')) dlg.setAttribute('aria-describedby', 'dlg-b'); else dlg.removeAttribute('aria-describedby');
+  for (const f of dlg.querySelectorAll('form')) syncGate(f);
+  reveal(dlg);
+}
+function focusIn() {
+  (dlg.querySelector('[aria-invalid="true"]') ?? dlg.querySelector('[autofocus]'))?.focus();
+}
+async function openFrom(url) {
+  let r;
+  try { r = await fetch(url, { headers: { 'X-Fragment': 'dialog' } }); } catch { return location.assign(url); }
+  if (r.redirected || !(r.ok || [403, 404, 409].includes(r.status))) return location.assign(url); // signed out or broken: the page says it better
+  fill(await r.text());
+  if (!dlg.open) dlg.showModal();
+  focusIn();
+}
+
+document.addEventListener('click', e => {
+  const btn = e.target.closest('[data-menu]');
+  if (btn) { e.preventDefault(); const m = document.getElementById(btn.dataset.menu); m.matches(':popover-open') ? m.hidePopover() : openMenu(btn); return; }
+  const item = e.target.closest('[role="menuitem"]');
+  if (item) { const m = item.closest('.menu'); m.hidePopover(); buttonOf(m)?.focus(); opener = buttonOf(m); }
+  const link = e.target.closest('a[data-dialog-link]');
+  if (link && !e.metaKey && !e.ctrlKey && !e.shiftKey && e.button === 0) {
+    e.preventDefault();
+    if (!item && !dlg.contains(link)) opener = link;
+    openFrom(link.href);
+    return;
+  }
+  if (e.target.closest('#dlg [data-close]')) { e.preventDefault(); dlg.close(); return; }
+  if (e.target === dlg && dlg.hasAttribute('data-any')) dlg.close(); // the backdrop closes what only shows
+  const copy = e.target.closest('[data-copy]');
+  if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => toast('Copied'));
+  if (e.target.closest('[data-print]')) print();
+});
+dlg.addEventListener('close', () => { dlg.innerHTML = ''; (opener?.isConnected ? opener : document.getElementById('main'))?.focus(); });
+
+dlg.addEventListener('submit', async e => {
+  e.preventDefault();
+  const form = e.target, btn = e.submitter ?? goOf(form);
+  const body = new URLSearchParams(new FormData(form, btn));
+  btn.disabled = true; btn.setAttribute('aria-busy', 'true');
+  try {
+    const r = await fetch(form.action, { method: 'POST', body, headers: { 'X-Fragment': 'dialog' } });
+    if (r.redirected) return go(r.url);
+    fill(await r.text());
+    focusIn();
+  } catch {
+    btn.disabled = false; btn.removeAttribute('aria-busy');
+    const p = form.querySelector('[data-net]'); if (p) { p.hidden = false; p.setAttribute('role', 'alert'); }
+  }
+});
+// go opens the page an action led to, also where it is the one that is open.
+function go(url) {
+  const same = new URL(url), here = new URL(location.href);
+  if (same.pathname + same.search === here.pathname + here.search) location.reload(); else location.assign(url);
+}
+
+/* ---- one press, one job ---- */
+document.addEventListener('submit', e => {
+  if (!e.target.matches('main form[data-busy]') || e.defaultPrevented) return;
+  setTimeout(() => { for (const b of e.target.querySelectorAll('button')) { b.disabled = true; b.setAttribute('aria-busy', 'true'); } });
+});
+addEventListener('pageshow', e => { if (e.persisted) for (const b of document.querySelectorAll('[aria-busy]')) { b.disabled = false; b.removeAttribute('aria-busy'); } });
+
+/* ---- choices that show their own group of inputs ---- */
+function showGroups(form) {
+  const on = form.querySelector('[data-shows]:checked');
+  if (!on) return;
+  for (const g of form.querySelectorAll('[data-shown]')) g.hidden = g.disabled = g.dataset.shown !== on.dataset.shows;
+}
+document.addEventListener('change', e => {
+  if (e.target.matches('[data-shows]')) showGroups(e.target.form);
+  if (e.target.closest('form[data-filter]') && e.target.matches('select')) e.target.form.requestSubmit();
+});
+
+/* ---- what only works with scripts appears with them ---- */
+function reveal(root) {
+  for (const el of root.querySelectorAll('[data-print]')) el.hidden = false;
+  if (navigator.clipboard) for (const el of root.querySelectorAll('[data-copy]')) el.hidden = false;
+}
+function toast(text) {
+  const t = Object.assign(document.createElement('p'), { className: 'toast', textContent: text });
+  document.querySelector('.toasts').append(t);
+  setTimeout(() => t.remove(), 5000);
+}
+
+for (const f of document.forms) { showGroups(f); syncGate(f); }
+reveal(document);
+document.querySelector('.filters[data-filter] > button')?.classList.add('vh');
+const zone = document.querySelector('[data-zone]');
+if (zone && zone.value === 'UTC' && location.pathname === '/setup') zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+(document.querySelector('main [data-summary]') ?? document.querySelector('main form [aria-invalid="true"]'))?.focus();
+document.querySelector('.tabs [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });

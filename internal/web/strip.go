@@ -1,0 +1,180 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
+)
+
+// runState is one cell of the 30-day strip; its text is the cell's class.
+type runState string
+
+const (
+	runOK        runState = "ok"
+	runBad       runState = "bad"
+	runMissed    runState = "miss"
+	runNow       runState = "run"
+	runNext      runState = "next"
+	runOff       runState = "off"
+	runCancelled runState = "cancel"
+)
+
+const stripDays = 30
+
+// stripDay is one column: its runs, the first of the day at the bottom.
+type stripDay struct {
+	date time.Time
+	runs []runState
+}
+
+// strip is the last 30 days of a schedule, a day a column, in the organization's zone.
+type strip struct {
+	days                         []stripDay
+	good, bad, missed, cancelled int
+}
+
+func newStrip(c clock, card app.ScheduleCard) strip {
+	var s strip
+	for i := range stripDays {
+		y, m, d := c.in(c.now).Date()
+		s.days = append(s.days, stripDay{date: time.Date(y, m, d-stripDays+1+i, 12, 0, 0, 0, c.loc)})
+	}
+	put := func(t time.Time, r runState) {
+		if i := stripDays - 1 + c.days(t); i >= 0 && i < stripDays {
+			s.days[i].runs = append(s.days[i].runs, r)
+		}
+	}
+	for _, op := range card.Runs {
+		r := stateOfRun(op.Status)
+		put(dueOrMade(op), r)
+		switch r {
+		case runOK:
+			s.good++
+		case runBad:
+			s.bad++
+		case runMissed:
+			s.missed++
+		case runCancelled:
+			s.cancelled++
+		}
+	}
+	if card.IsActive {
+		for t := card.Schedule.NextRun(c.now); c.days(t) == 0; t = card.Schedule.NextRun(t) {
+			put(t, runNext)
+		}
+		return s
+	}
+	for i, d := range s.days {
+		if len(d.runs) == 0 && !card.DisabledAt.IsZero() && d.date.After(card.DisabledAt) {
+			s.days[i].runs = []runState{runOff}
+		}
+	}
+	return s
+}
+
+func dueOrMade(op safepoint.Operation) time.Time {
+	if !op.DueAt.IsZero() {
+		return op.DueAt
+	}
+	return op.CreatedAt
+}
+
+func stateOfRun(s safepoint.Status) runState {
+	switch s {
+	case safepoint.StatusSucceeded:
+		return runOK
+	case safepoint.StatusFailed:
+		return runBad
+	case safepoint.StatusMissed:
+		return runMissed
+	case safepoint.StatusCancelled:
+		return runCancelled
+	}
+	return runNow
+}
+
+// Narrow is the strip of a card, Wide the one of the details page.
+func (s strip) Narrow() template.HTML { return s.svg(10, 2.6) }
+func (s strip) Wide() template.HTML   { return s.svg(25, 4) }
+
+// Good, Bad, Missed and Total are the counts under the strip.
+func (s strip) Good() int   { return s.good }
+func (s strip) Bad() int    { return s.bad }
+func (s strip) Missed() int { return s.missed }
+func (s strip) Total() int  { return s.good + s.bad + s.missed + s.cancelled }
+
+// label says the whole strip in words.
+func (s strip) label() string {
+	if s.Total() == 0 {
+		return "No runs in the last 30 days"
+	}
+	out := fmt.Sprintf("%d of %d runs succeeded in the last 30 days", s.good, s.Total())
+	if s.bad > 0 {
+		out += fmt.Sprintf(", %d failed", s.bad)
+	}
+	if s.missed > 0 {
+		out += fmt.Sprintf(", %d missed", s.missed)
+	}
+	return out
+}
+
+// svg draws the strip. It holds numbers and fixed words only, nothing a person entered.
+func (s strip) svg(column, gap float64) template.HTML {
+	const height = 30.0
+	var b strings.Builder
+	fmt.Fprintf(&b, `<svg class="strip" viewBox="0 0 %.1f %.0f" role="img" aria-label="%s">`, stripDays*column-gap, height, s.label())
+	for i, d := range s.days {
+		x, w := float64(i)*column, column-gap
+		if len(d.runs) == 0 {
+			fmt.Fprintf(&b, `<g><title>%s: no run due</title><rect class="c-none" x="%.1f" y="%.1f" width="3" height="3" rx="1.5"/></g>`, d.date.Format("2 Jan"), x+w/2-1.5, height-3)
+			continue
+		}
+		fmt.Fprintf(&b, `<g><title>%s: %s</title>`, d.date.Format("Mon 2 Jan"), dayWords(d.runs))
+		n, between := float64(len(d.runs)), 2.6
+		if n > 4 {
+			between = 1
+		}
+		h := max((height-(n-1)*between)/n, .8)
+		for j, r := range d.runs {
+			drawRun(&b, r, x, height-float64(j+1)*h-float64(j)*between, w, h)
+		}
+		b.WriteString(`</g>`)
+	}
+	b.WriteString(`</svg>`)
+	return template.HTML(b.String())
+}
+
+func drawRun(b *strings.Builder, r runState, x, y, w, h float64) {
+	in := 0.0
+	if r == runMissed || r == runNext || r == runCancelled {
+		in = .6
+	}
+	fmt.Fprintf(b, `<rect class="c-%s" x="%.1f" y="%.2f" width="%.1f" height="%.2f" rx="2"/>`, r, x+in, y+in, w-2*in, max(h-2*in, .4))
+	if r == runBad && h > 4 {
+		cx, cy, k := x+w/2, y+h/2, 1.7
+		fmt.Fprintf(b, `<path class="c-x" d="M%.1f %.1fl%.1f %.1fm0 %.1fl%.1f %.1f"/>`, cx-k, cy-k, 2*k, 2*k, -2*k, -2*k, 2*k)
+	}
+}
+
+func dayWords(runs []runState) string {
+	names := map[runState]string{runOK: "succeeded", runBad: "failed", runMissed: "missed", runNext: "still to come", runOff: "schedule disabled", runNow: "running", runCancelled: "cancelled"}
+	n := map[runState]int{}
+	for _, r := range runs {
+		n[r]++
+	}
+	var out []string
+	for _, r := range []runState{runBad, runMissed, runCancelled, runNow, runOK, runNext, runOff} {
+		switch {
+		case n[r] == 0:
+		case len(runs) == 1:
+			out = append(out, names[r])
+		default:
+			out = append(out, fmt.Sprintf("%d %s", n[r], names[r]))
+		}
+	}
+	return strings.Join(out, ", ")
+}
