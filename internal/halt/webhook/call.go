@@ -12,10 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
-	"unicode"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/egress"
@@ -34,26 +32,10 @@ type answer struct {
 // String is the answer in one line for people: a service's words are not to be trusted with more.
 func (a answer) String() string {
 	s := fmt.Sprintf("%d %s", a.status, http.StatusText(a.status))
-	if text := oneLine(string(a.body)); text != "" {
+	if text := halt.OneLine(string(a.body)); text != "" {
 		s += ", \"" + text + "\""
 	}
 	return s
-}
-
-// oneLine keeps up to 120 printable characters of s.
-func oneLine(s string) string {
-	var b strings.Builder
-	n := 0
-	for _, r := range strings.Join(strings.Fields(strings.ToValidUTF8(s, "")), " ") {
-		if !unicode.IsPrint(r) {
-			continue
-		}
-		if n++; n > 120 {
-			return b.String() + "…"
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }
 
 func (h *Halter) call(ctx context.Context, method, address string, body []byte, header http.Header) (answer, error) {
@@ -92,7 +74,7 @@ func (h *Halter) health(ctx context.Context) (halt.Status, error) {
 	if json.Unmarshal(a.body, &said) == nil {
 		switch c := halt.Condition(said.Condition); c {
 		case halt.Running, halt.Halted, halt.Down, halt.Failing:
-			return halt.Status{Condition: c, Detail: oneLine(said.Detail)}, nil
+			return halt.Status{Condition: c, Detail: halt.OneLine(said.Detail)}, nil
 		}
 	}
 	switch {
@@ -125,7 +107,7 @@ func (h *Halter) unreachable(ctx context.Context, err error) error {
 		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s is at %s, an address to which nothing is sent.", name, refused.Address).
 			WithHint("Link-local, metadata, multicast and unspecified addresses are never called.")
 	case errors.As(err, &dns) && !dns.IsTimeout:
-		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s could not be reached: the host name %s was not found.", name, oneLine(dns.Name)).
+		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s could not be reached: the host name %s was not found.", name, halt.OneLine(dns.Name)).
 			WithHint("Check the host name in its address.")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s could not be reached: nothing listens at its address.", name).
@@ -137,7 +119,7 @@ func (h *Halter) unreachable(ctx context.Context, err error) error {
 		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s does not speak TLS at its address.", name).
 			WithHint("Check whether its address should start with http:// instead of https://.")
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", name, seconds(h.service.Timeout)).
+		e = safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", name, halt.Seconds(h.service.Timeout)).
 			WithHint("Check that it runs, or give it more time.")
 	case ctx.Err() != nil:
 		e = safepoint.Errorf(safepoint.CodeUnreachable, "The call to %s was stopped.", name)
@@ -147,11 +129,6 @@ func (h *Halter) unreachable(ctx context.Context, err error) error {
 
 func (h *Halter) failed(format string, args ...any) *safepoint.Error {
 	return safepoint.Errorf(safepoint.CodeHalt, format, args...)
-}
-
-// seconds is a duration as people read it, such as "60 s".
-func seconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
 }
 
 func unix(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }

@@ -218,9 +218,9 @@ func (h *Halter) await(ctx context.Context, verb string, done func(halt.Conditio
 		says += " (" + known.Detail + ")"
 	}
 	if verb == "halt" {
-		return h.failed("%s accepted the halt, but its health check still said %s after %s.", h.service.Name, says, seconds(h.service.Timeout))
+		return h.failed("%s accepted the halt, but its health check still said %s after %s.", h.service.Name, says, halt.Seconds(h.service.Timeout))
 	}
-	return h.failed("%s was resumed, but its health check still said %s after %s.", h.service.Name, says, seconds(h.service.Timeout))
+	return h.failed("%s was resumed, but its health check still said %s after %s.", h.service.Name, says, halt.Seconds(h.service.Timeout))
 }
 
 // pause waits for d, and says whether ctx still lives.
