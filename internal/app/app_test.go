@@ -230,3 +230,27 @@ func TestSecretsAreInNoError(t *testing.T) {
 		}
 	}
 }
+
+// dump is a table of the catalog as text.
+func (w *world) dump(table string) string {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", w.catalogPath())
+	w.ok(err)
+	defer db.Close()
+	rows, err := db.Query(`SELECT * FROM ` + table + ` ORDER BY 1, 2`)
+	w.ok(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	w.ok(err)
+	var s strings.Builder
+	for rows.Next() {
+		row, to := make([]any, len(columns)), make([]any, len(columns))
+		for i := range row {
+			to[i] = &row[i]
+		}
+		w.ok(rows.Scan(to...))
+		fmt.Fprintln(&s, row...)
+	}
+	w.ok(rows.Err())
+	return s.String()
+}

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"unicode/utf8"
@@ -153,8 +154,9 @@ func notLetter(r rune) bool { return !('a' <= r && r <= 'z' || r > 127) }
 
 // isMonotone says whether a password is one short piece again and again, or characters in a row such as "abcdefghijkl".
 func isMonotone(s string) bool {
-	for size := 1; size <= 4; size++ {
-		if len(s) > size && strings.Repeat(s[:size], len(s)/size+1)[:len(s)] == s {
+	runes := []rune(s)
+	for size := 1; size <= 4 && size < len(runes); size++ {
+		if slices.Equal(runes[size:], runes[:len(runes)-size]) {
 			return true
 		}
 	}
