@@ -1,0 +1,201 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/archive"
+)
+
+// Kinds of frames.
+const (
+	kindDDL          = "ddl"
+	kindCopy         = "copy"
+	kindSequences    = "sequences"
+	kindLargeObjects = "large-objects"
+)
+
+// A batch of statements is sent to the server as one message, which makes it one transaction: not too many locks.
+const (
+	batchStatements = 200
+	batchBytes      = 1 << 20
+)
+
+// schema has pg_dump write everything but rows into a file of its own format, in the snapshot. Sequences' values,
+// rows, and all of large objects are written by us: see data.
+func (d *dumper) schema(ctx context.Context, snapshot string) (file string, err error) {
+	file = filepath.Join(d.ddl.dir, "schema")
+	cmd := exec.CommandContext(ctx, d.tool.program("pg_dump"),
+		"--dbname="+d.ddl.conninfo(), "--no-password", "--format=custom", "--compress=0", "--file="+file,
+		"--section=pre-data", "--section=post-data", "--no-blobs", "--snapshot="+snapshot,
+		"--lock-wait-timeout="+fmt.Sprint(lockTimeout.Milliseconds()),
+		"--encoding="+d.rows.PgConn().ParameterStatus("server_encoding"))
+	cmd.Env, cmd.Dir = toolEnv(), "/"
+	if err := d.ddl.run(ctx, cmd); err != nil {
+		return "", fmt.Errorf("read the definitions with pg_dump: %w", err)
+	}
+	return file, nil
+}
+
+// section writes one section of a schema file as frames of whole statements.
+func (d *dumper) section(ctx context.Context, file string, section archive.Section) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, d.tool.program("pg_restore"), "--section="+string(section), "--file=-", file)
+	cmd.Env, cmd.Dir, cmd.WaitDelay = toolEnv(), "/", closeTimeout
+	var said tail
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("start pg_restore: %w", err)
+	}
+	written := d.statements(out, section)
+	if written != nil {
+		cancel()
+	}
+	exited := cmd.Wait()
+	switch {
+	case written != nil:
+		return fmt.Errorf("write section %s: %w", section, written)
+	case exited != nil:
+		return fmt.Errorf("write section %s: pg_restore failed: %w: %s", section, exited, said.String())
+	}
+	return nil
+}
+
+func (d *dumper) statements(script io.Reader, section archive.Section) error {
+	s := newScanner(script)
+	b := batch{w: d.w, entry: archive.Entry{Section: section, Kind: kindDDL}}
+	begun := false
+	for {
+		statement, meta, err := s.next()
+		switch {
+		case err == io.EOF:
+			return b.flush()
+		case err != nil:
+			return err
+		case meta:
+			if !isRestrict(statement) {
+				return fmt.Errorf("unexpected line for psql: %.80q", statement)
+			}
+			continue
+		case !begun && isSetting(statement):
+			continue // ours are in the preamble; those of a newer pg_dump an older server may not know
+		}
+		begun = true
+		if err := b.add(append(statement, '\n'), describe(statement)); err != nil {
+			return err
+		}
+		if b.full() {
+			if err := b.flush(); err != nil {
+				return err
+			}
+		}
+		d.at.Bytes += int64(len(statement))
+		d.report(d.at)
+	}
+}
+
+// isRestrict knows the lines with which pg_dump keeps psql from running commands for clients. Ours holds none.
+func isRestrict(statement []byte) bool {
+	line := bytes.TrimSpace(withoutComments(statement))
+	return bytes.HasPrefix(line, []byte(`\restrict `)) || bytes.HasPrefix(line, []byte(`\unrestrict `))
+}
+
+var settingStatement = regexp.MustCompile(`^SET (statement_timeout|lock_timeout|idle_in_transaction_session_timeout|transaction_timeout|client_encoding|standard_conforming_strings|escape_string_warning|check_function_bodies|xmloption|client_min_messages|row_security) = |^SELECT pg_catalog\.set_config\('search_path', '', false\);`)
+
+func isSetting(statement []byte) bool { return settingStatement.Match(withoutComments(statement)) }
+
+// withoutComments drops the lines of comment and the empty ones before a statement.
+func withoutComments(statement []byte) []byte {
+	for {
+		statement = bytes.TrimLeft(statement, " \t\r\n")
+		if !bytes.HasPrefix(statement, []byte("--")) {
+			return statement
+		}
+		end := bytes.IndexByte(statement, '\n')
+		if end < 0 {
+			return nil
+		}
+		statement = statement[end+1:]
+	}
+}
+
+var entryComment = regexp.MustCompile(`(?m)^-- Name: (.+); Type: ([A-Z ]+); Schema: (.+); Owner: `)
+
+// describe is what a statement makes, from pg_dump's comment before it, for people. "" if there is none.
+func describe(statement []byte) string {
+	m := entryComment.FindSubmatch(statement)
+	if m == nil {
+		return ""
+	}
+	name := string(m[1])
+	if schema := string(m[3]); schema != "-" {
+		name = schema + "." + name
+	}
+	return readable(string(m[2]) + " " + name)
+}
+
+// batch collects statements into one frame.
+type batch struct {
+	w     *archive.Writer
+	entry archive.Entry
+	sql   bytes.Buffer
+	count int
+}
+
+func (b *batch) add(statement []byte, object string) error {
+	if b.sql.Len() > 0 && b.sql.Len()+len(statement) > batchBytes {
+		if err := b.flush(); err != nil {
+			return err
+		}
+	}
+	b.sql.Write(statement)
+	b.count++
+	if object != "" {
+		b.entry.Objects = append(b.entry.Objects, object)
+	}
+	return nil
+}
+
+func (b *batch) full() bool { return b.count >= batchStatements || b.sql.Len() >= batchBytes }
+
+// flush writes what was collected as a frame.
+func (b *batch) flush() error {
+	if b.sql.Len() == 0 {
+		return nil
+	}
+	f, err := b.w.Frame(b.entry)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(b.sql.Bytes()); err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	if b.sql.Cap() > 4*batchBytes {
+		b.sql = bytes.Buffer{}
+	}
+	b.sql.Reset()
+	b.count, b.entry.Objects = 0, nil
+	return nil
+}
+
+// capped keeps a list of objects short enough for an error's text.
+func capped(objects []string) string {
+	if len(objects) > 3 {
+		return strings.Join(objects[:3], ", ") + " …"
+	}
+	return strings.Join(objects, ", ")
+}

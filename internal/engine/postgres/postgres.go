@@ -1,0 +1,26 @@
+// Package postgres dumps, restores and switches PostgreSQL databases, version 13 and later.
+//
+// DDL comes from the pg_dump that fits the server, run through a session that we opened and logged in ourselves
+// (relay.go); rows are read and written by COPY in our own sessions (copy.go). A switch is one transaction of two
+// renames (switch.go). What is where:
+//
+//	session.go, tls.go, errors.go   sessions, and what their errors mean
+//	tables.go, dump.go, ddl.go, rows.go, largeobjects.go, relay.go, tool.go, script.go   a dump
+//	load.go, digest.go              a load, and the fingerprint of what was loaded
+//	inspect.go, preflight.go        looking
+//	database.go, properties.go      databases as objects of their server: identity, marker, what goes with the name
+//	stage.go, gate.go, switch.go    a restore
+//	settings.go, quote.go           writing SQL
+package postgres
+
+import (
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+// Engine is the PostgreSQL family. The zero value is ready.
+type Engine struct{}
+
+var _ engine.Engine = Engine{}
+
+// minVersion is the oldest server that is dumped or restored: 13 is the first that can DROP DATABASE … WITH (FORCE).
+const minVersion = 130000

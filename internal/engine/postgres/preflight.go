@@ -1,0 +1,359 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+// findings collects what a preflight saw.
+type findings []engine.Finding
+
+func (f *findings) blocker(code safepoint.Code, hint, format string, args ...any) {
+	*f = append(*f, engine.Finding{Blocker: true, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+func (f *findings) warning(code safepoint.Code, hint, format string, args ...any) {
+	*f = append(*f, engine.Finding{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// add takes an error for people as a blocker, and returns any other.
+func (f *findings) add(err error) error {
+	var known *safepoint.Error
+	if errors.As(err, &known) {
+		f.blocker(known.Code, known.Hint, "%s", known.Message)
+		return nil
+	}
+	return err
+}
+
+// CanDump says what stands in the way of a dump. See engine.Engine.
+func (Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding, error) {
+	conn, err := connectContent(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer hangUp(conn)
+	var f findings
+	num, err := versionNum(ctx, conn)
+	if err != nil {
+		return nil, explain(ctx, t, err)
+	}
+	oldEnough(&f, num, version(conn))
+	_, err = findTool(ctx, num)
+	if err := f.add(err); err != nil {
+		return nil, err
+	}
+	list, err := tables(ctx, conn)
+	if err != nil {
+		return nil, explain(ctx, t, err)
+	}
+	f.add(unreadableOrNil(t.User, list))
+	return f, nil
+}
+
+func oldEnough(f *findings, num int, version string) {
+	if num < minVersion {
+		f.blocker(safepoint.CodeVersion, "Upgrade the server: PostgreSQL 13 is the oldest that Safepoint works with.", "The server is PostgreSQL %s.", version)
+	}
+}
+
+// preflight is one look at whether a restore may begin.
+type preflight struct {
+	findings
+	t     engine.Target
+	conn  *pgx.Conn // in the live database
+	admin *pgx.Conn // in the maintenance database
+	num   int
+	super bool
+	live  properties
+}
+
+// CanRestore says what stands in the way of a restore over t. r may be nil. See engine.Engine.
+func (Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Reader) ([]engine.Finding, error) {
+	conn, err := connect(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer hangUp(conn)
+	admin, err := maintenance(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer hangUp(admin)
+	f := &preflight{t: t, conn: conn, admin: admin}
+	if err := f.run(ctx, r); err != nil {
+		return nil, explain(ctx, t, err)
+	}
+	return f.findings, nil
+}
+
+func (f *preflight) run(ctx context.Context, r *archive.Reader) (err error) {
+	if f.num, err = versionNum(ctx, f.conn); err != nil {
+		return err
+	}
+	oldEnough(&f.findings, f.num, version(f.conn))
+	oid := ""
+	if err := f.conn.QueryRow(ctx, `SELECT oid::text, (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)
+FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan(&oid, &f.super); err != nil {
+		return fmt.Errorf("look at the database: %w", err)
+	}
+	if f.live, err = captureDatabase(ctx, f.conn, oid); err != nil {
+		return err
+	}
+	steps := []func(context.Context) error{f.rights, f.prepared, f.replication}
+	if r != nil {
+		if err := f.add(ofPostgres(r.Header())); err != nil || len(f.findings) > 0 && f.findings[len(f.findings)-1].Code == safepoint.CodeArchive {
+			return err
+		}
+		steps = append(steps, func(ctx context.Context) error { return f.archive(ctx, r) })
+	}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rights are those to create, rename, hand over and drop databases, and to end sessions.
+func (f *preflight) rights(ctx context.Context) error {
+	if f.super {
+		return nil
+	}
+	var createDB, owner, signal, createRole bool
+	var self string
+	err := f.conn.QueryRow(ctx, `SELECT r.rolcreatedb, r.rolcreaterole, pg_catalog.pg_has_role(d.datdba, 'MEMBER'), pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER'), current_user::text
+FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname = current_user AND d.datname = pg_catalog.current_database()`).Scan(&createDB, &createRole, &owner, &signal, &self)
+	if err != nil {
+		return fmt.Errorf("look at the user's rights: %w", err)
+	}
+	if !createDB {
+		f.blocker(safepoint.CodePrivilege, fmt.Sprintf("ALTER ROLE %s CREATEDB, or use a user that has it.", ident(self)),
+			"The user %s may not create databases. A restore builds the copy in a database of its own before it touches this one.", self)
+	}
+	if !owner {
+		f.blocker(safepoint.CodePrivilege, fmt.Sprintf("GRANT %s TO %s, or use the owner.", ident(f.live.Owner), ident(self)),
+			"The user %s does not own the database %s and may not rename it.", self, f.t.Name)
+	}
+	if !signal {
+		f.warning(safepoint.CodePrivilege, fmt.Sprintf("GRANT pg_signal_backend TO %s.", ident(self)),
+			"The user %s may not end sessions of other users. If any are left when services are halted, the restore stops before it changes anything.", self)
+	}
+	for _, s := range f.live.Settings {
+		if s.Role != "" && s.Role != self && !createRole {
+			f.blocker(safepoint.CodePrivilege, "Use a superuser, or a user with CREATEROLE.",
+				"The setting %s of the role %s in this database cannot be carried over by the user %s.", s.Name, s.Role, self)
+			break
+		}
+	}
+	names := make([]string, len(f.live.Settings))
+	for i, s := range f.live.Settings {
+		names[i] = s.Name
+	}
+	rows, err := f.conn.Query(ctx, `SELECT name FROM pg_catalog.pg_settings WHERE name = ANY ($1::text[]) AND context NOT IN ('user', 'backend') ORDER BY 1`, names)
+	if err != nil {
+		return fmt.Errorf("look at the database's settings: %w", err)
+	}
+	reserved, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if len(reserved) > 0 {
+		f.blocker(safepoint.CodePrivilege, "Use a superuser.", "Only a superuser can carry over the database's setting %s.", naming(reserved))
+	}
+	return err
+}
+
+func (f *preflight) prepared(ctx context.Context) error {
+	return f.add(noPreparedTransactions(ctx, f.conn, f.t.Name))
+}
+
+// replication is what hangs on the live database's identity and would stay with the set-aside one, or be lost with it.
+func (f *preflight) replication(ctx context.Context) error {
+	rows, err := f.conn.Query(ctx, "SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE database = pg_catalog.current_database() ORDER BY 1")
+	if err != nil {
+		return fmt.Errorf("look for replication slots: %w", err)
+	}
+	slots, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for replication slots: %w", err)
+	}
+	if len(slots) > 0 {
+		f.blocker(safepoint.CodeBlocked, "Drop the slots first, and let their readers take a new copy after the restore.",
+			"Logical replication reads from %s: %s. The restored database would not be what it continues from.", f.t.Name, naming(slots))
+	}
+	rows, err = f.conn.Query(ctx, `SELECT subname::text FROM pg_catalog.pg_subscription
+WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY 1`)
+	if err != nil {
+		return fmt.Errorf("look for subscriptions: %w", err)
+	}
+	subscriptions, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return fmt.Errorf("look for subscriptions: %w", err)
+	}
+	if len(subscriptions) > 0 {
+		f.blocker(safepoint.CodeBlocked, "DROP SUBSCRIPTION first, and create it anew after the restore.",
+			"The database %s subscribes to another: %s.", f.t.Name, naming(subscriptions))
+	}
+	var standbys int
+	if err := f.conn.QueryRow(ctx, "SELECT count(*) FROM pg_catalog.pg_stat_replication WHERE application_name <> 'safepoint'").Scan(&standbys); err != nil {
+		return fmt.Errorf("look for standbys: %w", err)
+	}
+	if standbys > 0 {
+		f.warning(safepoint.CodeBlocked, "Have readers of standbys connect again after the restore.",
+			"The server has %d standbys. Sessions that are open there go on reading the earlier database until they end.", standbys)
+	}
+	return nil
+}
+
+// archive checks what the archive asks of the server.
+func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
+	h := r.Header()
+	if h.ServerVersionNum/10000 > f.num/10000 {
+		f.blocker(safepoint.CodeVersion, fmt.Sprintf("Restore it on PostgreSQL %d or later.", h.ServerVersionNum/10000),
+			"The backup is of PostgreSQL %s, the server is %s: an older server does not understand it.", h.ServerVersion, version(f.conn))
+	}
+	var asks properties
+	if len(h.Properties) > 0 {
+		if err := json.Unmarshal(h.Properties, &asks); err != nil {
+			f.blocker(safepoint.CodeArchive, "It may come from a newer version of Safepoint.", "The backup's properties cannot be read.")
+			return nil
+		}
+	}
+	if err := f.roles(ctx, asks); err != nil {
+		return err
+	}
+	if err := f.extensions(ctx, asks); err != nil {
+		return err
+	}
+	if err := f.tablespaces(ctx, asks); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(f.findings, func(g engine.Finding) bool { return g.Blocker }) {
+		return f.rehearse(ctx, h)
+	}
+	return nil
+}
+
+func (f *preflight) roles(ctx context.Context, asks properties) error {
+	all := slices.Concat(asks.Owners, asks.Roles)
+	slices.Sort(all)
+	missing, err := f.missing(ctx, slices.Compact(all), "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = w")
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		quoted := make([]string, len(missing))
+		for i, m := range missing {
+			quoted[i] = ident(m)
+		}
+		f.blocker(safepoint.CodeBlocked, "CREATE ROLE "+strings.Join(quoted[:min(3, len(quoted))], "; CREATE ROLE ")+" on this server, then try again.",
+			"The backup names roles that this server does not have: %s.", naming(missing))
+		return nil
+	}
+	if f.super {
+		return nil
+	}
+	foreign, err := f.missing(ctx, asks.Owners, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = w AND pg_catalog.pg_has_role(oid, 'MEMBER')")
+	if err == nil && len(foreign) > 0 {
+		f.blocker(safepoint.CodePrivilege, "Use a superuser, or GRANT these roles to the user.",
+			"Objects in the backup belong to %s. The user %s may not hand anything over to them.", naming(foreign), f.t.User)
+	}
+	return err
+}
+
+func (f *preflight) extensions(ctx context.Context, asks properties) error {
+	names := make([]string, len(asks.Extensions))
+	for i, e := range asks.Extensions {
+		names[i] = e.Name
+	}
+	missing, err := f.missing(ctx, names, "SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = w")
+	if err != nil {
+		return err
+	}
+	if len(missing) > 0 {
+		f.blocker(safepoint.CodeBlocked, "Install their packages on the database server.", "The backup uses extensions that this server does not have: %s.", naming(missing))
+	}
+	if f.super {
+		return nil
+	}
+	untrusted, err := f.missing(ctx, names, "SELECT 1 FROM pg_catalog.pg_available_extension_versions WHERE name = w AND (trusted OR NOT superuser)")
+	if err == nil && len(untrusted) > len(missing) {
+		f.blocker(safepoint.CodePrivilege, "Use a superuser.", "Only a superuser can create the extensions that the backup uses: %s.", naming(untrusted))
+	}
+	return err
+}
+
+func (f *preflight) tablespaces(ctx context.Context, asks properties) error {
+	missing, err := f.missing(ctx, asks.Tablespaces, "SELECT 1 FROM pg_catalog.pg_tablespace WHERE spcname = w")
+	if err == nil && len(missing) > 0 {
+		f.blocker(safepoint.CodeBlocked, "CREATE TABLESPACE on this server, then try again.", "The backup uses tablespaces that this server does not have: %s.", naming(missing))
+	}
+	return err
+}
+
+// missing returns those of wanted for which a query, about w, finds nothing.
+func (f *preflight) missing(ctx context.Context, wanted []string, query string) ([]string, error) {
+	if len(wanted) == 0 {
+		return nil, nil
+	}
+	rows, err := f.conn.Query(ctx, "SELECT w FROM pg_catalog.unnest($1::text[]) w WHERE NOT EXISTS ("+query+") ORDER BY 1", wanted)
+	if err != nil {
+		return nil, fmt.Errorf("compare the backup with the server: %w", err)
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("compare the backup with the server: %w", err)
+	}
+	return missing, nil
+}
+
+// rehearse makes, renames and drops an empty database as the restore will: the one sure way to know that encoding,
+// locale and rights are there.
+func (f *preflight) rehearse(ctx context.Context, h archive.Header) error {
+	id := safepoint.OperationPrefix + "_check" + strings.ToLower(rand.Text()[:11])
+	name, renamed := engine.StagingName(id), engine.AsideName(id)
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		for _, n := range []string{name, renamed} {
+			script(ctx, f.admin, "DROP DATABASE IF EXISTS "+ident(n)+" WITH (FORCE)")
+		}
+	}()
+	if err := script(ctx, f.admin, createDatabase(name, h, f.num, f.live.Tablespace)); err != nil {
+		return f.refused(ctx, err, fmt.Sprintf("An empty database with the backup's encoding (%s) and locale (%s) could not be made", h.Encoding, cmpLocale(h)))
+	}
+	rename := rename(name, renamed)
+	if f.live.Owner != f.t.User {
+		rename += fmt.Sprintf("ALTER DATABASE %s OWNER TO %s;", ident(renamed), ident(f.live.Owner))
+	}
+	if err := script(ctx, f.admin, rename); err != nil {
+		return f.refused(ctx, err, "A database could not be renamed and handed over to "+f.live.Owner)
+	}
+	return nil
+}
+
+func cmpLocale(h archive.Header) string {
+	if h.Locale != "" {
+		return h.Locale
+	}
+	return h.Collate
+}
+
+// refused takes what the server refused as a blocker, and returns any other error.
+func (f *preflight) refused(ctx context.Context, err error, what string) error {
+	if state(err) == "" || ctx.Err() != nil {
+		return err
+	}
+	told := safepoint.UserError(explain(ctx, f.t, err))
+	f.blocker(told.Code, told.Hint, "%s: %s", what, told.Message)
+	return nil
+}

@@ -1,0 +1,213 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/safepoint-db/safepoint"
+)
+
+// table is one that users made, or whose rows an extension wants backed up.
+type table struct {
+	oid         uint32
+	schema      string
+	name        string
+	partitioned bool     // rows are in its partitions
+	condition   string   // extension configuration: "WHERE …" of the rows that are the user's; "" is all
+	columns     []string // those that are stored, in their order
+	bytes       int64    // on disk, about
+	readable    bool     // the user may SELECT from it
+	hidden      bool     // row security hides rows from the user
+}
+
+func (t table) String() string { return qualified(t.schema, t.name) }
+
+// copyTarget is `"s"."t" ("a","b")`. A table without stored columns has no list.
+func (t table) copyTarget() string {
+	if len(t.columns) == 0 {
+		return t.String()
+	}
+	return t.String() + " (" + quotedList(t.columns) + ")"
+}
+
+func quotedList(names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = ident(n)
+	}
+	return strings.Join(quoted, ",")
+}
+
+// copySource is what COPY … TO takes. Extension configuration is read by a query, for its condition.
+func (t table) copySource() string {
+	if t.condition == "" {
+		return t.copyTarget()
+	}
+	return "(SELECT " + quotedList(t.columns) + " FROM ONLY " + t.String() + " " + t.condition + ")"
+}
+
+// userSchemas are those that are not PostgreSQL's own; n is pg_namespace.
+const userSchemas = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`
+
+// notOfExtension leaves out what an extension made, unless it says that its content is the user's; c is pg_class.
+const configOfExtension = `LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(extcondition) AS condition FROM pg_catalog.pg_extension) x ON x.oid = c.oid`
+const notOfExtension = `(x.oid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'))`
+
+const listTables = `
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p', coalesce(x.condition, ''),
+  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
+  pg_catalog.pg_relation_size(c.oid),
+  pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+  pg_catalog.row_security_active(c.oid)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` + configOfExtension + `
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ` + userSchemas + ` AND ` + notOfExtension + `
+ORDER BY 2, 3`
+
+// tables lists what is to be dumped or digested.
+func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
+	rows, err := conn.Query(ctx, listTables)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
+		var size *int64 // NULL if the table went away in between
+		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.condition, &t.columns, &size, &t.readable, &t.hidden)
+		if size != nil {
+			t.bytes = *size
+		}
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	return list, nil
+}
+
+// unreadable names what keeps the user from dumping everything, nil if nothing does.
+func unreadable(user string, list []table) *safepoint.Error {
+	var denied, hidden []string
+	for _, t := range list {
+		switch {
+		case !t.readable:
+			denied = append(denied, t.String())
+		case t.hidden:
+			hidden = append(hidden, t.String())
+		}
+	}
+	switch {
+	case denied != nil:
+		return safepoint.Errorf(safepoint.CodePrivilege, "The user %s may not read %s. A backup without it would not be one.", user, naming(denied)).
+			WithHint("GRANT SELECT on it (and USAGE on its schema) to %s, or back up as the database's owner.", user)
+	case hidden != nil:
+		return safepoint.Errorf(safepoint.CodePrivilege, "Row security hides rows of %s from the user %s. A backup without them would not be one.", naming(hidden), user).
+			WithHint("Back up as the tables' owner, or give %s BYPASSRLS.", user)
+	}
+	return nil
+}
+
+// naming lists a few names and counts the rest.
+func naming(names []string) string {
+	const few = 5
+	if len(names) <= few {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:few], ", "), len(names)-few)
+}
+
+// errMoved says that tables came or went before all were locked.
+var errMoved = errors.New("tables came or went")
+
+// lockTables begins the transaction of a dump: every table is locked against TRUNCATE and ALTER first (neither heeds
+// a snapshot), and only then the snapshot is taken.
+func lockTables(ctx context.Context, conn *pgx.Conn, user string) ([]table, error) {
+	const tries = 5
+	for try := 1; ; try++ {
+		list, err := lockOnce(ctx, conn, user)
+		if !errors.Is(err, errMoved) {
+			return list, err
+		}
+		if err := script(ctx, conn, "ROLLBACK"); err != nil {
+			return nil, err
+		}
+		if try == tries {
+			return nil, safepoint.Errorf(safepoint.CodeBlocked, "Tables are made and dropped all the time: no moment was found to begin the backup.").
+				WithHint("Try again when less is going on.")
+		}
+	}
+}
+
+func lockOnce(ctx context.Context, conn *pgx.Conn, user string) ([]table, error) {
+	before, err := tables(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	if err := unreadable(user, before); err != nil {
+		return nil, err
+	}
+	if err := script(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
+		return nil, err
+	}
+	for batch := range slices.Chunk(before, 200) {
+		names := make([]string, len(batch))
+		for i, t := range batch {
+			names[i] = "ONLY " + t.String()
+		}
+		err := script(ctx, conn, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE")
+		switch state(err) {
+		case "":
+			if err != nil {
+				return nil, err
+			}
+		case "42P01", "3F000": // a table or schema has gone
+			return nil, errMoved
+		case stateLockNotAvailable:
+			return nil, whoBlocks(ctx, conn, batch, err)
+		default:
+			return nil, fmt.Errorf("lock tables: %w", err)
+		}
+	}
+	after, err := tables(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	same := slices.EqualFunc(before, after, func(a, b table) bool { return a.oid == b.oid && a.String() == b.String() })
+	if !same {
+		return nil, errMoved
+	}
+	return after, unreadableOrNil(user, after)
+}
+
+// unreadableOrNil keeps a nil *safepoint.Error from becoming an error that is not nil.
+func unreadableOrNil(user string, list []table) error {
+	if err := unreadable(user, list); err != nil {
+		return err
+	}
+	return nil
+}
+
+// whoBlocks names the table and the session that kept us from locking it.
+func whoBlocks(ctx context.Context, conn *pgx.Conn, batch []table, cause error) error {
+	oids := make([]uint32, len(batch))
+	for i, t := range batch {
+		oids[i] = t.oid
+	}
+	blocked := safepoint.Errorf(safepoint.CodeBlocked, "A table is locked by another session.")
+	if err := script(ctx, conn, "ROLLBACK"); err == nil {
+		var name, who string
+		err = conn.QueryRow(ctx, `SELECT l.relation::pg_catalog.regclass::text,
+  pg_catalog.format('session %s of user %s (%s)', a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'no name'))
+FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid)
+WHERE l.locktype = 'relation' AND l.relation = ANY ($1::oid[]) AND l.mode = 'AccessExclusiveLock'
+ORDER BY l.granted DESC LIMIT 1`, oids).Scan(&name, &who)
+		if err == nil {
+			blocked = safepoint.Errorf(safepoint.CodeBlocked, "The table %s is locked by %s.", name, who)
+		}
+	}
+	return blocked.WithHint("Wait until that session has finished, or end it, and try again.").WithCause(cause)
+}
