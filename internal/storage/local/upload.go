@@ -83,10 +83,8 @@ func (u *upload) Commit() error {
 	if err == nil {
 		err = u.publish()
 	}
-	if abortErr := u.Abort(); err == nil && abortErr != nil {
-		// The object is stored. What is left over is another name of the same file, for Sweep.
-		return nil
-	}
+	// Where this fails although the object is stored, what is left over is another name of the same file, for Sweep.
+	_ = u.Abort()
 	return err
 }
 
