@@ -36,6 +36,30 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// TestComments keeps comments in the code from sending their reader to a page that there is not.
+func TestComments(t *testing.T) {
+	page := regexp.MustCompile(`docs/[A-Za-z0-9_/.-]+\.md`)
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && strings.HasPrefix(d.Name(), ".") && file != "..":
+			return filepath.SkipDir
+		case filepath.Ext(file) != ".go":
+			return nil
+		}
+		for _, name := range page.FindAllString(read(t, file), -1) {
+			if _, err := os.Stat(filepath.Join("..", name)); err != nil {
+				t.Errorf("%s names %s, which is not there.", file, name)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDependencies keeps docs/dependencies.md and go.mod together: each module that we ask for has a reason.
 func TestDependencies(t *testing.T) {
 	var explained []string
