@@ -173,7 +173,7 @@ func (env *Env) started(ctx context.Context, c *client.Client, o wire.Operation,
 			fmt.Fprintf(w, "%s is %s. Follow it with: safepoint logs view %s --wait\n", o.ID, o.Status, o.ID)
 		})
 	}
-	m := env.meter(percentText)
+	m := env.meter(nil)
 	o, err := c.Wait(ctx, o.ID, waitEvery, m.showOperation)
 	m.end()
 	if err != nil {

@@ -37,7 +37,7 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 		return cmd.replace(ctx, env, e, t, b)
 	}
 	if !fresh && !info.Empty {
-		return safepoint.Errorf(safepoint.CodeConflict, "%s is not empty: it holds %d tables.", t.Name, info.Tables).
+		return safepoint.Errorf(safepoint.CodeConflict, "%s is not empty: it holds %s.", t.Name, count(info.Tables, "table")).
 			WithHint("Load into an empty database, or replace what this one holds with --replace.")
 	}
 	return cmd.loadEmpty(ctx, env, e, t, b, fresh)
@@ -55,7 +55,8 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		}
 	}
 	h := b.Header()
-	question := fmt.Sprintf("Load the backup of %s from %s (%d tables, %d rows) into %s?", h.Database, when(h.CreatedAt), b.Summary().Tables, b.Summary().Rows, t.Name)
+	question := fmt.Sprintf("Load the backup of %s from %s (%s, %s) into %s?",
+		h.Database, when(h.CreatedAt), count(b.Summary().Tables, "table"), count(b.Summary().Rows, "row"), t.Name)
 	if err := env.confirm(cmd.Yes, question); err != nil {
 		return err
 	}
@@ -81,7 +82,7 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		Into string `json:"into"`
 	}
 	return env.print(loaded{f, t.Name}, func(w ioWriter) {
-		fmt.Fprintf(w, "Loaded %d tables, %d rows into %s. They are the same as when the backup was made.\n", f.Tables, f.Rows, t.Name)
+		fmt.Fprintf(w, "Loaded %s, %s into %s: the same as when the backup was made.\n", count(f.Tables, "table"), count(f.Rows, "row"), t.Name)
 	})
 }
 

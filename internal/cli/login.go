@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/client"
 )
@@ -22,37 +23,42 @@ type loginCmd struct {
 }
 
 func (cmd *loginCmd) Run(ctx context.Context, env *Env) error {
-	address := strings.TrimSuffix(cmd.URL, "/")
-	c, err := client.New(client.Config{URL: address, UserAgent: "safepoint/" + Version})
-	if err != nil {
-		return err
-	}
-	if u, err := url.Parse(address); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
-		fmt.Fprintln(env.Err, "safepoint: this connection is not encrypted: others on the network can read your password; better use https")
-	}
 	cfg, err := openConfig()
 	if err != nil {
 		return err
 	}
-	in := wire.LoginInput{Email: cmd.Email, Organization: cmd.Organization, TokenName: cmd.TokenName}
-	if err := cmd.ask(env, &in); err != nil {
-		return err
-	}
-	l, err := c.Login(ctx, in)
+	l, err := cmd.signIn(ctx, env, cfg)
 	if err != nil {
 		return err
 	}
+	shown := map[string]any{"token": l.Token, "organization": l.Organization} // the secret is in the file
+	return env.print(shown, func(w ioWriter) {
+		fmt.Fprintf(w, "Signed in to %s: %s of %s.\n", cmd.URL, l.Organization.Role, l.Organization.Name)
+	})
+}
+
+// signIn makes a token and stores it.
+func (cmd *loginCmd) signIn(ctx context.Context, env *Env, cfg *config) (l wire.Login, err error) {
+	cmd.URL = strings.TrimSuffix(cmd.URL, "/")
+	c, err := client.New(client.Config{URL: cmd.URL, UserAgent: "safepoint/" + Version})
+	if err != nil {
+		return l, err
+	}
+	if u, err := url.Parse(cmd.URL); err == nil && u.Scheme == "http" && !loopback(u.Hostname()) {
+		fmt.Fprintln(env.Err, "safepoint: this connection is not encrypted: others on the network can read your password; better use https")
+	}
+	in := wire.LoginInput{Email: cmd.Email, Organization: cmd.Organization, TokenName: cmd.TokenName}
+	if err := cmd.ask(env, &in); err != nil {
+		return l, err
+	}
+	if l, err = c.Login(ctx, in); err != nil {
+		return l, err
+	}
 	cfg.put(signIn{
-		URL: address, Email: in.Email, OrganizationID: l.Organization.ID, OrganizationName: l.Organization.Name,
+		URL: cmd.URL, Email: in.Email, OrganizationID: l.Organization.ID, OrganizationName: l.Organization.Name,
 		TokenID: l.Token.ID, Token: l.Secret,
 	})
-	if err := cfg.save(); err != nil {
-		return err
-	}
-	l.Secret = "" // it is in the file
-	return env.print(l, func(w ioWriter) {
-		fmt.Fprintf(w, "Signed in to %s as %s, %s of %s.\n", address, in.Email, l.Organization.Role, l.Organization.Name)
-	})
+	return l, cfg.save()
 }
 
 // ask fills in what was not given.
@@ -81,6 +87,31 @@ func (cmd *loginCmd) ask(env *Env, in *wire.LoginInput) (err error) {
 	}
 	in.Password, err = env.askSecret("Password: ")
 	return err
+}
+
+// signInAgain replaces the stored token that c uses by a fresh one, made with the password, and returns a client with it.
+func signInAgain(ctx context.Context, env *Env, c *client.Client, stdin bool) (*client.Client, error) {
+	org, err := c.Organization(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := openConfig()
+	if err != nil {
+		return nil, err
+	}
+	s, ok := cfg.find(c.URL(), org)
+	if !ok {
+		return nil, safepoint.Errorf(safepoint.CodeStepUp, "The server wants your password again, and this token is not one that safepoint login made.").
+			WithHint("Run safepoint login %s, then this command again.", c.URL())
+	}
+	again := loginCmd{URL: s.URL, Email: s.Email, Organization: org, PasswordStdin: stdin}
+	if _, err := again.signIn(ctx, env, cfg); err != nil {
+		return nil, err
+	}
+	if err := c.RevokeToken(ctx, s.TokenID); err != nil && !env.JSON {
+		fmt.Fprintf(env.Err, "safepoint: the earlier token was not revoked: %s\n", shown(err).Message)
+	}
+	return Remote{URL: s.URL, Organization: org}.connect(ctx)
 }
 
 func loopback(host string) bool {

@@ -166,9 +166,10 @@ func (cmd *logsViewCmd) Run(ctx context.Context, env *Env) error {
 
 type logsDownloadCmd struct {
 	Remote
-	ID     string `arg:"" help:"The backup, by ID or file name."`
-	Output string `short:"O" placeholder:"FILE" help:"Where to put it; default: the file's own name, here."`
-	Force  bool   `help:"Replace a file that is there."`
+	ID            string `arg:"" help:"The backup, by ID or file name."`
+	Output        string `short:"O" placeholder:"FILE" help:"Where to put it; default: the file's own name, here."`
+	Force         bool   `help:"Replace a file that is there."`
+	PasswordStdin bool   `help:"Where the server wants your password again, read it from standard input."`
 }
 
 func (cmd *logsDownloadCmd) Run(ctx context.Context, env *Env) error {
@@ -190,6 +191,12 @@ func (cmd *logsDownloadCmd) Run(ctx context.Context, env *Env) error {
 	}
 	defer out.abort()
 	sum, err := cmd.fetch(ctx, env, c, o, out)
+	if safepoint.ErrorCode(err) == safepoint.CodeStepUp && (cmd.PasswordStdin || env.terminal()) {
+		// A backup is all data: the server wants to know that it is still the same person.
+		if c, err = signInAgain(ctx, env, c, cmd.PasswordStdin); err == nil {
+			sum, err = cmd.fetch(ctx, env, c, o, out)
+		}
+	}
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,14 @@ func number(n int64) string {
 	return fmt.Sprint(n)
 }
 
+// count is "1 table", "3 tables".
+func count[N int | int64](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
 func yesNo(b bool) string {
 	if b {
 		return "yes"

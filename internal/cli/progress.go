@@ -29,7 +29,7 @@ type meter struct {
 	mu   sync.Mutex // label is also read by the bar's own goroutine
 }
 
-// meter starts a meter; unit writes its numbers (bytesText, or percentText).
+// meter starts a meter; unit writes its numbers, nil means percent.
 func (env *Env) meter(unit func(int64) string) *meter {
 	m := &meter{w: env.Err, unit: unit}
 	if env.Quiet || env.JSON {
@@ -45,16 +45,11 @@ func (env *Env) meter(unit func(int64) string) *meter {
 		mpb.BarRemoveOnComplete(),
 		mpb.PrependDecorators(decor.Any(func(decor.Statistics) string { return m.current() }, decor.WCSyncSpaceR)),
 		mpb.AppendDecorators(decor.Any(func(s decor.Statistics) string {
-			if s.Total <= 0 {
-				return unit(s.Current)
-			}
-			return fmt.Sprintf("%s of %s", unit(s.Current), unit(s.Total))
+			return m.amount(s.Current, s.Total)
 		})),
 	)
 	return m
 }
-
-func percentText(n int64) string { return fmt.Sprintf("%d%%", n) }
 
 func (m *meter) current() string {
 	m.mu.Lock()
@@ -77,14 +72,18 @@ func (m *meter) show(label string, done, total int64) {
 		return
 	}
 	m.last = time.Now()
-	switch {
-	case total > 0:
-		fmt.Fprintf(m.w, "%s: %s of %s\n", m.label, m.unit(done), m.unit(total))
-	case done > 0:
-		fmt.Fprintf(m.w, "%s: %s\n", m.label, m.unit(done))
-	default:
-		fmt.Fprintln(m.w, m.label)
+	fmt.Fprintf(m.w, "%s: %s\n", m.label, m.amount(done, total))
+}
+
+// amount is "3 MiB of 8 MiB", "3 MiB" where the total is not known, "40%".
+func (m *meter) amount(done, total int64) string {
+	if m.unit == nil {
+		return fmt.Sprintf("%d%%", done)
 	}
+	if total <= 0 {
+		return m.unit(done)
+	}
+	return m.unit(done) + " of " + m.unit(total)
 }
 
 func (m *meter) end() {

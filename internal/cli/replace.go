@@ -24,7 +24,7 @@ func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t en
 	if err != nil {
 		return err
 	}
-	defer unlock()
+	defer unlock(true)
 	ledger, err := restore.OpenFileLedger(journal)
 	if err != nil {
 		return fileError(err, journal)
@@ -58,7 +58,7 @@ func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t en
 	if err := ledger.Save(ctx, j.Operation); err != nil {
 		return err
 	}
-	m := env.meter(percentText)
+	m := env.meter(nil)
 	j.Report = func(p safepoint.Progress) { m.show(p.Phase, int64(p.Percent), 100) }
 	op := restore.Run(ctx, j)
 	m.end()
@@ -100,7 +100,7 @@ func (cmd *loadCmd) finish(ctx context.Context, env *Env, j restore.Job, ledger 
 	}
 	kept := plan.AsideName
 	if !cmd.KeepPrevious {
-		if err := j.Engine.DropAside(ctx, j.Target, *plan); err != nil {
+		if err := restore.Clean(ctx, j.Engine, j.Target, *plan, false); err != nil {
 			return err
 		}
 		kept = ""
@@ -110,7 +110,8 @@ func (cmd *loadCmd) finish(ctx context.Context, env *Env, j restore.Job, ledger 
 	}
 	result := map[string]any{"into": j.Target.Name, "tables": op.Tables, "rows": op.Rows, "safety_backup": op.SafetyID, "previous": kept}
 	return env.print(result, func(w ioWriter) {
-		fmt.Fprintf(w, "Replaced %s: %d tables, %d rows, the same as when the backup was made.\nWhat it held before is in %s.\n", j.Target.Name, op.Tables, op.Rows, op.SafetyID)
+		fmt.Fprintf(w, "Replaced %s: %s, %s, the same as when the backup was made.\nWhat it held before is in %s.\n",
+			j.Target.Name, count(op.Tables, "table"), count(op.Rows, "row"), op.SafetyID)
 		if kept != "" {
 			fmt.Fprintf(w, "The previous database is kept as %s.\n", kept)
 		}

@@ -105,7 +105,7 @@ func (s *Server) openData(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.closing(func() error { unlock(); return nil })
+	s.closing(func() error { unlock(false); return nil })
 	if s.catalog, err = catalog.Open(ctx, filepath.Join(dir, catalogFile)); err != nil {
 		return err
 	}
