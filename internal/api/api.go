@@ -229,6 +229,7 @@ func with(status int, o huma.Operation) huma.Operation {
 type Route struct {
 	Method, Path string
 	ID           string
+	Summary      string
 	Public       bool // needs no token
 }
 
@@ -238,7 +239,7 @@ func (a *API) Routes() []Route {
 	for path, item := range a.huma.OpenAPI().Paths {
 		for _, o := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
 			if o != nil {
-				out = append(out, Route{Method: o.Method, Path: path, ID: o.OperationID, Public: isPublic(o)})
+				out = append(out, Route{Method: o.Method, Path: path, ID: o.OperationID, Summary: o.Summary, Public: isPublic(o)})
 			}
 		}
 	}
