@@ -113,7 +113,9 @@ func (w *world) organization(name string) string {
 	return o.ID
 }
 
-func emailOf(name string) string { return strings.ToLower(strings.ReplaceAll(name, " ", ".")) + "@example.org" }
+func emailOf(name string) string {
+	return strings.ToLower(strings.ReplaceAll(name, " ", ".")) + "@example.org"
+}
 
 func (w *world) member(name, orgID string, role safepoint.Role) safepoint.Actor {
 	w.t.Helper()

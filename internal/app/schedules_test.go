@@ -1,0 +1,219 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+// due lets the scheduler's part of the catalog turn what is due into operations.
+func (w *world) due() {
+	w.t.Helper()
+	states, err := w.Catalog.ScheduleStates(w.ctx)
+	w.ok(err)
+	for _, s := range states {
+		if run, missed := s.Due(s.Done, w.Now()); !run.IsZero() {
+			recorded, err := w.Catalog.RecordDue(w.ctx, s, run, missed)
+			w.ok(err)
+			if !recorded {
+				w.t.Fatal("a due run was not recorded")
+			}
+		}
+	}
+}
+
+func (w *world) card(id string) ScheduleCard {
+	w.t.Helper()
+	c, err := w.Schedule(w.ctx, w.viewer, id)
+	w.ok(err)
+	return c
+}
+
+func TestNewScheduleRunsAtOnce(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	s, err := w.CreateSchedule(w.ctx, w.admin, ScheduleInput{Name: "nightly", Description: " why ", Interval: safepoint.Every24Hours, DatabaseID: d.ID})
+	w.ok(err)
+	w.audited(w.admin, "Ines Marlow|schedule.create|nightly|succeeded")
+	if w.woke.Load() == 0 {
+		t.Error("the scheduler was not told")
+	}
+	c := w.card(s.ID)
+	if !c.NextRun.Equal(w.Now()) || !c.OnlyOne || c.Database.Name != "shop" || c.Description != "why" || c.LastRun != nil {
+		t.Errorf("got %+v", c)
+	}
+	w.due()
+	c = w.card(s.ID)
+	if c.Running == nil || !c.NextRun.Equal(w.Now().Add(24*time.Hour)) {
+		t.Errorf("running %+v, next %v", c.Running, c.NextRun)
+	}
+	claim := w.claim()
+	w.finish(claim, claim.Operation, safepoint.StatusSucceeded)
+	if line := w.lines(w.admin, 1)[0]; !strings.HasPrefix(line, "Scheduler|backup|shop") || !strings.HasSuffix(line, "|succeeded") {
+		t.Errorf("the run is not in the audit log: %s", line)
+	}
+	w.pass(25 * time.Hour)
+	w.due()
+	claim = w.claim()
+	w.finish(claim, claim.Operation, safepoint.StatusFailed)
+	c = w.card(s.ID)
+	if c.Running != nil || c.LastGood == nil || c.LastRun == nil || c.LastGood.ID == c.LastRun.ID || c.LastRun.Status != safepoint.StatusFailed || len(c.Runs) != 2 {
+		t.Errorf("got %+v", c)
+	}
+	// What is older than the strip is still the last good one.
+	w.pass(40 * 24 * time.Hour)
+	if c = w.card(s.ID); c.LastGood == nil || c.LastRun == nil || len(c.Runs) != 0 {
+		t.Errorf("got %+v", c)
+	}
+	cards, err := w.Schedules(w.ctx, w.viewer)
+	w.ok(err)
+	if len(cards) != 1 || cards[0].LastGood == nil || cards[0].Backups != 1 {
+		t.Errorf("got %+v", cards)
+	}
+}
+
+func TestFirstRunIsChosen(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	at := w.Now().Add(10 * time.Hour)
+	in := every("nightly", d.ID)
+	in.FirstRun = at
+	s, err := w.CreateSchedule(w.ctx, w.admin, in)
+	w.ok(err)
+	if c := w.card(s.ID); !c.NextRun.Equal(at) {
+		t.Errorf("next %v", c.NextRun)
+	}
+	in.Name, in.FirstRun = "past", w.Now().Add(-3*time.Hour)
+	s, err = w.CreateSchedule(w.ctx, w.admin, in)
+	w.ok(err)
+	if c := w.card(s.ID); !c.NextRun.Equal(w.Now().Add(5 * time.Hour)) {
+		t.Errorf("next %v", c.NextRun)
+	}
+	for field, change := range map[string]func(*ScheduleInput){
+		"name":        func(in *ScheduleInput) { in.Name = strings.Repeat("n", 81) },
+		"interval":    func(in *ScheduleInput) { in.Interval = safepoint.Interval(time.Hour) },
+		"database":    func(in *ScheduleInput) { in.DatabaseID = "" },
+		"description": func(in *ScheduleInput) { in.Description = strings.Repeat("d", 501) },
+		"first_run":   func(in *ScheduleInput) { in.FirstRun = w.Now().AddDate(2, 0, 0) },
+	} {
+		in := every("other", d.ID)
+		change(&in)
+		_, err := w.CreateSchedule(w.ctx, w.admin, in)
+		if e := safepoint.UserError(errOr(err)); e.Code != safepoint.CodeInvalid || e.Field != field {
+			t.Errorf("%s: %+v", field, e)
+		}
+	}
+	_, err = w.CreateSchedule(w.ctx, w.admin, every("nightly", d.ID))
+	w.refused(err, safepoint.CodeInvalid, "Another schedule is called nightly.")
+}
+
+func TestDisableCancelsWhatWaits(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	s, err := w.CreateSchedule(w.ctx, w.admin, every("nightly", d.ID))
+	w.ok(err)
+	w.due()
+	waiting := w.card(s.ID).Running
+	s, err = w.DisableSchedule(w.ctx, w.admin, s.ID)
+	w.ok(err)
+	if s.IsActive || s.DisabledByName != "Ines Marlow" {
+		t.Errorf("got %+v", s)
+	}
+	op, err := w.Operation(w.ctx, w.viewer, waiting.ID)
+	w.ok(err)
+	if op.Status != safepoint.StatusCancelled {
+		t.Errorf("the waiting run is %s", op.Status)
+	}
+	c := w.card(s.ID)
+	if !c.NextRun.IsZero() || c.Running != nil {
+		t.Errorf("got %+v", c)
+	}
+	w.pass(40 * time.Hour)
+	w.due()
+	if got, err := w.Running(w.ctx, w.viewer); err != nil || len(got) != 0 {
+		t.Errorf("runs after it was disabled: %+v, %v", got, err)
+	}
+	before := len(w.lines(w.admin, 100))
+	if _, err := w.DisableSchedule(w.ctx, w.admin, s.ID); err != nil || len(w.lines(w.admin, 100)) != before {
+		t.Errorf("disabling twice: %v", err)
+	}
+}
+
+func TestEnable(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	s, err := w.CreateSchedule(w.ctx, w.admin, every("nightly", d.ID))
+	w.ok(err)
+	anchor := s.Anchor
+	w.due()
+	claim := w.claim()
+	w.finish(claim, claim.Operation, safepoint.StatusSucceeded)
+	for _, step := range []struct {
+		off  time.Duration
+		next time.Duration // from the enabling on
+		at   bool          // at the schedule's own times
+	}{
+		{2 * time.Hour, 6 * time.Hour, true}, // a backup of two hours ago is good for six more
+		{24 * time.Hour, 0, false},           // nothing for a day: at once
+	} {
+		w.pass(time.Second)
+		_, err = w.DisableSchedule(w.ctx, w.admin, s.ID)
+		w.ok(err)
+		w.pass(step.off - time.Second)
+		s, err = w.EnableSchedule(w.ctx, w.admin, s.ID)
+		w.ok(err)
+		if next := w.card(s.ID).NextRun; !next.Equal(w.Now().Add(step.next)) || s.Anchor.Equal(anchor) != step.at {
+			t.Errorf("off for %v: next %v at %v, anchor %v", step.off, next, w.Now(), s.Anchor)
+		}
+	}
+	w.due()
+	if got, err := w.Running(w.ctx, w.viewer); err != nil || len(got) != 1 || !got[0].DueAt.Equal(w.Now()) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	page, err := w.Operations(w.ctx, w.viewer, safepoint.OperationFilter{Status: safepoint.StatusMissed})
+	w.ok(err)
+	if page.Total != 0 {
+		t.Errorf("%d runs of the time while it was disabled are called missed", page.Total)
+	}
+}
+
+func TestRunNow(t *testing.T) {
+	now := time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
+	s := safepoint.Schedule{Interval: safepoint.Every8Hours, Anchor: now.Add(-time.Hour)}
+	age := func(d time.Duration) []safepoint.Operation { return []safepoint.Operation{{StartedAt: now.Add(-d)}} }
+	for _, c := range []struct {
+		backups []safepoint.Operation
+		want    bool
+	}{{nil, true}, {age(9 * time.Hour), true}, {age(8 * time.Hour), false}, {age(time.Hour), false}} {
+		if got := runNow(s, c.backups, now); got != c.want {
+			t.Errorf("%+v: %v", c.backups, got)
+		}
+	}
+	s.Anchor = now.Add(time.Hour)
+	if runNow(s, nil, now) {
+		t.Error("a schedule that has not begun runs at once")
+	}
+}
+
+func TestOverview(t *testing.T) {
+	w := newWorld(t)
+	o, err := w.Overview(w.ctx, w.viewer)
+	w.ok(err)
+	if o.Backups != 0 || o.Newest != nil || o.Space.Total == 0 || o.StorageName == "" {
+		t.Errorf("got %+v", o)
+	}
+	d := w.shop("shop")
+	first := w.backup(d)
+	w.pass(time.Hour)
+	second := w.backup(d)
+	o, err = w.Overview(w.ctx, w.viewer)
+	w.ok(err)
+	if o.Backups != 2 || o.Newest.ID != second.ID || o.Oldest.ID != first.ID || o.Bytes != first.Size+second.Size {
+		t.Errorf("got %+v", o)
+	}
+	if o, err = w.Overview(w.ctx, w.foreign); err != nil || o.Backups != 0 {
+		t.Errorf("another organization sees %+v, %v", o, err)
+	}
+}
