@@ -46,10 +46,14 @@ type Config struct {
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Version         string         // of the program
 	Log             *slog.Logger   // nil means slog.Default()
-	Now             func() time.Time
+	// Now tells the time; nil means time.Now. It says what is due, not how long to wait for it: whoever moves it calls
+	// App.Wake.
+	Now func() time.Time
 	// Patience is how long running operations may go on after the server was asked to stop. 0 means 30 seconds.
 	Patience time.Duration
 }
+
+const defaultPatience = 30 * time.Second
 
 // Server is an open server. App is for those who run one in their own process (the demo, tests).
 type Server struct {
@@ -127,7 +131,12 @@ func (s *Server) openData(ctx context.Context) error {
 		Wake: func() { s.jobs.Wake() }, Now: s.cfg.Now, Log: s.log, DataDir: dir,
 	})
 	// The app is the worker: what is claimed is carried out by App.Work, what a crash left is ended by App.Recover.
-	s.jobs = jobs.New(jobs.Config{Store: s.catalog, Worker: s.App, Hub: hub, Now: s.cfg.Now, Log: s.log})
+	s.jobs = jobs.New(jobs.Config{
+		Store: s.catalog, Worker: s.App, Clock: clock{s.cfg.Now}, Grace: cmp.Or(s.cfg.Patience, defaultPatience), Log: s.log,
+		OnChange: func(op safepoint.Operation) {
+			hub.Publish(event.Event{OrganizationID: op.OrganizationID, Kind: "operation", ID: op.ID})
+		},
+	})
 	return nil
 }
 

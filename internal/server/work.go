@@ -29,3 +29,13 @@ func (s *Server) work(ctx context.Context) error {
 	defer house.Wait()
 	return s.jobs.Run(ctx)
 }
+
+// clock tells the time it was given, and waits by the system's.
+type clock struct{ now func() time.Time }
+
+func (c clock) Now() time.Time { return c.now() }
+
+func (c clock) After(d time.Duration) (<-chan time.Time, func()) {
+	t := time.NewTimer(d)
+	return t.C, func() { t.Stop() }
+}
