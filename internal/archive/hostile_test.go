@@ -105,6 +105,20 @@ func TestEveryBitFlip(t *testing.T) {
 	}
 }
 
+// An unsigned archive that is made to say that it is signed names the key of zeros, and has the signature of zeros:
+// of such files Ed25519 itself takes every fourth.
+func TestKeyOfZeros(t *testing.T) {
+	for i := range 64 {
+		data, _ := write(t, nil, []frame{{archive.Entry{Section: archive.Data, Kind: "rows", Slice: i}, "SELECT 1;\n"}}, nil)
+		at := bytes.Index(data, []byte("SAFEPOINT")) + len("SAFEPOINT") + 1
+		data[at] = 1
+		for _, trust := range []archive.Trust{anyone, {Keys: []ed25519.PublicKey{make([]byte, ed25519.PublicKeySize)}}} {
+			_, _, err := accept(data, trust)
+			refused(t, err, fmt.Sprintf("archive %d", i), "table of contents")
+		}
+	}
+}
+
 // Frame alone must refuse an altered frame as well: restore reads frames in parallel.
 func TestFrameRefusesBeforeItsFirstByte(t *testing.T) {
 	noise := make([]byte, 3<<20) // bigger than what is read at once

@@ -29,6 +29,7 @@ var encoders = sync.Pool{New: func() any {
 		zstd.WithWindowSize(window),
 		zstd.WithEncoderCRC(true),
 		zstd.WithZeroFrames(true),
+		zstd.WithSingleSegment(true), // small frames state their content size
 	)
 	if err != nil {
 		panic("archive: zstd refuses constant options: " + err.Error())
