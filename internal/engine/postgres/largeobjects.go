@@ -19,16 +19,16 @@ const (
 type largeObject struct {
 	OID     uint32
 	Owner   string
-	Grants  []string // what GRANT gives and to whom: `SELECT ON LARGE OBJECT 1 TO "x"`
+	Grants  string // statements
 	Comment *string
 	First   []byte
 }
 
 const listLargeObjects = `SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::text,
-  ARRAY(SELECT pg_catalog.format('%s ON LARGE OBJECT %s TO %s%s', a.privilege_type, m.oid,
+  coalesce((SELECT pg_catalog.string_agg(pg_catalog.format(E'GRANT %s ON LARGE OBJECT %s TO %s%s;\n', a.privilege_type, m.oid,
       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END,
-      CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
-    FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.grantee <> m.lomowner),
+      CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), '')
+    FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.grantee <> m.lomowner), ''),
   pg_catalog.obj_description(m.oid, 'pg_largeobject'),
   pg_catalog.lo_get(m.oid, 0, $3)
 FROM pg_catalog.pg_largeobject_metadata m WHERE m.oid > $1 ORDER BY m.oid LIMIT $2`
@@ -70,8 +70,8 @@ func (d *dumper) largeObject(ctx context.Context, b *batch, lo largeObject) erro
 	if err := put("ALTER LARGE OBJECT %d OWNER TO %s;", lo.OID, ident(lo.Owner)); err != nil {
 		return err
 	}
-	for _, grant := range lo.Grants {
-		if err := put("GRANT %s;", grant); err != nil {
+	if lo.Grants != "" {
+		if err := put("%s", lo.Grants); err != nil {
 			return err
 		}
 	}

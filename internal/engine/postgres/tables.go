@@ -60,14 +60,22 @@ const notOfExtension = `(x.oid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog
 
 const listTables = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p', coalesce(x.condition, ''),
-  ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum),
   pg_catalog.pg_relation_size(c.oid),
   pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
   pg_catalog.row_security_active(c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` + configOfExtension + `
-WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ` + userSchemas + ` AND ` + notOfExtension + `
+WHERE ` + isTable + `
 ORDER BY 2, 3`
+
+const isTable = `c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ` + userSchemas + ` AND ` + notOfExtension
+
+// No arrays: the client reads them as UTF-8, which names need not be.
+const listColumns = `
+SELECT a.attrelid, a.attname::text
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` + configOfExtension + `
+JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+WHERE ` + isTable + `
+ORDER BY a.attrelid, a.attnum`
 
 // tables lists what is to be dumped or digested.
 func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
@@ -77,7 +85,7 @@ func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
 		var size *int64 // NULL if the table went away in between
-		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.condition, &t.columns, &size, &t.readable, &t.hidden)
+		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.condition, &size, &t.readable, &t.hidden)
 		if size != nil {
 			t.bytes = *size
 		}
@@ -85,6 +93,20 @@ func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	rows, err = conn.Query(ctx, listColumns)
+	if err != nil {
+		return nil, fmt.Errorf("list columns: %w", err)
+	}
+	columns := map[uint32][]string{}
+	var oid uint32
+	var name string
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name}, func() error { columns[oid] = append(columns[oid], name); return nil })
+	if err != nil {
+		return nil, fmt.Errorf("list columns: %w", err)
+	}
+	for i := range list {
+		list[i].columns = columns[list[i].oid]
 	}
 	return list, nil
 }
