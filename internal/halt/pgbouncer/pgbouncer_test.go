@@ -65,6 +65,7 @@ auth_type = scram-sha-256
 auth_file = %s/users
 admin_users = admin
 pool_mode = transaction
+server_login_retry = 0.2
 `, dir, dir)
 	write(t, filepath.Join(dir, "ini"), ini)
 	write(t, filepath.Join(dir, "users"), fmt.Sprintf("\"admin\" %q\n\"app\" \"app\"\n", password))

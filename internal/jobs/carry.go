@@ -1,0 +1,155 @@
+package jobs
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+)
+
+const (
+	beatFresh   = 500 * time.Millisecond // between beats while there is progress to store
+	beatIdle    = 2 * time.Second        // and while there is none
+	storeWithin = 10 * time.Second       // for one attempt to store an end
+	retryFirst  = 500 * time.Millisecond
+	retryMost   = 10 * time.Second
+	stopTries   = 5 // attempts to store an end when the server is to stop; the next start ends it then
+)
+
+// action is Worker.Work, or Worker.Recover in its shape.
+type action func(ctx context.Context, c Claim, report func(safepoint.Progress)) safepoint.Operation
+
+// carry brings one operation to its end and stores it, beating all the while.
+func (r *Runner) carry(c Claim, act action) {
+	ctx, cancel := context.WithCancelCause(r.ops)
+	defer cancel(nil)
+	t := &tracker{started: r.Clock.Now()}
+	quit, quiet := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(quiet)
+		r.beat(ctx, c, t, cancel, quit)
+	}()
+	op, ended := r.toItsEnd(ctx, c, act, t)
+	close(quit)
+	<-quiet
+	switch {
+	case context.Cause(ctx) == ErrLost:
+		r.Log.Error("an operation was taken over by another process", "operation", c.Operation.ID)
+	case !ended:
+		r.Log.Warn("an operation is left to the next start", "operation", c.Operation.ID)
+	default:
+		r.storeEnd(c, op)
+	}
+}
+
+// toItsEnd acts, and as long as that leaves the operation running, for instance because a database server cannot be
+// asked, recovers it again and again. ended is false if the server stopped before.
+func (r *Runner) toItsEnd(ctx context.Context, c Claim, act action, t *tracker) (op safepoint.Operation, ended bool) {
+	op, ok := r.guarded(ctx, c, act, t)
+	for wait := retryFirst; !ok || !op.Status.Ended(); wait = min(2*wait, retryMost) {
+		if r.ops.Err() != nil || context.Cause(ctx) == ErrLost || !r.pause(wait) {
+			return op, false
+		}
+		wasOK := ok
+		op, ok = r.guarded(ctx, c, r.recovery, t)
+		if !ok && !wasOK { // it broke while acting, and while putting that right
+			op = c.Operation
+			op.Status = safepoint.StatusFailed
+			op.NeedsOperator = op.Type == safepoint.TypeRestore
+			e := safepoint.UserError(nil)
+			op.Failure = &safepoint.Failure{Code: e.Code, Message: e.Message, Hint: e.Hint}
+			return op, true
+		}
+	}
+	return op, true
+}
+
+// guarded acts. A panic is logged and makes ok false: the process goes on, other operations with it.
+func (r *Runner) guarded(ctx context.Context, c Claim, act action, t *tracker) (op safepoint.Operation, ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.Log.Error("an operation panicked", "operation", c.Operation.ID, "panic", p, "stack", string(debug.Stack()))
+			ok = false
+		}
+	}()
+	return act(ctx, c, t.report), true
+}
+
+// pause waits, and says whether the server still runs.
+func (r *Runner) pause(d time.Duration) bool {
+	wait, release := r.Clock.After(d)
+	defer release()
+	select {
+	case <-wait:
+		return true
+	case <-r.ops.Done():
+		return false
+	}
+}
+
+// beat keeps the lease, stores progress and hears of a cancel, until quit is closed.
+func (r *Runner) beat(ctx context.Context, c Claim, t *tracker, cancel context.CancelCauseFunc, quit <-chan struct{}) {
+	idle := min(beatIdle, r.Lease/3)
+	beaten := r.Clock.Now()
+	kept := beaten // the last beat that was stored
+	for {
+		woken := r.wakeUp()
+		wait, release := r.Clock.After(min(beatFresh, idle))
+		asked := false
+		select {
+		case <-quit:
+			release()
+			return
+		case <-wait:
+		case <-woken:
+			asked = true
+		}
+		release()
+		now := r.Clock.Now()
+		p, fresh := t.take(now)
+		if !fresh && !asked && now.Sub(beaten) < idle {
+			continue
+		}
+		beaten = now
+		stop, err := r.Store.Beat(context.WithoutCancel(ctx), c, p, r.Lease)
+		switch {
+		case safepoint.ErrorCode(err) == safepoint.CodeConflict, err != nil && r.Clock.Now().Sub(kept) > r.Lease:
+			cancel(ErrLost)
+			return
+		case err != nil:
+			r.Log.Error("cannot store a heartbeat", "operation", c.Operation.ID, "error", err)
+			continue
+		case stop:
+			cancel(ErrCancelled)
+		}
+		kept = now
+		if fresh {
+			op := c.Operation
+			op.Progress = p
+			r.OnChange(op)
+		}
+	}
+}
+
+// storeEnd stores how an operation ended, on a context that nothing ends, and tries until it is stored: an entry must
+// not stay "running" because the disk was full for a minute.
+func (r *Runner) storeEnd(c Claim, op safepoint.Operation) {
+	for try, wait := 1, retryFirst; ; try, wait = try+1, min(2*wait, retryMost) {
+		ctx, cancel := context.WithTimeout(context.Background(), storeWithin)
+		err := r.Store.Finish(ctx, c, op)
+		cancel()
+		if err == nil {
+			r.OnChange(op)
+			return
+		}
+		r.Log.Error("cannot store how an operation ended", "operation", c.Operation.ID, "status", op.Status, "error", err)
+		code := safepoint.ErrorCode(err)
+		if code == safepoint.CodeConflict || code == safepoint.CodeNotFound || try >= stopTries && r.ops.Err() != nil {
+			return
+		}
+		after, release := r.Clock.After(wait)
+		<-after
+		release()
+	}
+}
