@@ -17,7 +17,7 @@ import (
 const (
 	statementSize = 64 << 10
 	statementRows = 500
-	frameSize     = 8 << 20
+	frameSize     = 4 << 20
 	largestValue  = 450_000_000 // bytes: a statement of any SQLite has at most 1,000,000,000, and a byte takes two
 )
 

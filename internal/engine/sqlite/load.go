@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -85,7 +84,7 @@ func (e *Engine) findOrMake(t engine.Target) (path string, made bool, err error)
 // load executes the archive's frames and then checks what they made.
 func load(c *conn, r *archive.Reader, p properties, report engine.Report) error {
 	// The file is nobody's yet: if this fails it is thrown away, so its journal may stay in memory.
-	err := c.exec("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-16384; PRAGMA temp_store=FILE; PRAGMA foreign_keys=OFF")
+	err := c.exec("PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-8192; PRAGMA temp_store=FILE; PRAGMA foreign_keys=OFF")
 	if err != nil {
 		return err
 	}
@@ -100,13 +99,11 @@ func load(c *conn, r *archive.Reader, p properties, report engine.Report) error 
 			seen[entry.Table] = true
 			progress.Table, progress.Tables = entry.Table, len(seen)-1
 		}
-		if err := loadFrame(c, r, i, func(n int64) {
-			progress.Bytes += n
-			if report != nil {
-				report(progress)
-			}
-		}); err != nil {
+		if err := loadFrame(c, r, i, entry.RawLength); err != nil {
 			return fmt.Errorf("part %d of the archive (%s): %w", i+1, label(entry), err)
+		}
+		if progress.Bytes += entry.RawLength; report != nil {
+			report(progress)
 		}
 	}
 	return check(c, p)
@@ -119,27 +116,19 @@ func label(e archive.Entry) string {
 	return string(e.Section)
 }
 
-// loadFrame executes the whole statements of one frame, in pieces that end where a statement does.
-func loadFrame(c *conn, r *archive.Reader, i int, done func(int64)) error {
+// loadFrame executes the whole statements of one frame.
+func loadFrame(c *conn, r *archive.Reader, i int, size int64) error {
 	frame, err := r.Frame(i)
 	if err != nil {
 		return err
 	}
 	defer frame.Close()
-	script, err := io.ReadAll(frame)
-	if err != nil {
-		return err
-	}
-	err = c.exec(string(script))
+	err = c.execFrom(frame, size)
 	if code := resultCode(err); code == sqlite3.SQLITE_AUTH {
 		return safepoint.Errorf(safepoint.CodeArchive, "The archive wants to do what a backup never does: %s.", err).
 			WithHint("This file was not made by Safepoint, or was altered. Nothing was changed.")
 	}
-	if err != nil {
-		return err
-	}
-	done(int64(len(script)))
-	return nil
+	return err
 }
 
 // allowed says whether a statement of an archive may do one thing. What is not named here is denied: attaching other

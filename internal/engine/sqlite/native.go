@@ -1,9 +1,12 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -47,6 +50,8 @@ func resultCode(err error) int32 {
 	}
 	return e.code & 0xff
 }
+
+var errNUL = &sqliteError{sqlite3.SQLITE_MISUSE, "a NUL byte in a statement or name"}
 
 // conns finds a conn from the library's callbacks, which carry only its handle.
 var conns sync.Map // uintptr → *conn
@@ -139,11 +144,24 @@ func (c *conn) err(rc int32) error {
 
 // exec runs every statement of script, and passes over rows that they return.
 func (c *conn) exec(script string) error {
-	text, err := c.cstring(script)
-	if err != nil {
-		return err
+	return c.execFrom(strings.NewReader(script), int64(len(script)))
+}
+
+// execFrom is exec of the size bytes that r holds. They are read into the library's memory, where they are needed.
+func (c *conn) execFrom(r io.Reader, size int64) error {
+	text := libc.Xmalloc(c.tls, types.Size_t(size+1))
+	if text == 0 {
+		return &sqliteError{sqlite3.SQLITE_NOMEM, "out of memory"}
 	}
 	defer libc.Xfree(c.tls, text)
+	script := unsafe.Slice((*byte)(pointer(text)), size+1)
+	if _, err := io.ReadFull(r, script[:size]); err != nil {
+		return fmt.Errorf("read statements: %w", err)
+	}
+	if bytes.IndexByte(script[:size], 0) >= 0 {
+		return errNUL
+	}
+	script[size] = 0
 	for at := text; *(*byte)(pointer(at)) != 0; {
 		s, next, err := c.compile(at)
 		if err != nil {
@@ -219,13 +237,12 @@ func (c *conn) cstring(s string) (uintptr, error) {
 	if p == 0 {
 		return 0, &sqliteError{sqlite3.SQLITE_NOMEM, "out of memory"}
 	}
-	to := unsafe.Slice((*byte)(pointer(p)), len(s)+1)
-	for i := range copy(to, s) {
-		if to[i] == 0 {
-			libc.Xfree(c.tls, p)
-			return 0, &sqliteError{sqlite3.SQLITE_MISUSE, "a NUL byte in a statement or name"}
-		}
+	if strings.IndexByte(s, 0) >= 0 {
+		libc.Xfree(c.tls, p)
+		return 0, errNUL
 	}
+	to := unsafe.Slice((*byte)(pointer(p)), len(s)+1)
+	copy(to, s)
 	to[len(s)] = 0
 	return p, nil
 }
