@@ -81,7 +81,7 @@ func testUnreachable(t *testing.T, h Harness) {
 func testRoundTrip(t *testing.T, h Harness) {
 	source := h.New(t, "")
 	fill(t, h, source, 2000, "old")
-	exec(t, h, source, "CREATE TABLE nothing (a integer)")
+	exec(t, h, source, "CREATE TABLE no_rows (a integer)")
 	r := dump(t, dumpOf(h, source))
 	if head := r.Header(); head.Engine != source.Engine || head.ServerVersion == "" || head.ServerVersionNum == 0 || head.Encoding == "" ||
 		!head.CreatedAt.Equal(time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC)) || head.Tool != "enginetest" {
