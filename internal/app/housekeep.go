@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/restore"
+)
+
+// Housekeep ends what was begun and lets go of what is no longer kept: deletions that a crash cut short, and databases
+// whose undo window has passed. A server calls it at its start, before it claims any operation, and every minute.
+func (a *App) Housekeep(ctx context.Context) {
+	for what, do := range map[string]func(context.Context) error{
+		"end deletions": a.endDeletions, "drop expired databases": a.dropExpired,
+	} {
+		if err := do(ctx); err != nil {
+			a.Log.WarnContext(ctx, "housekeeping", "what", what, "error", err)
+		}
+	}
+}
+
+// SweepStorage removes what unfinished uploads left. Only for the start, when none is under way.
+func (a *App) SweepStorage(ctx context.Context) error {
+	n, err := a.Storage.Sweep(ctx)
+	if err != nil {
+		return fmt.Errorf("sweep storage: %w", err)
+	}
+	if n > 0 {
+		a.Log.InfoContext(ctx, "removed unfinished files from the storage", "count", n)
+	}
+	return nil
+}
+
+func (a *App) endDeletions(ctx context.Context) error {
+	ops, err := a.Catalog.Deleting(ctx)
+	if err != nil {
+		return err
+	}
+	for _, op := range ops {
+		if err := a.deleteFile(ctx, op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropExpired drops set-aside databases, and after an undo the undone one, whose window has passed. One server that
+// does not answer must not keep those of another.
+func (a *App) dropExpired(ctx context.Context) error {
+	ops, err := a.Catalog.ExpiredUndo(ctx, a.Now())
+	if err != nil {
+		return err
+	}
+	for _, op := range ops {
+		if err := a.dropKept(ctx, op); err != nil {
+			a.Log.WarnContext(ctx, "a database whose undo window passed was not dropped", "operation", op.ID, "error", err)
+		}
+	}
+	return nil
+}
+
+func (a *App) dropKept(ctx context.Context, op safepoint.Operation) error {
+	entries, err := a.Catalog.Journal(ctx, op.ID)
+	if err != nil {
+		return err
+	}
+	plan, err := restore.PlanOf(entries)
+	if err != nil {
+		return err
+	}
+	db, err := a.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
+	if err != nil {
+		return err
+	}
+	target, err := a.target(ctx, db)
+	if err != nil {
+		return err
+	}
+	e, ok := a.Engine(db.Engine)
+	if !ok || plan == nil {
+		return safepoint.Errorf(safepoint.CodeInternal, "Nothing is known of what this restore kept.")
+	}
+	if err := restore.Clean(ctx, e, target, *plan, op.Trigger == safepoint.TriggerUndo); err != nil {
+		return err
+	}
+	a.changed(op.OrganizationID, "operation", op.ID)
+	return a.Catalog.ClearUndo(ctx, op.ID)
+}

@@ -1,0 +1,294 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/backup"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/jobs"
+	"github.com/safepoint-db/safepoint/internal/restore"
+)
+
+// work is one claimed operation with what it takes to carry it out.
+type work struct {
+	*App
+	claim  jobs.Claim
+	engine engine.Engine
+	target engine.Target
+	db     safepoint.Database
+	org    safepoint.Organization
+}
+
+// Work carries out a claimed operation and returns it as it ended; it is the jobs.Worker of a server.
+func (a *App) Work(ctx context.Context, c jobs.Claim, report func(safepoint.Progress)) safepoint.Operation {
+	return a.carryOut(ctx, c, func(w *work) safepoint.Operation {
+		if c.Operation.Type == safepoint.TypeBackup {
+			return w.backup(ctx, report)
+		}
+		j, err := w.restoreJob(ctx, report)
+		if err != nil {
+			return ended(c.Operation, err)
+		}
+		return restore.Run(ctx, j)
+	})
+}
+
+// Recover brings an operation that a dead process left running to its end.
+func (a *App) Recover(ctx context.Context, c jobs.Claim) safepoint.Operation {
+	return a.carryOut(ctx, c, func(w *work) safepoint.Operation {
+		if c.Operation.Type == safepoint.TypeBackup {
+			return w.discard(ctx)
+		}
+		j, err := w.restoreJob(ctx, nil)
+		if err != nil {
+			return w.helpless(err)
+		}
+		return restore.Recover(ctx, j)
+	})
+}
+
+// carryOut prepares, does and closes the books. An operation that comes back running is left to the next start.
+func (a *App) carryOut(ctx context.Context, c jobs.Claim, do func(*work) safepoint.Operation) safepoint.Operation {
+	w := &work{App: a, claim: c}
+	var op safepoint.Operation
+	if err := w.prepare(ctx); err != nil && c.Operation.HaltedAt.IsZero() {
+		op = ended(c.Operation, err)
+	} else if err != nil {
+		op = w.helpless(err)
+	} else {
+		op = do(w)
+	}
+	if op.Failure != nil {
+		a.Log.WarnContext(ctx, "operation did not succeed", "operation", op.ID, "type", op.Type, "status", op.Status, "code", op.Failure.Code, "reason", op.Failure.Message)
+	}
+	if !op.Status.Ended() {
+		return op
+	}
+	if op.Trigger == safepoint.TriggerUndo && op.Status == safepoint.StatusSucceeded {
+		if err := a.Catalog.SetUndone(context.WithoutCancel(ctx), op.SourceID, op.ID); err != nil {
+			a.Log.ErrorContext(ctx, "undo was not recorded on its restore", "operation", op.ID, "error", err)
+		}
+	}
+	a.finishAudit(ctx, op)
+	return op
+}
+
+func (w *work) prepare(ctx context.Context) (err error) {
+	op := w.claim.Operation
+	if w.db, err = w.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID); err != nil {
+		return fmt.Errorf("find database: %w", err)
+	}
+	if w.org, err = w.Catalog.Organization(ctx, op.OrganizationID); err != nil {
+		return fmt.Errorf("find organization: %w", err)
+	}
+	if w.target, err = w.App.target(ctx, w.db); err != nil {
+		return err
+	}
+	e, ok := w.Engine(w.db.Engine)
+	if !ok {
+		return safepoint.Errorf(safepoint.CodeInternal, "This program knows no databases of the kind %s.", w.db.Engine)
+	}
+	w.engine = e
+	return nil
+}
+
+// backup makes a scheduled or manual backup.
+func (w *work) backup(ctx context.Context, report func(safepoint.Progress)) safepoint.Operation {
+	op, err := w.makeBackup(ctx, w.claim, func(ctx context.Context, aw *archive.Writer, opt engine.DumpOptions) error {
+		return w.engine.Dump(ctx, w.target, aw, opt)
+	}, report)
+	if err != nil {
+		return ended(op, err)
+	}
+	op.Status = safepoint.StatusSucceeded
+	return op
+}
+
+// makeBackup stores one backup under the claim's operation and returns the operation with what is known of its file.
+func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFunc, report func(safepoint.Progress)) (safepoint.Operation, error) {
+	op := c.Operation
+	op.StorageKey = backup.StorageKey(op)
+	if err := w.Catalog.SaveOperation(ctx, c, op); err != nil {
+		return op, err
+	}
+	j := backup.Job{
+		StorageKey: op.StorageKey, Storage: w.Storage, Dump: dump, Key: w.Keys.Signing(), Trust: w.trust(), Now: w.Now,
+		Header: archive.Header{Tool: "safepoint", OrganizationID: op.OrganizationID, DatabaseID: op.DatabaseID, OperationID: op.ID},
+	}
+	if last, err := w.Catalog.DatabaseBackups(ctx, op.OrganizationID, op.DatabaseID); err == nil && len(last) > 0 {
+		j.Expect, j.ExpectRaw = last[0].Size, last[0].RawSize
+	}
+	res, err := backup.Run(ctx, j, report)
+	if err != nil {
+		return op, err
+	}
+	res.Apply(&op)
+	if err := w.Catalog.SetServerVersion(ctx, op.OrganizationID, op.DatabaseID, res.ServerVersion); err != nil {
+		w.Log.WarnContext(ctx, "server version was not recorded", "database", op.DatabaseID, "error", err)
+	}
+	return op, nil
+}
+
+// discard ends a backup whose process died. A file that may stand under its name was not checked: it goes.
+func (w *work) discard(ctx context.Context) safepoint.Operation {
+	op := w.claim.Operation
+	if op.StorageKey != "" {
+		if err := w.Storage.Delete(ctx, op.StorageKey); err != nil {
+			w.Log.WarnContext(ctx, "unchecked backup file was not removed", "operation", op.ID, "error", err)
+		}
+	}
+	return ended(op, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped while this backup was made.").
+		WithHint("Nothing was lost but this backup. The next run of the schedule makes a new one, or start one now."))
+}
+
+// safety makes the safety backup of a restore: an operation of its own in DB Logs.
+func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(safepoint.Progress)) (string, error) {
+	parent := w.claim.Operation
+	c, err := w.Catalog.InsertRunning(ctx, safepoint.Operation{
+		OrganizationID: parent.OrganizationID, DatabaseID: parent.DatabaseID, DatabaseName: parent.DatabaseName, Engine: parent.Engine,
+		Type: safepoint.TypeBackup, Trigger: safepoint.TriggerSafety, RestoreID: parent.ID,
+		Name:      backup.FileName(w.db, w.Now(), safepoint.TriggerSafety),
+		CreatedBy: parent.CreatedBy, CreatedByName: parent.CreatedByName,
+	}, w.claim.Node, safetyLease)
+	if err != nil {
+		return "", err
+	}
+	w.changed(parent.OrganizationID, "operation", c.Operation.ID)
+	op, err := w.makeBackup(ctx, c, dump, report)
+	if err != nil {
+		op = ended(op, err)
+	} else {
+		op.Status = safepoint.StatusSucceeded
+	}
+	op.FinishedAt = w.Now()
+	done := context.WithoutCancel(ctx)
+	if ferr := w.Catalog.Finish(done, c, op); ferr != nil {
+		return "", errors.Join(err, ferr)
+	}
+	w.finishAudit(done, op)
+	w.changed(parent.OrganizationID, "operation", op.ID)
+	if err != nil {
+		e := safepoint.UserError(err)
+		return "", safepoint.Errorf(e.Code, "The safety backup failed: %s", e.Message).WithHint("%s", e.Hint).WithCause(err)
+	}
+	return op.ID, nil
+}
+
+// safetyLease is only for show: a safety backup lives and dies with its restore.
+const safetyLease = 24 * time.Hour
+
+// restoreJob turns the operation of a restore or an undo into values.
+func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) (restore.Job, error) {
+	op := w.claim.Operation
+	if report == nil {
+		report = func(safepoint.Progress) {}
+	}
+	j := restore.Job{
+		Operation: op, Organization: w.org, Engine: w.engine, Target: w.target, Report: report, Now: w.Now,
+		Ledger: ledger{App: w.App, claim: w.claim},
+		Source: func(ctx context.Context) (*archive.Reader, io.Closer, error) {
+			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)
+			if err != nil {
+				return nil, nil, err
+			}
+			return w.openBackup(ctx, src)
+		},
+		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
+			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(p)) })
+		},
+		Stopping: func() bool { return errors.Is(context.Cause(ctx), jobs.ErrStopping) },
+	}
+	services, err := w.Catalog.Services(ctx, op.OrganizationID)
+	if err != nil {
+		return j, fmt.Errorf("list services: %w", err)
+	}
+	for _, s := range services {
+		h, err := w.App.halter(ctx, s)
+		if err != nil {
+			return j, fmt.Errorf("service %s: %w", s.Name, err)
+		}
+		j.Services = append(j.Services, restore.Service{ID: s.ID, Name: s.Name, Halter: h})
+	}
+	if op.Trigger == safepoint.TriggerUndo {
+		entries, err := w.Catalog.Journal(ctx, op.SourceID)
+		if err != nil {
+			return j, err
+		}
+		if j.Undo, err = restore.PlanOf(entries); err == nil && j.Undo == nil {
+			err = safepoint.Errorf(safepoint.CodeConflict, "This restore made nothing that could be undone.")
+		}
+		if err != nil {
+			return j, err
+		}
+	}
+	return j, nil
+}
+
+// helpless ends an operation that may have halted services and whose database or services can no longer be reached
+// through the catalog.
+func (w *work) helpless(err error) safepoint.Operation {
+	op := ended(w.claim.Operation, err)
+	op.NeedsOperator = true
+	return op
+}
+
+// ended is op, ended by err.
+func ended(op safepoint.Operation, err error) safepoint.Operation {
+	u := safepoint.UserError(err)
+	op.Status = safepoint.StatusFailed
+	if u.Code == safepoint.CodeCancelled {
+		op.Status = safepoint.StatusCancelled
+	}
+	op.Failure = &safepoint.Failure{Code: u.Code, Message: u.Message, Hint: u.Hint}
+	return op
+}
+
+// ledger keeps a restore's books in the catalog.
+type ledger struct {
+	*App
+	claim jobs.Claim
+}
+
+func (l ledger) Append(ctx context.Context, e safepoint.JournalEntry) error {
+	_, err := l.Catalog.AppendJournal(ctx, e)
+	return err
+}
+
+func (l ledger) Entries(ctx context.Context) ([]safepoint.JournalEntry, error) {
+	return l.Catalog.Journal(ctx, l.claim.Operation.ID)
+}
+
+func (l ledger) Save(ctx context.Context, op safepoint.Operation) error {
+	if err := l.Catalog.SaveOperation(ctx, l.claim, op); err != nil {
+		return err
+	}
+	l.changed(op.OrganizationID, "operation", op.ID)
+	return nil
+}
+
+func (l ledger) SetHalted(ctx context.Context, op safepoint.Operation, until time.Time) error {
+	reason := "Restoring " + op.DatabaseName
+	if op.Trigger == safepoint.TriggerUndo {
+		reason = "Undoing the restore of " + op.DatabaseName
+	}
+	if err := l.Catalog.SetHalted(ctx, op.OrganizationID, op.ID, reason, until); err != nil {
+		return err
+	}
+	l.changed(op.OrganizationID, "state", op.OrganizationID)
+	return nil
+}
+
+func (l ledger) ClearHalted(ctx context.Context, op safepoint.Operation) error {
+	if err := l.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID); err != nil {
+		return err
+	}
+	l.changed(op.OrganizationID, "state", op.OrganizationID)
+	l.Wake()
+	return nil
+}
