@@ -3,11 +3,13 @@ package web
 import (
 	"bytes"
 	"embed"
+	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -108,6 +110,24 @@ func (s *server) render(page, name string, data any) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// parsed are the embedded files, which are the same for every console of the process.
+var parsed = sync.OnceValues(func() (*parts, error) {
+	a, err := loadAssets()
+	if err != nil {
+		return nil, fmt.Errorf("load assets: %w", err)
+	}
+	pages, err := loadPages(a)
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
+	return &parts{a, pages}, nil
+})
+
+type parts struct {
+	assets assets
+	pages  map[string]*template.Template
 }
 
 // loadPages parses each page's templates into a set of its own, with the shared ones.

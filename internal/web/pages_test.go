@@ -3,6 +3,7 @@ package web
 import (
 	"flag"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -23,7 +24,7 @@ var update = flag.Bool("update", false, "write the golden pages")
 
 func newTestServer(t *testing.T, f *fake) http.Handler {
 	t.Helper()
-	h, err := New(Config{App: f, Version: "test", Now: func() time.Time { return testNow }})
+	h, err := New(Config{App: f, Version: "test", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return testNow }})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,14 +43,19 @@ func newStrip(c clock, card app.ScheduleCard) strip {
 		y, m, d := c.in(c.now).Date()
 		s.days = append(s.days, stripDay{date: time.Date(y, m, d-stripDays+1+i, 12, 0, 0, 0, c.loc)})
 	}
-	put := func(t time.Time, r runState) {
-		if i := stripDays - 1 + c.days(t); i >= 0 && i < stripDays {
-			s.days[i].runs = append(s.days[i].runs, r)
+	put := func(t time.Time, r runState) bool {
+		i := stripDays - 1 + c.days(t)
+		if i < 0 || i >= stripDays {
+			return false
 		}
+		s.days[i].runs = append(s.days[i].runs, r)
+		return true
 	}
 	for _, op := range card.Runs {
 		r := stateOfRun(op.Status)
-		put(dueOrMade(op), r)
+		if !put(dueOrMade(op), r) {
+			continue
+		}
 		switch r {
 		case runOK:
 			s.good++

@@ -71,13 +71,11 @@ func newServer(c Config) (*server, error) {
 		c.Now = time.Now
 	}
 	s := &server{Config: c, mux: http.NewServeMux(), live: http.NewServeMux(), beat: 5 * time.Second}
-	var err error
-	if s.assets, err = loadAssets(); err != nil {
-		return nil, fmt.Errorf("load assets: %w", err)
+	p, err := parsed()
+	if err != nil {
+		return nil, err
 	}
-	if s.pages, err = loadPages(s.assets); err != nil {
-		return nil, fmt.Errorf("load templates: %w", err)
-	}
+	s.assets, s.pages = p.assets, p.pages
 	for _, route := range Routes() {
 		s.mux.Handle(route.Method+" "+route.Pattern, s.serve(route))
 		if route.Live {
