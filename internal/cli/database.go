@@ -211,7 +211,7 @@ func (cmd *databaseRemoveCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	if err := env.confirm(cmd.Yes, fmt.Sprintf("Remove %s? Its schedules stop; the database itself is not touched.", d.Name)); err != nil {
+	if err := env.confirm(cmd.Yes, fmt.Sprintf("Remove %s? The database itself is not touched.", d.Name)); err != nil {
 		return err
 	}
 	if err := c.RemoveDatabase(ctx, d.ID); err != nil {

@@ -13,5 +13,5 @@ type demoCmd struct {
 }
 
 func (cmd *demoCmd) Run(ctx context.Context, env *Env) error {
-	return demo.Run(ctx, demo.Options{Addr: cmd.Addr, Dir: cmd.Dir, Postgres: cmd.Postgres, Out: env.Out})
+	return demo.Run(ctx, demo.Options{Addr: cmd.Addr, Dir: cmd.Dir, Postgres: cmd.Postgres, Out: env.Out, Version: Version})
 }

@@ -170,7 +170,7 @@ func (cmd *serviceTestCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	err = env.print(t, func(w ioWriter) {
-		facts(w, "Halted", yesNo(t.Halted), "in", seconds(t.HaltTookSeconds), "Resumed", yesNo(t.Resumed), "in ", seconds(t.ResumeTookSeconds))
+		facts(w, "Halted", within(t.Halted, t.HaltTookSeconds), "Resumed", within(t.Resumed, t.ResumeTookSeconds))
 	})
 	if err != nil || t.Failure == nil {
 		return err
@@ -180,6 +180,17 @@ func (cmd *serviceTestCmd) Run(ctx context.Context, env *Env) error {
 		return reported{failed}
 	}
 	return failed
+}
+
+// within is "yes, in 120 ms" or "no, after 2 s".
+func within(done bool, took float64) string {
+	switch {
+	case took == 0:
+		return yesNo(done)
+	case done:
+		return "yes, in " + seconds(took)
+	}
+	return "no, after " + seconds(took)
 }
 
 type serviceResumeCmd struct {
