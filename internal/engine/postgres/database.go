@@ -138,7 +138,10 @@ func selfName(ctx context.Context, conn *pgx.Conn) (string, error) {
 // lockRestore takes the lock that one restore of a live database holds while it changes names. It is the session's:
 // that of a process that died is free as soon as the server notices, for which we wait a little.
 func lockRestore(ctx context.Context, conn *pgx.Conn, liveID string) error {
-	_, err := conn.Exec(ctx, "SELECT pg_advisory_lock($1)", advisoryKey(restoreClass, liveID))
+	err := script(ctx, conn, fmt.Sprintf("SET lock_timeout = '3s'; SELECT pg_advisory_lock(%d)", advisoryKey(restoreClass, liveID)))
+	if err == nil {
+		err = script(ctx, conn, fmt.Sprintf("SET lock_timeout = %d", lockTimeout.Milliseconds()))
+	}
 	switch {
 	case state(err) == stateLockNotAvailable:
 		return safepoint.Errorf(safepoint.CodeConflict, "Another restore of this database is under way.").WithHint("Wait until it has ended.")

@@ -20,7 +20,6 @@ const loadSettings = `SET synchronous_commit = off;
 SET maintenance_work_mem = '128MB';
 SET max_parallel_maintenance_workers = 2;
 SET default_transaction_read_only = off;
-SET session_replication_role = DEFAULT;
 `
 
 // maxDDLFrame bounds a frame of statements, which is held in memory. Ours are about a megabyte.

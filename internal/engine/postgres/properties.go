@@ -117,8 +117,8 @@ WHERE d.oid = $1::text::oid ORDER BY 1, 2, 3`, oid)
 		return properties{}, fmt.Errorf("read the database's grants: %w", err)
 	}
 	rows, err = conn.Query(ctx, `SELECT coalesce(r.rolname::text, ''), pg_catalog.split_part(c, '=', 1), pg_catalog.substr(c, pg_catalog.strpos(c, '=') + 1)
-FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, pg_catalog.unnest(s.setconfig) c
-WHERE s.setdatabase = $1::text::oid ORDER BY 1, 2`, oid)
+FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole, pg_catalog.unnest(s.setconfig) WITH ORDINALITY AS u (c, n)
+WHERE s.setdatabase = $1::text::oid ORDER BY 1, n`, oid)
 	if err == nil {
 		p.Settings, err = pgx.CollectRows(rows, pgx.RowToStructByPos[setting])
 	}

@@ -106,7 +106,7 @@ func createDatabase(name string, h archive.Header, serverNum int, tablespace str
 			fmt.Fprintf(&b, " BUILTIN_LOCALE %s", literal(h.Locale))
 		}
 	}
-	if tablespace != "" {
+	if tablespace != "pg_default" { // naming the default would need a right to it
 		fmt.Fprintf(&b, " TABLESPACE %s", ident(tablespace))
 	}
 	return b.String()
