@@ -110,6 +110,9 @@ func (s *Server) openData(ctx context.Context) error {
 		return err
 	}
 	s.closing(func() error { unlock(false); return nil })
+	if err := private(filepath.Join(dir, catalogFile)); err != nil {
+		return err
+	}
 	if s.catalog, err = catalog.Open(ctx, filepath.Join(dir, catalogFile)); err != nil {
 		return err
 	}
@@ -138,6 +141,15 @@ func (s *Server) openData(ctx context.Context) error {
 		},
 	})
 	return nil
+}
+
+// private makes the file with mode 0600 if it is not there. SQLite gives its side files the mode of the file.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("make catalog: %w", err)
+	}
+	return f.Close()
 }
 
 func (s *Server) listen() error {

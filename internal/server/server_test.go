@@ -163,6 +163,15 @@ func TestDataDirectoryIsPrivate(t *testing.T) {
 	if info.Mode().Perm() != 0o700 {
 		t.Errorf("%s has mode %v", b.cfg.DataDir, info.Mode())
 	}
+	entries, err := os.ReadDir(b.cfg.DataDir)
+	b.must(err)
+	for _, e := range entries {
+		info, err := e.Info()
+		b.must(err)
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", e.Name(), info.Mode())
+		}
+	}
 }
 
 // TestWhatIsWhere looks at what is served to somebody without an account.
