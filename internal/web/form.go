@@ -46,10 +46,7 @@ func (f *form) Is(name, value string) bool { return f.Values.Get(name) == value 
 func (f *form) Err(name string) string { return f.Errors[name] }
 
 // aliases are inputs that the application calls otherwise.
-var aliases = map[string]string{
-	"database_id": "database", "backup_after_every": "interval", "first_run": "first_run", "timezone": "time_zone",
-	"old": "old_password", "new": "new_password", "undo": "undo_window", "username": "user",
-}
+var aliases = map[string]string{"old": "old_password", "ttl": "days"}
 
 // refused puts err onto the form and answers p again with it; an error no form can show goes on as an error.
 func (f *form) refused(p *page, err error) (reply, error) {

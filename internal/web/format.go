@@ -48,6 +48,14 @@ func lasted(d time.Duration) string {
 	return fmt.Sprintf("%d%ss", s, nb)
 }
 
+// window words the undo window: whole hours up to three days stay hours.
+func window(d time.Duration) string {
+	if h := int(d / time.Hour); d == time.Duration(h)*time.Hour && h <= 72 {
+		return count(h, "hour", "hours")
+	}
+	return lasted(d)
+}
+
 // about words an estimate: whole minutes, "less than a minute" under one, "not known yet" for none.
 func about(d time.Duration) string {
 	switch {

@@ -3,7 +3,6 @@ package web
 import (
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -23,7 +22,7 @@ type outcome struct {
 }
 
 // newOutcome tells the outcomes of a restore that has ended, or that needs a person while it still tries.
-func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service, undoWindow time.Duration) *outcome {
+func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *outcome {
 	db := op.DatabaseName
 	why := ""
 	if op.Failure != nil {

@@ -46,14 +46,19 @@ func doPassword(v *visit) (reply, error) {
 		return nil, err
 	}
 	d := p.Data.(profileView)
-	d.Password, p.Data = f, profileView{}
+	d.Password = f
 	p.Data = d
 	fresh := v.r.PostFormValue("new_password")
 	if fresh != v.r.PostFormValue("new_password2") {
 		return f.refused(p, safepoint.Invalid("new_password2", "The two passwords are not the same."))
 	}
 	if err := v.app.ChangePassword(v.ctx, v.actor, v.session, v.r.PostFormValue("old_password"), fresh); err != nil {
-		return f.wrongPassword(p, "old_password", err)
+		answer, err := f.wrongPassword(p, "old_password", err)
+		if text, ok := f.Errors["password"]; ok { // the application's word for the new one
+			delete(f.Errors, "password")
+			f.Errors["new_password"] = text
+		}
+		return answer, err
 	}
 	return redirect("/profile?done=password"), nil
 }
@@ -81,7 +86,7 @@ func doTokenNew(v *visit) (reply, error) {
 	}
 	d := p.Data.(profileView)
 	if err != nil {
-		d.Token, p.Data = f, d
+		d.Token = f
 		p.Data = d
 		return f.refused(p, err)
 	}

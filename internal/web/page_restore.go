@@ -97,7 +97,7 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 	if !op.UndoUntil.IsZero() {
 		d.UndoUntil = v.t.At(op.UndoUntil)
 	}
-	d.Outcome = newOutcome(v.t, op, byName(services, op.Attention), v.org.UndoWindow)
+	d.Outcome = newOutcome(v.t, op, byName(services, op.Attention))
 	if op.SourceID != "" {
 		d.SourceLink = "/logs/" + op.SourceID
 		if d.Undo {

@@ -31,7 +31,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := restoreNewView{F: f, P: pre, At: v.t.Weekday(made(pre.Backup)), Now: v.t.Weekday(v.t.now), Changes: lasted(pre.Changes), Keeps: lasted(v.org.UndoWindow)}
+	d := restoreNewView{F: f, P: pre, At: v.t.Weekday(made(pre.Backup)), Now: v.t.Weekday(v.t.now), Changes: lasted(pre.Changes), Keeps: window(v.org.UndoWindow)}
 	for _, x := range pre.Findings {
 		if x.Blocker {
 			d.Blockers = append(d.Blockers, x)

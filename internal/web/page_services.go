@@ -139,8 +139,8 @@ func (v *visit) serviceInput() (in app.ServiceInput, err error) {
 	}
 	if s := v.value("timeout"); s != "" {
 		seconds, err := strconv.Atoi(s)
-		if err != nil || seconds < 1 || seconds > 3600 {
-			return in, safepoint.Invalid("timeout", "Enter a number of seconds between 1 and 3600.")
+		if err != nil || seconds < 1 || seconds > 1800 {
+			return in, safepoint.Invalid("timeout", "Enter a number of seconds between 1 and 1800.")
 		}
 		in.Timeout = time.Duration(seconds) * time.Second
 	}

@@ -18,15 +18,15 @@ func showSettings(v *visit) (reply, error) {
 }
 
 func (v *visit) settings(f *form) *page {
-	return &page{Name: "settings", Title: "Settings", Tab: "settings", Data: settingsView{F: f, Zones: zones, Undo: lasted(v.org.UndoWindow)}}
+	return &page{Name: "settings", Title: "Settings", Tab: "settings", Data: settingsView{F: f, Zones: zones, Undo: window(v.org.UndoWindow)}}
 }
 
 func doSettings(v *visit) (reply, error) {
 	f := v.posted()
 	p := v.settings(f)
 	hours, err := strconv.Atoi(v.value("undo_window"))
-	if err != nil || hours < 0 || hours > 24*90 {
-		return f.refused(p, safepoint.Invalid("undo_window", "Enter a number of hours between 0 and 2160."))
+	if err != nil || hours < 0 || hours > 24*30 {
+		return f.refused(p, safepoint.Invalid("undo_window", "Enter a number of hours between 0 and 720."))
 	}
 	if _, err := v.app.UpdateOrganization(v.ctx, v.actor, v.value("name"), v.value("time_zone"), time.Duration(hours)*time.Hour); err != nil {
 		return f.refused(p, err)

@@ -230,6 +230,7 @@ func stories() []story {
 		{name: "profile-password-wrong", fake: with(sample(), func(f *fake) {
 			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "The current password is not right.")
 		}), path: "/profile/password", post: typed("old_password", "secret-typed", "new_password", "n", "new_password2", "n"), status: 422, want: []string{"The current password is not right."}},
+		{name: "profile-password-weak", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("password", "Use at least 12 characters.") }), path: "/profile/password", post: typed("old_password", "secret-typed", "new_password", "n", "new_password2", "n"), status: 422, want: []string{`id="e-new_password"`}},
 		{name: "token-revoke", fake: sample(), path: "/profile/tokens/tok_ci/revoke", want: []string{"Revoke this token?"}},
 		{name: "organization-new", fake: sample(), path: "/organizations/new", want: []string{"New organization"}},
 

@@ -60,6 +60,7 @@ func sample() *fake {
 	}
 	f.cards = sampleCards(f)
 	f.ops = sampleOps()
+	f.journal = append(journalTo(safepoint.StepClean, f.ops[5].StartedAt), safepoint.JournalEntry{At: f.ops[5].FinishedAt, Step: safepoint.StepClean, Event: "done", Detail: "The restore is done."})
 	newest, oldest := f.ops[1], backup("op_oldest", "docs_archive", ago(85*24*time.Hour), 14*time.Minute, 40*gib)
 	f.over.Newest, f.over.Oldest = &newest, &oldest
 	f.restore = app.RestorePreview{Backup: f.ops[4], Database: f.dbs[0], Changes: 17*time.Hour + 14*time.Minute, Services: f.svcs, Ready: true, Space: f.over.Space, Confirm: "harbor_prod",
