@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"database/sql"
 	"errors"
@@ -8,11 +9,13 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -125,7 +128,7 @@ func flip(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(path, data, 0o600))
 }
 
-// setID reads a value out of the last output, which is JSON, into a variable: setjson VAR KEY takes the first "KEY".
+// setJSON reads a value out of the last output, which is JSON, into a variable: setjson VAR KEY takes the first "KEY".
 func setJSON(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: setjson VAR KEY")
@@ -138,7 +141,16 @@ func setJSON(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], value)
 }
 
-var commandsOfScripts = map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "flip": flip, "setjson": setJSON}
+// later moves the server's clock: later 6m.
+func later(ts *testscript.TestScript, _ bool, args []string) {
+	d, err := time.ParseDuration(strings.Join(args, ""))
+	ts.Check(err)
+	ts.Value("ahead").(*atomic.Int64).Add(int64(d))
+}
+
+var commandsOfScripts = map[string]func(*testscript.TestScript, bool, []string){
+	"exits": exits, "flip": flip, "later": later, "setjson": setJSON,
+}
 
 // TestFiles tells stories of backup files, without any server.
 func TestFiles(t *testing.T) {
@@ -161,8 +173,11 @@ const adminPassword = "seven tugboats at anchor"
 
 func startServer(e *testscript.Env) error {
 	ctx, stop := context.WithCancel(context.Background())
+	ahead := &atomic.Int64{}
+	e.Values["ahead"] = ahead
 	s, err := server.Open(ctx, server.Config{
 		DataDir: e.Getenv("WORK") + "/.server", Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler), Version: "test",
+		Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) },
 	})
 	if err != nil {
 		stop()
@@ -251,6 +266,65 @@ func TestDurationText(t *testing.T) {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
 	}
+}
+
+// TestFollow reads what a command prints that never ends by itself, interrupts it, and looks at its exit code.
+func TestFollow(t *testing.T) {
+	s, err := server.Open(t.Context(), server.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	running, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(running) }()
+	defer func() {
+		stop()
+		if err := errors.Join(<-ended, s.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	token := firstAdmin(t, s)
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"state", "--follow"}, "operating\n"},
+		{[]string{"--json", "state", "--follow"}, `{"state":"operating"}` + "\n"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			ctx, interrupt := context.WithCancelCause(t.Context())
+			out, in := io.Pipe()
+			code := make(chan int, 1)
+			go func() {
+				code <- run(ctx, append(c.args, "--url", s.URL(), "--token", token), &Env{In: strings.NewReader(""), Out: in, Err: io.Discard})
+				in.Close()
+			}()
+			line, err := bufio.NewReader(out).ReadString('\n')
+			if err != nil || line != c.want {
+				t.Errorf("printed %q, %v, want %q", line, err, c.want)
+			}
+			interrupt(signalled{os.Interrupt})
+			if got := <-code; got != exitInterrupted {
+				t.Errorf("exit code %d", got)
+			}
+		})
+	}
+}
+
+// firstAdmin sets a server up and returns a token of its admin.
+func firstAdmin(t *testing.T, s *server.Server) string {
+	t.Helper()
+	_, err := s.App.Setup(t.Context(), app.Setup{
+		Code: s.SetupCode(), Email: "rahel@harbor.example", Name: "Rahel", Password: adminPassword, Organization: "Harbor", TimeZone: "UTC",
+	}, "127.0.0.1", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, secret, err := s.App.Login(t.Context(), "rahel@harbor.example", adminPassword, "", "test", "127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return secret
 }
 
 // TestOneLine keeps what a server or a file said from steering the terminal.
