@@ -78,7 +78,7 @@ type ScheduleCard struct {
 	LastGood  *safepoint.Operation  // newest succeeded backup of the schedule
 	LastRun   *safepoint.Operation  // newest ended run
 	Running   *safepoint.Operation  // queued or running now
-	Runs      []safepoint.Operation // the last 30 days, oldest first
+	Runs      []safepoint.Operation // the last 30 days, oldest first; in the list of all cards only with IDs, status, times and size
 	OnlyOne   bool                  // the only active schedule of its database
 	Backups   int                   // kept files of the database
 	UpdatedBy string                // who changed it last, "" if nobody

@@ -164,17 +164,12 @@ func (a *App) previewDelete(ctx context.Context, orgID, id string) (DeletePrevie
 	} else if safepoint.ErrorCode(err) != safepoint.CodeNotFound {
 		return p, err
 	}
-	kept, err := a.Catalog.DatabaseBackups(ctx, orgID, op.DatabaseID)
+	newest, others, err := a.Catalog.NewestBackup(ctx, orgID, op.DatabaseID, op.ID)
 	if err != nil {
 		return p, err
 	}
-	for _, other := range kept {
-		if other.ID == op.ID {
-			continue
-		}
-		if p.Others++; p.Others == 1 {
-			p.Newest = other.StartedAt
-		}
+	if p.Others = others; newest != nil {
+		p.Newest = newest.StartedAt
 	}
 	p.NeedsTyping = p.Others == 0
 	if op.RestoreID != "" {

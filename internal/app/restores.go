@@ -133,12 +133,12 @@ func (a *App) readBackup(file storage.File, op safepoint.Operation) (*archive.Re
 // What is not known is not there.
 func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {
 	known := map[safepoint.Step]time.Duration{}
-	backups, err := a.Catalog.DatabaseBackups(ctx, orgID, databaseID)
+	newest, _, err := a.Catalog.NewestBackup(ctx, orgID, databaseID, "")
 	if err != nil {
 		return nil, err
 	}
-	if len(backups) > 0 {
-		known[safepoint.StepGuard] = backups[0].Duration(a.Now())
+	if newest != nil {
+		known[safepoint.StepGuard] = newest.Duration(a.Now())
 	}
 	page, err := a.Catalog.Operations(ctx, orgID, safepoint.OperationFilter{
 		Type: safepoint.TypeRestore, Status: safepoint.StatusSucceeded, DatabaseID: databaseID, Limit: 10})

@@ -22,6 +22,9 @@ func (a *App) Schedules(ctx context.Context, by safepoint.Actor) ([]ScheduleCard
 	if err != nil {
 		return nil, err
 	}
+	if d.runs, err = a.Catalog.RunsSince(ctx, by.OrganizationID, d.now.Add(-runsShown)); err != nil {
+		return nil, err
+	}
 	cards := make([]ScheduleCard, 0, len(d.schedules))
 	for _, s := range d.schedules {
 		card, err := d.card(ctx, s)
@@ -46,6 +49,9 @@ func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (Sche
 	if err != nil {
 		return ScheduleCard{}, err
 	}
+	if d.runs[id], err = a.Catalog.ScheduleRuns(ctx, by.OrganizationID, id, d.now.Add(-runsShown)); err != nil {
+		return ScheduleCard{}, err
+	}
 	return d.card(ctx, s)
 }
 
@@ -57,12 +63,14 @@ type deck struct {
 	schedules []catalog.Schedule
 	databases map[string]safepoint.Database
 	runs      map[string][]safepoint.Operation // by schedule
+	open      map[string]*safepoint.Operation  // the newest run that waits or runs, by schedule
 	backups   map[string]int                   // by database
 	active    map[string]int                   // active schedules by database
 }
 
 func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
-	d := &deck{app: a, orgID: orgID, now: a.Now(), databases: map[string]safepoint.Database{}, active: map[string]int{}}
+	d := &deck{app: a, orgID: orgID, now: a.Now(), databases: map[string]safepoint.Database{}, active: map[string]int{},
+		runs: map[string][]safepoint.Operation{}, open: map[string]*safepoint.Operation{}}
 	var err error
 	if d.schedules, err = a.Catalog.Schedules(ctx, orgID); err != nil {
 		return nil, err
@@ -79,8 +87,14 @@ func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
 			d.active[s.DatabaseID]++
 		}
 	}
-	if d.runs, err = a.Catalog.RunsSince(ctx, orgID, d.now.Add(-runsShown)); err != nil {
+	open, err := a.Catalog.Running(ctx, orgID)
+	if err != nil {
 		return nil, err
+	}
+	for _, op := range open {
+		if op.ScheduleID != "" {
+			d.open[op.ScheduleID] = &op
+		}
 	}
 	d.backups, err = a.Catalog.KeptBackups(ctx, orgID)
 	return d, err
@@ -96,31 +110,10 @@ func (d *deck) card(ctx context.Context, s catalog.Schedule) (ScheduleCard, erro
 	} else if s.IsActive {
 		card.NextRun = s.NextRun(d.now)
 	}
-	for i := range card.Runs {
-		run := &card.Runs[i]
-		switch {
-		case !run.Status.Ended():
-			card.Running = run
-		default:
-			card.LastRun = run
-			if run.Status == safepoint.StatusSucceeded {
-				card.LastGood = run
-			}
-		}
-	}
-	if card.LastGood == nil || card.LastRun == nil {
-		good, ended, err := d.app.Catalog.LastRuns(ctx, d.orgID, s.ID)
-		if err != nil {
-			return card, err
-		}
-		if card.LastGood == nil {
-			card.LastGood = good
-		}
-		if card.LastRun == nil {
-			card.LastRun = ended
-		}
-	}
-	return card, nil
+	var err error
+	card.Running = d.open[s.ID]
+	card.LastGood, card.LastRun, err = d.app.Catalog.LastRuns(ctx, d.orgID, s.ID)
+	return card, err
 }
 
 // CreateSchedule makes a schedule, active from now on. Without a first run chosen, it runs within a minute.
@@ -218,11 +211,11 @@ func (a *App) EnableSchedule(ctx context.Context, by safepoint.Actor, id string)
 	if err != nil {
 		return safepoint.Schedule{}, err
 	}
-	backups, err := a.Catalog.DatabaseBackups(ctx, by.OrganizationID, old.DatabaseID)
+	newest, _, err := a.Catalog.NewestBackup(ctx, by.OrganizationID, old.DatabaseID, "")
 	if err != nil {
 		return safepoint.Schedule{}, err
 	}
-	s, changed, err := a.Catalog.EnableSchedule(ctx, by.OrganizationID, id, by.UserName, runNow(old.Schedule, backups, a.Now()))
+	s, changed, err := a.Catalog.EnableSchedule(ctx, by.OrganizationID, id, by.UserName, runNow(old.Schedule, newest, a.Now()))
 	if err != nil {
 		return safepoint.Schedule{}, err
 	}
@@ -234,13 +227,13 @@ func (a *App) EnableSchedule(ctx context.Context, by safepoint.Actor, id string)
 	return s, nil
 }
 
-// runNow says whether a schedule that is enabled at now has a run due at once: it has begun, and the newest of the
-// backups, newest first, is older than its interval.
-func runNow(s safepoint.Schedule, backups []safepoint.Operation, now time.Time) bool {
+// runNow says whether a schedule that is enabled at now has a run due at once: it has begun, and the newest backup of
+// its database (nil: there is none) is older than its interval.
+func runNow(s safepoint.Schedule, newest *safepoint.Operation, now time.Time) bool {
 	if s.Anchor.After(now) {
 		return false
 	}
-	return len(backups) == 0 || now.Sub(backups[0].StartedAt) > time.Duration(s.Interval)
+	return newest == nil || now.Sub(newest.StartedAt) > time.Duration(s.Interval)
 }
 
 // Overview returns the facts above the cards.

@@ -182,13 +182,13 @@ func TestEnable(t *testing.T) {
 func TestRunNow(t *testing.T) {
 	now := time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
 	s := safepoint.Schedule{Interval: safepoint.Every8Hours, Anchor: now.Add(-time.Hour)}
-	age := func(d time.Duration) []safepoint.Operation { return []safepoint.Operation{{StartedAt: now.Add(-d)}} }
+	age := func(d time.Duration) *safepoint.Operation { return &safepoint.Operation{StartedAt: now.Add(-d)} }
 	for _, c := range []struct {
-		backups []safepoint.Operation
-		want    bool
+		newest *safepoint.Operation
+		want   bool
 	}{{nil, true}, {age(9 * time.Hour), true}, {age(8 * time.Hour), false}, {age(time.Hour), false}} {
-		if got := runNow(s, c.backups, now); got != c.want {
-			t.Errorf("%+v: %v", c.backups, got)
+		if got := runNow(s, c.newest, now); got != c.want {
+			t.Errorf("%+v: %v", c.newest, got)
 		}
 	}
 	s.Anchor = now.Add(time.Hour)

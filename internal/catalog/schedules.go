@@ -141,40 +141,61 @@ func (c *Catalog) setActive(ctx context.Context, orgID, id, update string, args 
 }
 
 // RunsSince returns the scheduled runs of the whole organization that were due at or after since, by schedule, each
-// oldest first.
+// oldest first. Of each run only what a strip shows is filled in: IDs, status, times and size.
 func (c *Catalog) RunsSince(ctx context.Context, orgID string, since time.Time) (map[string][]safepoint.Operation, error) {
-	// A run is stored when it comes due or later, never before: created_at bounds the index, due_at the answer.
-	runs, err := c.operations(ctx, `WHERE organization_id = $1 AND schedule_id <> '' AND created_at >= $2 AND due_at >= $2 ORDER BY due_at`,
-		orgID, toMillis(since))
+	rows, err := c.db.QueryContext(ctx, `SELECT schedule_id, status, id, due_at, created_at, started_at, finished_at, size FROM operations
+		WHERE schedule_id <> '' AND organization_id = $1 AND due_at >= $2 ORDER BY due_at`, orgID, toMillis(since))
 	if err != nil {
 		return nil, err
 	}
+	defer rows.Close()
 	bySchedule := map[string][]safepoint.Operation{}
-	for _, run := range runs {
-		bySchedule[run.ScheduleID] = append(bySchedule[run.ScheduleID], run)
+	for rows.Next() {
+		op := safepoint.Operation{OrganizationID: orgID, Type: safepoint.TypeBackup, Trigger: safepoint.TriggerScheduled}
+		var due, created, started, finished int64
+		if err := rows.Scan(&op.ScheduleID, &op.Status, &op.ID, &due, &created, &started, &finished, &op.Size); err != nil {
+			return nil, err
+		}
+		op.DueAt, op.CreatedAt, op.StartedAt, op.FinishedAt = fromMillis(due), fromMillis(created), fromMillis(started), fromMillis(finished)
+		bySchedule[op.ScheduleID] = append(bySchedule[op.ScheduleID], op)
 	}
-	return bySchedule, nil
+	return bySchedule, rows.Err()
 }
 
 // LastRuns returns the newest succeeded and the newest ended run of a schedule, nil where there is none.
 func (c *Catalog) LastRuns(ctx context.Context, orgID, scheduleID string) (good, ended *safepoint.Operation, err error) {
-	for _, part := range []struct {
-		condition string
-		op        **safepoint.Operation
-	}{
-		{`status = 'succeeded'`, &good},
-		{`status NOT IN ('queued','running')`, &ended},
-	} {
-		found, err := c.operations(ctx, `WHERE schedule_id = $2 AND schedule_id <> '' AND organization_id = $1 AND `+part.condition+
-			` ORDER BY due_at DESC LIMIT 1`, orgID, scheduleID)
-		if err != nil {
-			return nil, nil, err
-		}
-		if len(found) > 0 {
-			*part.op = &found[0]
-		}
+	newest := func(condition string) (*safepoint.Operation, error) {
+		return c.first(ctx, `WHERE schedule_id = $2 AND schedule_id <> '' AND organization_id = $1 AND `+condition+` ORDER BY due_at DESC LIMIT 1`,
+			orgID, scheduleID)
 	}
-	return good, ended, nil
+	ended, err = newest(`status NOT IN ('queued','running')`)
+	if err != nil || ended == nil || ended.Status == safepoint.StatusSucceeded {
+		return ended, ended, err
+	}
+	good, err = newest(`status = 'succeeded'`)
+	return good, ended, err
+}
+
+// NewestBackup returns the newest kept backup of a database but the one named, nil if there is none, and how many
+// others there are.
+func (c *Catalog) NewestBackup(ctx context.Context, orgID, databaseID, but string) (*safepoint.Operation, int, error) {
+	const others = `organization_id = $1 AND database_id = $2 AND id <> $3 AND ` + kept
+	newest, err := c.first(ctx, `WHERE `+others+` ORDER BY created_at DESC, id DESC LIMIT 1`, orgID, databaseID, but)
+	if err != nil || newest == nil {
+		return nil, 0, err
+	}
+	var n int
+	err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE `+others, orgID, databaseID, but).Scan(&n)
+	return newest, n, err
+}
+
+// first is the first operation that a query selects, nil if there is none.
+func (c *Catalog) first(ctx context.Context, where string, args ...any) (*safepoint.Operation, error) {
+	found, err := c.operations(ctx, where, args...)
+	if err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return &found[0], nil
 }
 
 // KeptBackups counts the kept backup files of each database of the organization that has any.

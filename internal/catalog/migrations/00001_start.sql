@@ -185,6 +185,11 @@ CREATE UNIQUE INDEX operations_due ON operations (schedule_id, due_at) WHERE sch
 CREATE INDEX operations_log ON operations (organization_id, created_at DESC, id DESC) WHERE deleted_at = 0;
 CREATE INDEX operations_kept ON operations (organization_id, created_at DESC, id DESC, size)
   WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0;
+CREATE INDEX operations_kept_database ON operations (organization_id, database_id, created_at DESC, id DESC)
+  WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0;
+-- everything a card's strip shows of a run
+CREATE INDEX operations_runs ON operations (organization_id, due_at, schedule_id, status, id, created_at, started_at, finished_at, size)
+  WHERE schedule_id <> '';
 CREATE INDEX operations_restores ON operations (organization_id, created_at DESC, id DESC) WHERE type = 'restore';
 CREATE INDEX operations_started ON operations (organization_id, started_at DESC);
 CREATE INDEX operations_undo ON operations (undo_until) WHERE undo_until > 0;
