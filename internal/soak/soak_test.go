@@ -14,8 +14,9 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/jackc/pgx/v5/stdlib" // the till's drivers
-	_ "modernc.org/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite" // the till's driver
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
@@ -204,6 +205,8 @@ func (s *shop) killDuringRestore(t *testing.T, point string) {
 
 // killDuringUndo restores in peace, then kills the server during the undo, and undoes in peace if that failed.
 func (s *shop) killDuringUndo(t *testing.T, point string) {
+	s.till.forget()
+	s.till.sells(t)
 	restored := s.wait(t, must[wire.Operation](t)(s.api.StartRestore(context.Background(), s.backup.ID, "shop")).ID)
 	s.judge(t, restored)
 	s.restart(t, point+"=kill")
@@ -448,11 +451,14 @@ func openSQLite(path string) (*sql.DB, error) {
 }
 
 func openPostgres(t engine.Target) (*sql.DB, error) {
-	db, err := sql.Open("pgx", fmt.Sprintf("host=%s port=%d user=%s password=%s dbname=%s sslmode=disable", t.Host, t.Port, t.User, t.Password, t.Name))
-	if err == nil {
-		db.SetMaxOpenConns(1)
+	cfg, err := pgx.ParseConfig("sslmode=disable")
+	if err != nil {
+		return nil, err
 	}
-	return db, err
+	cfg.Host, cfg.Port, cfg.User, cfg.Password, cfg.Database = t.Host, uint16(t.Port), t.User, t.Password, t.Name
+	db := stdlib.OpenDB(*cfg)
+	db.SetMaxOpenConns(1)
+	return db, nil
 }
 
 func collect(t *testing.T, open func() (*sql.DB, error), into map[int64]bool) {
