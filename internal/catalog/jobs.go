@@ -50,7 +50,6 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 		if err != nil {
 			return err
 		}
-		op.Name = op.DatabaseName
 		if run.Before(s.Done) {
 			// The clock had run ahead and was set back: what it made "missed" has not come due yet.
 			_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND status = 'missed' AND due_at > $2`, s.ID, toMillis(run))
@@ -112,8 +111,9 @@ func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 	return insertDue(ctx, tx, op)
 }
 
-// insertDue inserts a scheduled operation unless its due time has one.
+// insertDue inserts a scheduled operation unless its due time has one. It is called by its due time from the beginning.
 func insertDue(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+	op.Name = safepoint.BackupFileName(op.DatabaseName, op.DueAt, op.Trigger)
 	var n int
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE schedule_id = $1 AND due_at = $2`, op.ScheduleID, toMillis(op.DueAt)).Scan(&n)
 	if err != nil || n > 0 {

@@ -58,6 +58,9 @@ func TestRecordDue(t *testing.T) {
 		t.Error(m)
 	}
 	c := f.claim(runs[2].ID)
+	if c.Operation.Name != "db_1_2026-11-23_060000.sql.zst" {
+		t.Errorf("called %s", c.Operation.Name)
+	}
 	f.now = t0.Add(4 * step)
 	f.record(f.schedule(), true, t0.Add(4*step)) // while the one before runs: waits
 	f.claim("")
