@@ -159,8 +159,35 @@ func (g *gate) Close() error {
 	return err
 }
 
-// Open has nothing to do: a SQLite file is shut by a lock alone, which no process leaves behind.
-func (e *Engine) Open(context.Context, engine.Target, engine.Plan) error { return nil }
+// Open opens nothing: a SQLite file is shut by a lock alone, which no process leaves behind. But where a crash came
+// between a switch and the marker that tells of it, the marker is brought up to date now, while the content still
+// proves it, and the staging file, which is the live content now, goes.
+func (e *Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error {
+	at, err := placesOf(p)
+	if err != nil {
+		return err
+	}
+	m, err := readMarker(at, p)
+	if err != nil || m == nil || m.State != switching {
+		return err
+	}
+	position, err := e.Probe(ctx, t, p)
+	if err != nil {
+		return err
+	}
+	switch position {
+	case engine.Before:
+		m.State = staged
+		return m.write(at)
+	case engine.After:
+		m.State = switched
+		if err := m.write(at); err != nil {
+			return err
+		}
+		return drop(at.staging, m.stagingID())
+	}
+	return nil // whoever asks Probe learns that a person must look
+}
 
 // copyFile copies the database at from into the empty file at to, as one file without a journal, and syncs it.
 func (e *Engine) copyFile(ctx context.Context, from, to string) error {
