@@ -63,7 +63,7 @@ func maintenance(ctx context.Context, t engine.Target) (*pgx.Conn, error) {
 		there.Name = name
 		conn, err := connect(ctx, there)
 		if err == nil {
-			err = script(ctx, conn, fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET search_path = pg_catalog", lockTimeout.Milliseconds()))
+			err = script(ctx, conn, fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET default_transaction_read_only = off; SET search_path = pg_catalog", lockTimeout.Milliseconds()))
 			if err == nil {
 				return conn, nil
 			}

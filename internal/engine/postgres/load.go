@@ -99,7 +99,12 @@ func (l *loader) run(ctx context.Context) error {
 	}
 	l.at.Table, l.at.Tables = "", l.at.TablesOf
 	l.report(l.at)
-	return l.conn.Exec(ctx, "RESET search_path; SET lock_timeout = 0; ANALYZE").Close()
+	// Statistics make the first queries quick. Where a user's function keeps the server from making them, all is
+	// there nevertheless, and autovacuum will try again.
+	if err := l.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); state(err) == "" {
+		return err
+	}
+	return ctx.Err()
 }
 
 // frameError says which part of an archive could not be loaded.

@@ -103,6 +103,7 @@ func (r *relay) run(ctx context.Context, cmd *exec.Cmd) error {
 		r.abandon()
 		return fmt.Errorf("stopped: %w", ctx.Err())
 	case lend.reported != nil && exited != nil:
+		r.reset(ctx) // if that fails, so will the next use
 		return lend.reported
 	case exited != nil && servedErr != nil:
 		r.abandon()
@@ -110,7 +111,17 @@ func (r *relay) run(ctx context.Context, cmd *exec.Cmd) error {
 	case exited != nil:
 		return fmt.Errorf("%s failed: %w: %s", filepath.Base(cmd.Path), exited, said.String())
 	}
-	return r.conn.Exec(ctx, "ROLLBACK").Close()
+	return r.reset(ctx)
+}
+
+// reset makes the session as it was before it was lent.
+func (r *relay) reset(ctx context.Context) error {
+	for _, sql := range []string{"ROLLBACK", "DISCARD ALL", contentSettings(r.conn)} {
+		if err := r.conn.Exec(ctx, sql).Close(); err != nil {
+			return fmt.Errorf("take the session back: %w", err)
+		}
+	}
+	return nil
 }
 
 // abandon stops what the session is doing and ends it.

@@ -19,7 +19,6 @@ type table struct {
 	partitioned bool     // rows are in its partitions
 	condition   string   // extension configuration: "WHERE …" of the rows that are the user's; "" is all
 	columns     []string // those that are stored, in their order
-	bytes       int64    // on disk, about
 	readable    bool     // the user may SELECT from it
 	hidden      bool     // row security hides rows from the user
 }
@@ -58,9 +57,9 @@ const configOfExtension = `LEFT JOIN (SELECT unnest(extconfig) AS oid, unnest(ex
 const notOfExtension = `(x.oid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
   WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'))`
 
+// Nothing in it waits for a table's lock: pg_relation_size would.
 const listTables = `
 SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p', coalesce(x.condition, ''),
-  pg_catalog.pg_relation_size(c.oid),
   pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
   pg_catalog.row_security_active(c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` + configOfExtension + `
@@ -84,11 +83,7 @@ func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
-		var size *int64 // NULL if the table went away in between
-		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.condition, &size, &t.readable, &t.hidden)
-		if size != nil {
-			t.bytes = *size
-		}
+		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.condition, &t.readable, &t.hidden)
 		return t, err
 	})
 	if err != nil {

@@ -1,0 +1,471 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/pgserver"
+	"github.com/safepoint-db/safepoint/internal/pgtest"
+)
+
+func tryDump(ctx context.Context, target engine.Target) error {
+	return Engine{}.Dump(ctx, target, archive.NewWriter(&bytes.Buffer{}, archive.Header{}, nil), engine.DumpOptions{})
+}
+
+// wantRefusal checks code and words, and that a person is told what to do.
+func wantRefusal(t *testing.T, err error, code safepoint.Code, words ...string) {
+	t.Helper()
+	if safepoint.ErrorCode(err) != code {
+		t.Fatalf("code %q (%v), want %q", safepoint.ErrorCode(err), err, code)
+	}
+	u := safepoint.UserError(err)
+	for _, w := range words {
+		if !strings.Contains(u.Message, w) {
+			t.Errorf("%q does not speak of %q", u.Message, w)
+		}
+	}
+	if u.Hint == "" {
+		t.Errorf("%q comes without a hint", u.Message)
+	}
+}
+
+func TestDumpNamesWhatItMayNotRead(t *testing.T) {
+	c := pgtest.Shared(t)
+	roles(t, c, "zoo_reader")
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE TABLE a (x int); CREATE TABLE "B b" (x int); INSERT INTO "B b" VALUES (1), (2); CREATE SEQUENCE seq; GRANT SELECT ON ALL TABLES IN SCHEMA public TO zoo_reader;
+REVOKE SELECT ON "B b" FROM zoo_reader; GRANT SELECT ON SEQUENCE seq TO zoo_reader`)
+	reader := source
+	reader.User = "zoo_reader"
+	refused := func(words ...string) {
+		t.Helper()
+		wantRefusal(t, tryDump(t.Context(), reader), safepoint.CodePrivilege, words...)
+		found, err := Engine{}.CanDump(t.Context(), reader)
+		if err != nil || len(found) != 1 || !found[0].Blocker || found[0].Code != safepoint.CodePrivilege {
+			t.Errorf("CanDump: %+v, %v", found, err)
+		}
+	}
+	refused(`"public"."B b"`, "zoo_reader")
+	pgtest.Exec(t, source, `GRANT SELECT ON "B b" TO zoo_reader; ALTER TABLE "B b" ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON "B b" FOR SELECT USING (x = 1)`)
+	refused(`"public"."B b"`, "Row security")
+	pgtest.Exec(t, source, `ALTER TABLE "B b" DISABLE ROW LEVEL SECURITY; REVOKE SELECT ON SEQUENCE seq FROM zoo_reader`)
+	wantRefusal(t, tryDump(t.Context(), reader), safepoint.CodePrivilege, "seq")
+	pgtest.Exec(t, source, `GRANT SELECT ON SEQUENCE seq TO zoo_reader`)
+	if err := tryDump(t.Context(), reader); err != nil {
+		t.Errorf("with all rights: %v", err)
+	}
+}
+
+func TestDumpNamesWhoBlocksIt(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE TABLE free (x int); CREATE TABLE "held one" (x int)`)
+	holder, err := c.Connect(t.Context(), source.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close(context.Background())
+	if _, err := holder.Exec(t.Context(), `BEGIN; SET LOCAL application_name = 'migration 7'; LOCK TABLE "held one" IN ACCESS EXCLUSIVE MODE`); err != nil {
+		t.Fatal(err)
+	}
+	wantRefusal(t, tryDump(t.Context(), source), safepoint.CodeBlocked, "held one", "migration 7", strconv.Itoa(int(holder.PgConn().PID())))
+}
+
+// TestTruncateDuringDump empties a table while a dump is on its way to it. TRUNCATE heeds no snapshot: only the lock
+// that the dump took first keeps the rows.
+func TestTruncateDuringDump(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE TABLE a (x int); INSERT INTO a VALUES (1); CREATE TABLE z (x int); INSERT INTO z SELECT generate_series(1, 1000)`)
+	truncated := make(chan error, 1)
+	begun := false
+	w := archive.NewWriter(&bytes.Buffer{}, archive.Header{}, nil)
+	err := Engine{}.Dump(t.Context(), source, w, engine.DumpOptions{Report: func(p engine.Progress) {
+		if p.Table != "public.a" || begun {
+			return
+		}
+		begun = true
+		go func() { truncated <- c.Exec(context.Background(), source.Name, "TRUNCATE z") }()
+		// It stands in the queue behind the dump's lock before the dump goes on.
+		waitFor(t, func() bool {
+			return len(pgtest.Query(t, c.Target("postgres"), "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")) > 0
+		})
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum, err := w.Close()
+	if err != nil || sum.Rows != 1001 {
+		t.Errorf("the archive holds %d rows (%v), want 1001", sum.Rows, err)
+	}
+	if err := <-truncated; err != nil {
+		t.Error(err)
+	}
+}
+
+func waitFor(t *testing.T, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(20 * time.Second)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatal("what the test waits for did not happen")
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func TestDumpWhenTheServerGoesAway(t *testing.T) {
+	c := pgtest.Start(t, pgserver.Options{})
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, "CREATE TABLE a (x text); INSERT INTO a SELECT repeat('x', 1000) FROM generate_series(1, 50000)")
+	killed := false
+	err := Engine{}.Dump(t.Context(), source, archive.NewWriter(&bytes.Buffer{}, archive.Header{}, nil), engine.DumpOptions{Report: func(p engine.Progress) {
+		if p.Table != "" && p.Bytes > 1<<20 && !killed {
+			killed = true
+			if err := c.Kill(); err != nil {
+				t.Error(err)
+			}
+		}
+	}})
+	if !killed {
+		t.Fatal("the dump was over before the server could be killed")
+	}
+	wantRefusal(t, err, safepoint.CodeUnreachable)
+	if err := c.Launch(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+type failingWriter struct{ after int }
+
+var errFullDisk = errors.New("no space left on device, says the storage")
+
+func (f *failingWriter) Write(p []byte) (int, error) {
+	if f.after -= len(p); f.after < 0 {
+		return 0, errFullDisk
+	}
+	return len(p), nil
+}
+
+func TestDumpWhenTheStorageFails(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, "CREATE TABLE a (x text); INSERT INTO a SELECT md5(i::text) FROM generate_series(1, 200000) i")
+	for _, after := range []int{0, 200_000} {
+		err := Engine{}.Dump(t.Context(), source, archive.NewWriter(&failingWriter{after}, archive.Header{}, nil), engine.DumpOptions{})
+		if !errors.Is(err, errFullDisk) {
+			t.Errorf("after %d bytes: %v, want the storage's own error", after, err)
+		}
+	}
+	pgtest.Exec(t, source, "DROP TABLE a") // no lock is left
+}
+
+func TestNoPgDumpThatFits(t *testing.T) {
+	if _, err := findTool(t.Context(), 990000); err != nil {
+		wantRefusal(t, err, safepoint.CodeTool, "99")
+		if !strings.Contains(safepoint.UserError(err).Hint, "postgresql-client-99") {
+			t.Errorf("hint: %s", safepoint.UserError(err).Hint)
+		}
+	} else {
+		t.Error("found a pg_dump for PostgreSQL 99")
+	}
+	tool, err := findTool(t.Context(), 130000)
+	if err != nil || !strings.HasPrefix(tool.String(), "pg_dump 1") {
+		t.Errorf("%v, %v", tool, err)
+	}
+}
+
+func TestPreflightNamesWhatIsMissing(t *testing.T) {
+	c := pgtest.Shared(t)
+	roles(t, c, "zoo_owner")
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, c.Target("postgres"), `DROP ROLE IF EXISTS gone_owner, gone_reader; CREATE ROLE gone_owner; CREATE ROLE gone_reader`)
+	pgtest.Exec(t, source, "CREATE TABLE a (x int); ALTER TABLE a OWNER TO gone_owner; GRANT SELECT ON a TO gone_reader")
+	r, _ := dumpFile(t, source)
+	target := pgtest.Create(t, c)
+	pgtest.Exec(t, source, "DROP OWNED BY gone_owner, gone_reader")
+	pgtest.Exec(t, c.Target("postgres"), "DROP ROLE gone_owner, gone_reader")
+	wantFinding(t, target, r, safepoint.CodeBlocked, "gone_owner, gone_reader")
+
+	head := func(change func(*archive.Header)) *archive.Reader {
+		var b bytes.Buffer
+		h := r.Header()
+		h.Properties = nil
+		change(&h)
+		w := archive.NewWriter(&b, h, nil)
+		if _, err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		made, err := archive.Open(bytes.NewReader(b.Bytes()), int64(b.Len()), archive.Trust{Unsigned: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	wantFinding(t, target, head(func(h *archive.Header) { h.ServerVersion, h.ServerVersionNum = "99.1", 990001 }), safepoint.CodeVersion, "99.1")
+	wantFinding(t, target, head(func(h *archive.Header) { h.Collate, h.CType = "xx_YY.UTF-8", "xx_YY.UTF-8" }), safepoint.CodeBlocked, "xx_YY")
+	wantFinding(t, target, head(func(h *archive.Header) { h.Properties = []byte(`{"extensions":[{"name":"no_such_ext"}]}`) }), safepoint.CodeBlocked, "no_such_ext")
+	wantFinding(t, target, head(func(h *archive.Header) { h.Properties = []byte(`{"tablespaces":["no_such_space"]}`) }), safepoint.CodeBlocked, "no_such_space")
+
+	plain := target
+	plain.User = "zoo_owner"
+	wantFinding(t, plain, nil, safepoint.CodePrivilege, "may not create databases")
+	wantFinding(t, plain, nil, safepoint.CodePrivilege, "does not own")
+	if left, err := (Engine{}).Leftovers(t.Context(), target); err != nil || len(left) != 0 {
+		t.Errorf("the preflight left %v (%v)", left, err)
+	}
+}
+
+func TestPreflightNamesReplication(t *testing.T) {
+	c := pgtest.Start(t, pgserver.Options{Settings: map[string]string{"wal_level": "logical"}})
+	live := pgtest.Create(t, c)
+	pgtest.Exec(t, live, "SELECT pg_create_logical_replication_slot('my_slot', 'pgoutput')")
+	wantFinding(t, live, nil, safepoint.CodeBlocked, "my_slot")
+	pgtest.Exec(t, live, "SELECT pg_drop_replication_slot('my_slot')")
+	pgtest.Exec(t, live, "CREATE SUBSCRIPTION my_sub CONNECTION 'host=/nonexistent' PUBLICATION p WITH (connect = false, slot_name = NONE)")
+	wantFinding(t, live, nil, safepoint.CodeBlocked, "my_sub")
+	pgtest.Exec(t, live, "DROP SUBSCRIPTION my_sub")
+}
+
+// TestLoadRunsNothingForAClient has an archive, signed and whole, that asks a client program to run a command.
+func TestLoadRunsNothingForAClient(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	good, _ := dumpFile(t, source)
+	trace := filepath.Join(t.TempDir(), "ran")
+	for name, frame := range map[string]struct {
+		entry archive.Entry
+		sql   string
+	}{
+		"command":          {archive.Entry{Section: archive.PreData, Kind: kindDDL}, "SELECT 1;\n\\! touch " + trace + "\n"},
+		"command in rows":  {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "\\! touch " + trace + "\nCOPY t FROM stdin;\n\\.\n"},
+		"copy from file":   {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY t FROM '/etc/passwd';\n\\.\n"},
+		"no end of rows":   {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY pg_temp.t FROM stdin;\n1\n"},
+		"text after rows":  {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY pg_temp.t FROM stdin;\n1\n\\.\nSELECT 1;\n"},
+		"half a statement": {archive.Entry{Section: archive.PreData, Kind: kindDDL}, "CREATE TABLE half (a int"},
+		"unknown kind":     {archive.Entry{Section: archive.PreData, Kind: "shell"}, "SELECT 1;\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var b bytes.Buffer
+			w := archive.NewWriter(&b, good.Header(), nil)
+			for _, f := range []struct {
+				entry archive.Entry
+				sql   string
+			}{{archive.Entry{Section: archive.PreData, Kind: kindDDL}, "CREATE TEMP TABLE t (a text);\n"}, frame} {
+				fw, err := w.Frame(f.entry)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fw.Write([]byte(f.sql))
+				fw.Close()
+			}
+			if _, err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r, err := archive.Open(bytes.NewReader(b.Bytes()), int64(b.Len()), archive.Trust{Unsigned: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = Engine{}.Load(t.Context(), pgtest.Create(t, c), r, nil)
+			if err == nil {
+				t.Fatal("it was loaded")
+			}
+			if name != "text after rows" {
+				wantRefusal(t, err, safepoint.CodeArchive)
+			}
+			if _, err := os.Stat(trace); err == nil {
+				t.Error("the command ran")
+			}
+		})
+	}
+}
+
+// TestLoadNamesTheStatement has an archive that the server refuses in the middle.
+func TestLoadNamesTheStatement(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE kid (p int REFERENCES parent)")
+	pgtest.Exec(t, source, "SET session_replication_role = replica; INSERT INTO kid VALUES (7); UPDATE pg_constraint SET convalidated = true WHERE contype = 'f'")
+	r, _ := dumpFile(t, source)
+	err := Engine{}.Load(t.Context(), pgtest.Create(t, c), r, nil)
+	wantRefusal(t, err, safepoint.CodeBlocked, "kid_p_fkey", "post-data")
+}
+
+func TestTLS(t *testing.T) {
+	ca, cert, key := certificates(t, "localhost")
+	c := pgtest.Start(t, pgserver.Options{TCP: true, Settings: map[string]string{"ssl": "on", "ssl_cert_file": "server.crt", "ssl_key_file": "server.key"},
+		Files: map[string][]byte{"server.crt": cert, "server.key": key}})
+	good := c.TCPTarget("postgres")
+	good.Host, good.TLS, good.CACert = "localhost", safepoint.TLSVerifyFull, ca
+	for name, test := range map[string]struct {
+		change func(*engine.Target)
+		code   safepoint.Code
+	}{
+		"verify-full":                         {func(*engine.Target) {}, ""},
+		"verify-full of another name":         {func(t *engine.Target) { t.Host = "127.0.0.1" }, safepoint.CodeTLS},
+		"verify-full, CA not known":           {func(t *engine.Target) { t.CACert = "" }, safepoint.CodeTLS},
+		"verify-ca of another name":           {func(t *engine.Target) { t.Host, t.TLS = "127.0.0.1", safepoint.TLSVerifyCA }, ""},
+		"verify-ca, CA not known":             {func(t *engine.Target) { t.CACert, t.TLS = "", safepoint.TLSVerifyCA }, safepoint.CodeTLS},
+		"require":                             {func(t *engine.Target) { t.CACert, t.TLS = "", safepoint.TLSRequire }, ""},
+		"disable":                             {func(t *engine.Target) { t.TLS = safepoint.TLSDisable }, ""},
+		"not PEM":                             {func(t *engine.Target) { t.CACert = "nonsense" }, safepoint.CodeInvalid},
+		"empty mode is verify-full, not less": {func(t *engine.Target) { t.TLS, t.CACert = "", "" }, safepoint.CodeTLS},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := good
+			test.change(&target)
+			_, err := Engine{}.Inspect(t.Context(), target)
+			if safepoint.ErrorCode(err) != test.code {
+				t.Errorf("%v, want code %q", err, test.code)
+			}
+			if test.code != "" && safepoint.UserError(err).Hint == "" {
+				t.Error("no hint")
+			}
+		})
+	}
+	// pg_dump runs through the encrypted session as well.
+	pgtest.Exec(t, c.Target("postgres"), "CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
+	r, _ := dumpFile(t, good)
+	if r.Summary().Rows != 1 {
+		t.Errorf("%+v", r.Summary())
+	}
+	// A session that was lent comes back, and is lent again.
+	s, err := openSessions(t.Context(), good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	before := s.pids()
+	for range 3 {
+		if err := s.dump(t.Context(), good, archive.NewWriter(&bytes.Buffer{}, archive.Header{}, nil), engine.DumpOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := s.pids(); before[0] != after[0] || before[1] != after[1] {
+		t.Errorf("sessions %v became %v", before, after)
+	}
+}
+
+// certificates makes a CA and a server's certificate for one name.
+func certificates(t *testing.T, name string) (ca string, cert, key []byte) {
+	t.Helper()
+	make := func(template, parent *x509.Certificate, public, signer *ecdsa.PrivateKey) ([]byte, *x509.Certificate) {
+		template.SerialNumber, template.NotBefore, template.NotAfter = big.NewInt(time.Now().UnixNano()), time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+		der, err := x509.CreateCertificate(rand.Reader, template, parent, &public.PublicKey, signer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), parsed
+	}
+	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serverKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	authority := &x509.Certificate{Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	caPEM, caCert := make(authority, authority, caKey, caKey)
+	cert, _ = make(&x509.Certificate{Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}}, caCert, serverKey, caKey)
+	der, err := x509.MarshalPKCS8PrivateKey(serverKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(caPEM), cert, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
+}
+
+// TestServerThatDoesNotAnswer is a host that takes the connection and stays silent.
+func TestServerThatDoesNotAnswer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			defer conn.Close()
+		}
+		cancel()
+		<-t.Context().Done()
+	}()
+	target := engine.Target{Engine: safepoint.PostgreSQL, Host: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "u", Name: "d", TLS: safepoint.TLSDisable}
+	if _, err := (Engine{}).Inspect(ctx, target); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want an error that is context.Canceled", err)
+	}
+}
+
+// TestSecretsStayOut watches every process while a dump runs: the password is in no command line and no environment.
+func TestSecretsStayOut(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, "CREATE TABLE a (x int)")
+	target := c.TCPTarget(source.Name)
+	if target.Password == "" {
+		t.Fatal("the test needs a password to look for")
+	}
+	stop, seen := make(chan struct{}), make(chan int, 1)
+	found := make(chan string, 100)
+	go func() {
+		tools := 0
+		defer func() { seen <- tools }()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			dirs, _ := filepath.Glob("/proc/[0-9]*")
+			for _, dir := range dirs {
+				args, _ := os.ReadFile(dir + "/cmdline")
+				env, _ := os.ReadFile(dir + "/environ")
+				if bytes.Contains(args, []byte("pg_dump")) && bytes.Contains(args, []byte("--snapshot")) {
+					tools++
+				}
+				if bytes.Contains(args, []byte(target.Password)) || bytes.Contains(env, []byte(target.Password)) {
+					select {
+					case found <- string(args):
+					default:
+					}
+				}
+			}
+		}
+	}()
+	for range 5 {
+		if err := tryDump(t.Context(), target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(stop)
+	if n := <-seen; n == 0 {
+		t.Error("pg_dump was never seen: the test proves nothing")
+	}
+	close(found)
+	for where := range found {
+		t.Errorf("the password is in %q", where)
+	}
+}
