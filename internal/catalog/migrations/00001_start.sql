@@ -183,9 +183,10 @@ CREATE TABLE operations (
 );
 CREATE UNIQUE INDEX operations_due ON operations (schedule_id, due_at) WHERE schedule_id <> '';
 CREATE INDEX operations_log ON operations (organization_id, created_at DESC, id DESC) WHERE deleted_at = 0;
-CREATE INDEX operations_kept ON operations (organization_id, created_at DESC, id DESC, size)
+-- the columns of the condition are in it so that sums need not look at the rows
+CREATE INDEX operations_kept ON operations (organization_id, created_at DESC, id DESC, size, type, status, deleted_at, deleting_at)
   WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0;
-CREATE INDEX operations_kept_database ON operations (organization_id, database_id, created_at DESC, id DESC)
+CREATE INDEX operations_kept_database ON operations (organization_id, database_id, created_at DESC, id DESC, type, status, deleted_at, deleting_at)
   WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0;
 -- everything a card's strip shows of a run
 CREATE INDEX operations_runs ON operations (organization_id, due_at, schedule_id, status, id, created_at, started_at, finished_at, size)
@@ -195,7 +196,7 @@ CREATE INDEX operations_started ON operations (organization_id, started_at DESC)
 CREATE INDEX operations_undo ON operations (undo_until) WHERE undo_until > 0;
 CREATE INDEX operations_deleting ON operations (deleting_at) WHERE deleting_at > 0 AND deleted_at = 0;
 CREATE INDEX operations_database ON operations (database_id, created_at DESC);
-CREATE INDEX operations_open ON operations (status) WHERE status IN ('queued','running');
+CREATE INDEX operations_open ON operations (status, organization_id, created_at, id);
 CREATE TABLE journal (
   operation_id  TEXT NOT NULL REFERENCES operations(id),
   seq           INTEGER NOT NULL,
