@@ -70,7 +70,7 @@ func rows(t *testing.T, path, mode, version string, n int) {
 // TestKilledInSwitch kills a process at ever later moments of a switch, and of the way back, and looks each time whether
 // the live file is exactly of one content, and whether Probe says which.
 func TestKilledInSwitch(t *testing.T) {
-	rounds := 8
+	const rounds = 8
 	for _, mode := range []string{"WAL", "DELETE"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -104,6 +104,11 @@ func TestKilledInSwitch(t *testing.T) {
 				took := killed(t, o, after)
 				if _, ok := whole[o.Back]; !ok {
 					whole[o.Back] = took
+				}
+				if round%4 < 2 { // recovery opens before it asks, or after
+					if err := e.Open(t.Context(), live, o.Plan); err != nil {
+						t.Fatal(err)
+					}
 				}
 				at, err := e.Probe(t.Context(), live, o.Plan)
 				if err != nil {

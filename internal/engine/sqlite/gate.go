@@ -171,22 +171,14 @@ func (e *Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error
 	if err != nil || m == nil || m.State != switching {
 		return err
 	}
-	position, err := e.Probe(ctx, t, p)
-	if err != nil {
-		return err
+	err = e.settle(ctx, at, m)
+	if safepoint.ErrorCode(err) == safepoint.CodeNeedsOperator {
+		return nil // whoever asks Probe learns that a person must look
 	}
-	switch position {
-	case engine.Before:
-		m.State = staged
-		return m.write(at)
-	case engine.After:
-		m.State = switched
-		if err := m.write(at); err != nil {
-			return err
-		}
-		return drop(at.staging, m.stagingID())
+	if err == nil && m.State == switched {
+		drop(at.staging, m.stagingID()) // what is left of it goes with the set-aside file
 	}
-	return nil // whoever asks Probe learns that a person must look
+	return err
 }
 
 // copyFile copies the database at from into the empty file at to, as one file without a journal, and syncs it.

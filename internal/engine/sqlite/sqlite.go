@@ -2,7 +2,12 @@
 // replaces the content of the live file in one step, through SQLite itself, so that a process which holds the file open
 // sees either the old content or the new.
 //
-// docs/decisions/sqlite.md says why files are never renamed, how a switch is made atomic, and what is not carried.
+// docs/decisions/0005-sqlite-switch.md says how. Rows are carried with their rowids and storage classes, bit by bit; FTS5,
+// R-Tree and Geopoly tables by the rows in them, from which their own tables are made again. Only samples for the query
+// planner (sqlite_stat4) are left to ANALYZE. What cannot be carried fails the backup, by name.
+//
+// No file that may be in use is ever opened other than through SQLite: closing it again would silently drop the locks
+// that this process holds on it.
 package sqlite
 
 import (

@@ -150,7 +150,7 @@ func sameLive(at places, p engine.Plan) error {
 		WithHint("Somebody replaced or moved it. Start the restore again.").WithCause(err)
 }
 
-// DropStaging removes the staging file and, if there was no switch, what an unfinished one left.
+// DropStaging removes the staging file and, unless there was a switch, what an unfinished one or a way back left.
 func (e *Engine) DropStaging(ctx context.Context, t engine.Target, p engine.Plan) error {
 	at, m, err := e.toDrop(ctx, p)
 	if err != nil {
@@ -166,7 +166,7 @@ func (e *Engine) DropStaging(ctx context.Context, t engine.Target, p engine.Plan
 	if err := drop(at.staging, m.stagingID()); err != nil {
 		return err
 	}
-	if m.State == staged && m.AsideID != "" {
+	if m.State != switched && m.AsideID != "" {
 		if err := drop(at.aside, m.AsideID); err != nil {
 			return err
 		}
@@ -194,8 +194,8 @@ func (e *Engine) DropAside(ctx context.Context, t engine.Target, p engine.Plan) 
 	return forget(at, m)
 }
 
-// toDrop reads the marker. If a crash left it in the middle of a copy, it is settled first which content is live: once
-// the files are gone nothing else could tell.
+// toDrop reads the marker, and settles first which content is live if a crash left that open: once the files are gone
+// nothing else could tell.
 func (e *Engine) toDrop(ctx context.Context, p engine.Plan) (places, *marker, error) {
 	at, err := placesOf(p)
 	if err != nil {
@@ -205,27 +205,34 @@ func (e *Engine) toDrop(ctx context.Context, p engine.Plan) (places, *marker, er
 	if err != nil || m == nil {
 		return at, nil, err
 	}
+	return at, m, e.settle(ctx, at, m)
+}
+
+// settle finds out, where a crash came in the middle of a copy into the live file, whether the copy was committed, and
+// writes it down. It is CodeNeedsOperator if that cannot be told.
+func (e *Engine) settle(ctx context.Context, at places, m *marker) error {
+	var position engine.Position
+	var err error
+	became := map[engine.Position]state{engine.Before: staged, engine.After: switched}
 	switch m.State {
 	case switching:
-		position, err := e.side(ctx, at, m, engine.Before, engine.After)
-		if err != nil {
-			return at, nil, err
-		}
-		m.State = map[engine.Position]state{engine.Before: staged, engine.After: switched}[position]
+		position, err = e.side(ctx, at, m, engine.Before, engine.After)
 	case returning:
-		position, err := e.side(ctx, at, m, engine.After, engine.Before)
-		if err != nil {
-			return at, nil, err
-		}
-		m.State = map[engine.Position]state{engine.Before: returned, engine.After: switched}[position]
+		became[engine.Before] = returned
+		position, err = e.side(ctx, at, m, engine.After, engine.Before)
 	default:
-		return at, m, nil
+		return nil
 	}
-	if m.State == "" {
-		return at, nil, safepoint.Errorf(safepoint.CodeNeedsOperator, "It cannot be told which database %s holds, the earlier or the restored one. Nothing was removed.", filepath.Base(at.live)).
+	if err != nil {
+		return err
+	}
+	settled, ok := became[position]
+	if !ok {
+		return safepoint.Errorf(safepoint.CodeNeedsOperator, "It cannot be told which database %s holds, the earlier or the restored one. Nothing was removed.", filepath.Base(at.live)).
 			WithHint("Look at it and at the files in its folder.")
 	}
-	return at, m, m.write(at)
+	m.State = settled
+	return m.write(at)
 }
 
 // forget removes the marker of a restore that never switched, once its files are gone.

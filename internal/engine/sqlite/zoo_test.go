@@ -235,3 +235,57 @@ func TestChinook(t *testing.T) {
 		}
 	}
 }
+
+// TestZooOverAnother restores the zoo over a live file of another page size, and encoding, while a client has it open.
+func TestZooOverAnother(t *testing.T) {
+	needTools(t)
+	for _, mode := range []string{"WAL", "DELETE"} {
+		for _, encoding := range []string{"UTF-8", "UTF-16be"} {
+			t.Run(mode+" "+encoding, func(t *testing.T) {
+				t.Parallel()
+				_, r := dumpFile(t, zooDB(t, "PRAGMA encoding='"+encoding+"';"+zoo))
+				live := engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(t.TempDir(), "live.db")}
+				rows(t, live.Path, mode, "old", 100)
+				client := openSQL(t, live.Path)
+				client.SetMaxOpenConns(1)
+				var n int
+				if err := client.QueryRow("SELECT count(*) FROM big").Scan(&n); err != nil || n != 100 {
+					t.Fatal(n, err)
+				}
+				e := &Engine{}
+				found, err := e.CanRestore(t.Context(), live, r)
+				if err != nil || (len(found) > 0) != (encoding != "UTF-8") {
+					t.Errorf("CanRestore: %+v, %v", found, err)
+				}
+				p := prepared(t, e, live, r)
+				if err := switchOnce(t, e, order{Target: live, Plan: p}); err != nil {
+					t.Fatal(err)
+				}
+				print, err := e.Digest(t.Context(), live, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := r.Fingerprint().Compare(print); err != nil {
+					t.Error(err)
+				}
+				for q, want := range map[string]string{"PRAGMA page_size": "4096\n", "PRAGMA encoding": encoding + "\n", "PRAGMA user_version": "-7\n",
+					"PRAGMA auto_vacuum": "2\n", "PRAGMA journal_mode": strings.ToLower(mode) + "\n", "PRAGMA ignore_check_constraints=ON; PRAGMA integrity_check": "ok\n"} {
+					if got := shell(t, live, q); got != want {
+						t.Errorf("%s: %q, want %q", q, got, want)
+					}
+				}
+				if encoding != "UTF-8" {
+					return // the client must be started again, as CanRestore says
+				}
+				for _, q := range []string{"INSERT INTO plain(a) VALUES('by the client that was there before')", "INSERT INTO doc(title) VALUES('runs')"} {
+					if _, err := client.Exec(q); err != nil {
+						t.Errorf("%s: %v", q, err)
+					}
+				}
+				if got := integrity(t, live.Path); got == "" || strings.Contains(got, "malformed") {
+					t.Error(got)
+				}
+			})
+		}
+	}
+}
