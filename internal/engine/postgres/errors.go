@@ -60,41 +60,41 @@ func explainConnect(ctx context.Context, t engine.Target, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("connect: %w", ctx.Err())
 	}
-	make := func(code safepoint.Code, hint, format string, args ...any) error {
+	say := func(code safepoint.Code, hint, format string, args ...any) error {
 		return safepoint.Errorf(code, format, args...).WithHint("%s", hint).WithCause(err)
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		switch pg.Code {
 		case stateInvalidPassword:
-			return make(safepoint.CodePassword, "Enter the password of this database user again.", "The server refused the password of %s.", t.User)
+			return say(safepoint.CodePassword, "Enter the password of this database user again.", "The server refused the password of %s.", t.User)
 		case stateInvalidAuth:
-			return make(safepoint.CodePassword, "Check the user's name, and what the server's pg_hba.conf lets in.", "The server does not let %s in: %s.", t.User, pg.Message)
+			return say(safepoint.CodePassword, "Check the user's name, and what the server's pg_hba.conf lets in.", "The server does not let %s in: %s.", t.User, pg.Message)
 		case stateNoDatabase:
-			return make(safepoint.CodeName, "Check the database's name; capital letters count.", "There is no database %s on %s.", t.Name, where(t))
+			return say(safepoint.CodeName, "Check the database's name; capital letters count.", "There is no database %s on %s.", t.Name, where(t))
 		case statePrivilege:
-			return make(safepoint.CodePrivilege, "GRANT CONNECT on the database to this user.", "The user %s may not connect to %s: %s.", t.User, t.Name, pg.Message)
+			return say(safepoint.CodePrivilege, "GRANT CONNECT on the database to this user.", "The user %s may not connect to %s: %s.", t.User, t.Name, pg.Message)
 		case stateTooManyConns:
-			return make(safepoint.CodeUnreachable, "Wait, or raise max_connections or the limit of the database or user.", "%s has no connection left: %s.", where(t), pg.Message)
+			return say(safepoint.CodeUnreachable, "Wait, or raise max_connections or the limit of the database or user.", "%s has no connection left: %s.", where(t), pg.Message)
 		case stateNotInState:
-			return make(safepoint.CodeBlocked, "An unfinished restore may have closed it, or an operator did: ALTER DATABASE … ALLOW_CONNECTIONS true opens it.", "The database %s lets nobody in.", t.Name)
+			return say(safepoint.CodeBlocked, "An unfinished restore may have closed it, or an operator did: ALTER DATABASE … ALLOW_CONNECTIONS true opens it.", "The database %s lets nobody in.", t.Name)
 		case stateCannotConnect, stateAdminShutdown, stateCrashShutdown:
-			return make(safepoint.CodeUnreachable, "Wait until it has started.", "%s is starting or stopping: %s.", where(t), pg.Message)
+			return say(safepoint.CodeUnreachable, "Wait until it has started.", "%s is starting or stopping: %s.", where(t), pg.Message)
 		}
-		return make(safepoint.CodeUnreachable, "The server's own log may say more.", "%s turned the connection away: %s.", where(t), pg.Message)
+		return say(safepoint.CodeUnreachable, "The server's own log may say more.", "%s turned the connection away: %s.", where(t), pg.Message)
 	}
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &dns):
-		return make(safepoint.CodeName, "Check the host's spelling, and that this machine can look it up.", "The host name %s was not found.", t.Host)
+		return say(safepoint.CodeName, "Check the host's spelling, and that this machine can look it up.", "The host name %s was not found.", t.Host)
 	case isTLS(err):
-		return make(safepoint.CodeTLS, tlsHint(t), "The encrypted connection to %s failed: %s.", where(t), tlsReason(err))
+		return say(safepoint.CodeTLS, tlsHint(t), "The encrypted connection to %s failed: %s.", where(t), tlsReason(err))
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, os.ErrNotExist) && onSocket(t):
-		return make(safepoint.CodeRefused, "Check the port, that PostgreSQL runs, and listen_addresses in postgresql.conf.", "Nothing listens at %s.", where(t))
+		return say(safepoint.CodeRefused, "Check the port, that PostgreSQL runs, and listen_addresses in postgresql.conf.", "Nothing listens at %s.", where(t))
 	case errors.Is(err, os.ErrPermission) && onSocket(t):
-		return make(safepoint.CodePrivilege, "Give the user that runs Safepoint access to the folder.", "The socket in %s may not be used from here.", t.Host)
+		return say(safepoint.CodePrivilege, "Give the user that runs Safepoint access to the folder.", "The socket in %s may not be used from here.", t.Host)
 	}
-	return make(safepoint.CodeUnreachable, "Check the host, the port, and firewalls between here and there.", "%s did not answer.", where(t))
+	return say(safepoint.CodeUnreachable, "Check the host, the port, and firewalls between here and there.", "%s did not answer.", where(t))
 }
 
 // refusedTLS is the text of an error that pgconn gives no type: the server answered that it has no TLS.

@@ -1,7 +1,7 @@
 // Package postgres dumps, restores and switches PostgreSQL databases, version 13 and later.
 //
 // DDL comes from the pg_dump that fits the server, run through a session that we opened and logged in ourselves
-// (relay.go); rows are read and written by COPY in our own sessions (copy.go). A switch is one transaction of two
+// (relay.go); rows are read and written by COPY in our own sessions (rows.go, load.go). A switch is one transaction of two
 // renames (switch.go). What is where:
 //
 //	session.go, tls.go, errors.go   sessions, and what their errors mean
