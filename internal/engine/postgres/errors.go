@@ -14,6 +14,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/egress"
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
@@ -84,7 +85,10 @@ func explainConnect(ctx context.Context, t engine.Target, err error) error {
 		return say(safepoint.CodeUnreachable, "The server's own log may say more.", "%s turned the connection away: %s.", where(t), pg.Message)
 	}
 	var dns *net.DNSError
+	var refused *egress.RefusedError
 	switch {
+	case errors.As(err, &refused):
+		return say(safepoint.CodeInvalid, "Name the database server's own address.", "%s may not be used as a database's host: %s.", t.Host, refused)
 	case errors.As(err, &dns):
 		return say(safepoint.CodeName, "Check the host's spelling, and that this machine can look it up.", "The host name %s was not found.", t.Host)
 	case isTLS(err):

@@ -324,6 +324,13 @@ func TestServerThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+func TestHostsThatAreNeverDialed(t *testing.T) {
+	for _, host := range []string{"169.254.169.254", "0.0.0.0", "::ffff:169.254.169.254"} {
+		_, err := Engine{}.Inspect(t.Context(), engine.Target{Host: host, Port: 5432, User: "u", Name: "d", TLS: safepoint.TLSDisable})
+		wantRefusal(t, err, safepoint.CodeInvalid, host)
+	}
+}
+
 // TestSecretsStayOut watches every process while a dump runs: the password is in no command line and no environment.
 func TestSecretsStayOut(t *testing.T) {
 	c := pgtest.Shared(t)

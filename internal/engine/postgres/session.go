@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/egress"
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
@@ -46,10 +47,8 @@ func config(t engine.Target) (*pgx.ConnConfig, error) {
 	c.RuntimeParams = map[string]string{"application_name": "safepoint"}
 	c.ConnectTimeout = dialTimeout
 	c.ValidateConnect, c.AfterConnect = nil, nil
-	dialer := &net.Dialer{
-		Timeout:         dialTimeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6},
-	}
+	dialer := egress.Dialer(dialTimeout)
+	dialer.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: 30 * time.Second, Interval: 10 * time.Second, Count: 6}
 	c.DialFunc = dialer.DialContext
 	// A context that ends cancels what the server is doing, and gives up on the answer a little later.
 	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
