@@ -140,25 +140,15 @@ func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safe
 	if newest != nil {
 		known[safepoint.StepGuard] = newest.Duration(a.Now())
 	}
-	page, err := a.Catalog.Operations(ctx, orgID, safepoint.OperationFilter{
-		Type: safepoint.TypeRestore, Status: safepoint.StatusSucceeded, DatabaseID: databaseID, Limit: 10})
-	if err != nil {
-		return nil, err
+	last, err := a.Catalog.LastRestore(ctx, orgID, databaseID)
+	if err != nil || last == nil {
+		return known, err
 	}
-	for _, op := range page.Operations {
-		if op.Trigger == safepoint.TriggerUndo {
-			continue
-		}
-		journal, err := a.Catalog.Journal(ctx, op.ID)
-		if err != nil {
-			return nil, err
-		}
-		for step, took := range stepTimes(journal) {
-			known[step] = took
-		}
-		break
+	journal, err := a.Catalog.Journal(ctx, last.ID)
+	for step, took := range stepTimes(journal) {
+		known[step] = took
 	}
-	return known, nil
+	return known, err
 }
 
 // stepTimes is how long each finished step of a journal took.

@@ -189,6 +189,12 @@ func (c *Catalog) NewestBackup(ctx context.Context, orgID, databaseID, but strin
 	return newest, n, err
 }
 
+// LastRestore returns the newest succeeded restore of a database, nil if there is none. An undo is none.
+func (c *Catalog) LastRestore(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
+	return c.first(ctx, `WHERE type = 'restore' AND organization_id = $1 AND database_id = $2 AND status = 'succeeded' AND triggered_by <> 'undo'
+		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID, databaseID)
+}
+
 // first is the first operation that a query selects, nil if there is none.
 func (c *Catalog) first(ctx context.Context, where string, args ...any) (*safepoint.Operation, error) {
 	found, err := c.operations(ctx, where, args...)
