@@ -2,7 +2,10 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
@@ -64,7 +67,7 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 	err = e.Load(ctx, t, b.Reader, showProgress(m, "load", b.Summary().RawSize))
 	m.end()
 	if err != nil {
-		return fmt.Errorf("load: %w", err)
+		return fmt.Errorf("load: %w", partly(ctx, e, t, err))
 	}
 	m = env.meter(bytesText)
 	got, err := e.Digest(ctx, t, showProgress(m, "compare", b.Summary().RawSize))
@@ -84,6 +87,18 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 	return env.print(loaded{f, t.Name}, func(w ioWriter) {
 		fmt.Fprintf(w, "Loaded %s, %s into %s: the same as when the backup was made.\n", count(f.Tables, "table"), count(f.Rows, "row"), t.Name)
 	})
+}
+
+// partly adds to err what a load that failed has left behind, if anything.
+func partly(ctx context.Context, e engine.Engine, t engine.Target, err error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	info, ierr := e.Inspect(ctx, t)
+	var u *safepoint.Error
+	if ierr != nil || info.Empty || !errors.As(err, &u) {
+		return err
+	}
+	return u.WithHint("%s", strings.TrimSpace(u.Hint+" "+t.Name+" now holds a part of the backup: make it empty before the next try."))
 }
 
 // fits asks whether the server can read this file at all. What a restore beside the live database would need besides,
