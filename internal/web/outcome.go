@@ -90,7 +90,7 @@ func data(state, services string) []fact {
 func servicesAfter(op safepoint.Operation) string {
 	switch {
 	case op.Services == 0:
-		return "none is set up, so none was halted"
+		return "no service is set up, so none was halted"
 	case op.HaltedAt.IsZero():
 		return "no service was halted"
 	case len(op.Attention) > 0:

@@ -69,7 +69,9 @@ func showBackups(v *visit) (reply, error) {
 	}
 	if over.Oldest != nil {
 		d.OldestAt = v.t.Ago(made(*over.Oldest))
-		d.OldestAgo = lasted(v.t.now.Sub(made(*over.Oldest))) + " back"
+		if back := v.t.now.Sub(made(*over.Oldest)); back > 7*24*time.Hour {
+			d.OldestAgo = ", " + count(int(back/(24*time.Hour)), "day", "days") + " back"
+		}
 	}
 	var names []string
 	for _, db := range dbs {
