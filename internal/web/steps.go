@@ -69,6 +69,14 @@ type span struct {
 func spans(journal []safepoint.JournalEntry) map[safepoint.Step]span {
 	out := map[safepoint.Step]span{}
 	for _, e := range journal {
+		if e.Event == "intent" { // a step that wrote no outcome of its own ends where the next one begins
+			for step, s := range out {
+				if step != e.Step && s.ended.IsZero() {
+					s.ended = e.At
+					out[step] = s
+				}
+			}
+		}
 		s := out[e.Step]
 		switch e.Event {
 		case "intent":

@@ -3,7 +3,7 @@
 const silence = 12_000;
 const here = location.pathname + location.search.replace(/([?&])done=[^&]*&?/, '$1').replace(/[?&]$/, '');
 const source = '/events?page=' + encodeURIComponent(here);
-const banner = document.getElementById('not-live'), polite = document.querySelector('.toasts');
+const banner = document.getElementById('not-live'), polite = document.getElementById('say');
 let es = null, seen = 0, shown = '', tries = 0, retry = 0, nextTry = 0, hiddenSince = 0;
 
 /* merge makes old like fresh and keeps the nodes: focus, open menus and what was typed survive. */
