@@ -179,7 +179,7 @@ func (c *Cluster) Launch(ctx context.Context) error {
 	defer logFile.Close()
 	cmd := command(context.Background(), filepath.Join(c.BinDir, "postgres"), c.args()...)
 	cmd.Stdout, cmd.Stderr = logFile, logFile
-	cmd.SysProcAttr.Pdeathsig = syscall.SIGQUIT
+	dieWithParent(cmd)
 	done, started := make(chan struct{}), make(chan error, 1)
 	go startAndWait(cmd, started, done)
 	if err := <-started; err != nil {

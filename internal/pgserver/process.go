@@ -11,6 +11,7 @@ import (
 	"syscall"
 )
 
+// lockThread keeps the calling goroutine on its thread for good.
 func lockThread() { runtime.LockOSThread() }
 
 // credential is who runs the server: nil is the present user, which must not be root.
