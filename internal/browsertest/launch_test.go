@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestMain(m *testing.M) {
@@ -65,7 +66,7 @@ func launch(t *testing.T, pattern string, args ...string) []string {
 		want := regexp.MustCompile(pattern)
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			fmt.Fprintln(&all, lines.Text())
-			if m := want.FindStringSubmatch(all.String()); m != nil && want != nil {
+			if m := want.FindStringSubmatch(all.String()); m != nil {
 				found <- m
 				want = regexp.MustCompile(`\z\A.`) // finds nothing: the rest is only read
 			}
@@ -83,9 +84,14 @@ func launch(t *testing.T, pattern string, args ...string) []string {
 			t.Logf("safepoint %s said:\n%s\n%s", args[0], text, errors)
 		}
 	})
-	m, ok := <-found
-	if !ok {
-		t.Fatalf("safepoint %s ended before it printed %s", strings.Join(args, " "), pattern)
+	select {
+	case m, ok := <-found:
+		if !ok {
+			t.Fatalf("safepoint %s ended before it printed %s", strings.Join(args, " "), pattern)
+		}
+		return m
+	case <-time.After(2 * time.Minute):
+		t.Fatalf("safepoint %s did not print %s within 2 minutes", strings.Join(args, " "), pattern)
 	}
-	return m
+	return nil
 }
