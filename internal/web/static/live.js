@@ -1,6 +1,6 @@
 // Live state over one Server-Sent Events stream. The server sends small HTML pieces; each has an id and is merged
 // into the element with the same id. A quiet stream is shown as "Not live", never as "fine".
-const silence = 12_000;
+const silence = 11_000; // looked at every second: said within 12 s
 const here = location.pathname + location.search.replace(/([?&])done=[^&]*&?/, '$1').replace(/[?&]$/, '');
 const source = '/events?page=' + encodeURIComponent(here);
 const banner = document.getElementById('not-live'), polite = document.getElementById('say');
