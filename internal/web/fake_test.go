@@ -13,7 +13,6 @@ import (
 	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/event"
 	"github.com/safepoint-db/safepoint/internal/halt"
-	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
 // fake stands for the application while pages are drawn: it returns what a state of the tests put into it. What the
@@ -279,5 +278,4 @@ func (f *fake) StartUndo(_ context.Context, _ safepoint.Actor, id string) (safep
 var (
 	errMissing = safepoint.Errorf(safepoint.CodeNotFound, "This is not here.")
 	errBroken  = errors.New("disk gone")
-	_          = storage.Space{}
 )
