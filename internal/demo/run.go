@@ -81,7 +81,7 @@ func (d *demo) close() error {
 }
 
 // pastDays is how far back the demo's history goes.
-const pastDays = 9
+const pastDays = 8
 
 // make builds the organization by using the product itself, with a clock that starts some days ago: every backup of
 // its past is a real file, made by the real scheduler.
@@ -90,9 +90,9 @@ func (d *demo) make(ctx context.Context) error {
 	if err := CreateShop(ctx, d.shop()); err != nil {
 		return err
 	}
-	var clock atomic.Int64
-	clock.Store(time.Now().Add(-pastDays*24*time.Hour - 10*time.Minute).UnixMilli())
-	now := func() time.Time { return time.UnixMilli(clock.Load()) }
+	var back atomic.Int64 // how far behind the time it is, in nanoseconds
+	back.Store(int64(pastDays*24*time.Hour + 10*time.Minute))
+	now := func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
 	s, err := server.Open(ctx, server.Config{DataDir: d.dataDir(), Addr: "127.0.0.1:0", Now: now, Log: d.log, Version: d.Version})
 	if err != nil {
 		return err
@@ -105,14 +105,14 @@ func (d *demo) make(ctx context.Context) error {
 		stop()
 		<-ended
 	}()
-	if err := d.populate(ctx, s.App, s.SetupCode()); err != nil {
+	if err := d.populate(ctx, s.App, s.SetupCode(), now()); err != nil {
 		return err
 	}
-	for end := time.Now(); now().Before(end); {
+	for back.Load() > 0 {
 		if err := d.settle(ctx, s.App); err != nil {
 			return err
 		}
-		clock.Store(min(now().Add(4*time.Hour).UnixMilli(), end.UnixMilli()))
+		back.Store(max(0, back.Load()-int64(4*time.Hour)))
 	}
 	return d.settle(ctx, s.App)
 }
@@ -144,7 +144,7 @@ func (d *demo) settle(ctx context.Context, a *app.App) error {
 }
 
 // populate is what an admin would do on the first day.
-func (d *demo) populate(ctx context.Context, a *app.App, code string) error {
+func (d *demo) populate(ctx context.Context, a *app.App, code string, now time.Time) error {
 	session, err := a.Setup(ctx, app.Setup{
 		Code: code, Email: "ines@harborline.example", Name: "Ines Marlow", Password: safepoint.NewID("demo") + safepoint.NewID("demo"),
 		Organization: "Harborline Goods", TimeZone: "Europe/Zurich",
@@ -161,7 +161,7 @@ func (d *demo) populate(ctx context.Context, a *app.App, code string) error {
 	}
 	schedules := []app.ScheduleInput{
 		{Name: "Shop, twice a day", Description: "Orders, customers and stock of the storefront.", Interval: safepoint.Every12Hours, DatabaseID: shop.ID},
-		{Name: "Shop, weekly archive", Description: "Kept for the accountants.", Interval: safepoint.Every7Days, DatabaseID: shop.ID},
+		{Name: "Shop, weekly archive", Description: "Kept for the accountants.", Interval: safepoint.Every7Days, DatabaseID: shop.ID, FirstRun: now.Add(4 * time.Hour)},
 	}
 	if d.Postgres {
 		in, err := d.startPostgres(ctx)
