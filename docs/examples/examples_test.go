@@ -38,14 +38,14 @@ func TestPython(t *testing.T) {
 
 // exercise halts and resumes a running example, each twice, and tries to do it with another's secret.
 func exercise(t *testing.T, program string, args ...string) {
-	secret := webhook.NewSecret()
+	secret := halt.NewSecret()
 	url := start(t, secret, program, args...)
 	service := safepoint.Service{
 		Name: "example", Kind: safepoint.ServiceWebhook, Timeout: 20 * time.Second,
 		HaltURL: url + "/safepoint", ResumeURL: url + "/safepoint", HealthURL: url + "/health",
 	}
 	request := halt.Request{OperationID: "op_1", OrganizationID: "org_1", OrganizationName: "Harbor", Reason: "Restoring shop"}
-	stranger, err := webhook.New(service, webhook.NewSecret())
+	stranger, err := webhook.New(service, halt.NewSecret())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/catalog"
 	"github.com/safepoint-db/safepoint/internal/halt"
-	"github.com/safepoint-db/safepoint/internal/halt/webhook"
 )
 
 // Services returns the organization's services in the order in which a restore halts them.
@@ -43,7 +42,7 @@ func (a *App) CreateService(ctx context.Context, by safepoint.Actor, in ServiceI
 		given = *in.Secret
 	}
 	if s.Kind == safepoint.ServiceWebhook && given == "" {
-		made = webhook.NewSecret()
+		made = halt.NewSecret()
 		given = made
 	}
 	if _, err := a.Halter(s, given); err != nil {

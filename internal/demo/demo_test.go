@@ -174,7 +174,7 @@ func (o open) get(t *testing.T) (int, http.Header, string) {
 }
 
 func TestStorefrontHaltsAndResumes(t *testing.T) {
-	shop, secret := newShop(t), webhook.NewSecret()
+	shop, secret := newShop(t), halt.NewSecret()
 	o := openStorefront(t, shop, secret)
 	o.sold(t, 5)
 	if status, _, body := o.get(t); status != 200 || !strings.Contains(body, ShopName) || !strings.Contains(body, "SF-") {
@@ -242,7 +242,7 @@ func openByUs(t *testing.T, path string) []string {
 }
 
 func TestStorefrontRefusesForgedCalls(t *testing.T) {
-	secret := webhook.NewSecret()
+	secret := halt.NewSecret()
 	o := openStorefront(t, newShop(t), secret)
 	post := func(path, with, id, kind string, at time.Time) int {
 		t.Helper()
@@ -275,7 +275,7 @@ func TestStorefrontRefusesForgedCalls(t *testing.T) {
 		at                           time.Time
 		want                         int
 	}{
-		{"another secret", "/safepoint/halt", webhook.NewSecret(), "a", "safepoint.halt", now, 401},
+		{"another secret", "/safepoint/halt", halt.NewSecret(), "a", "safepoint.halt", now, 401},
 		{"too old", "/safepoint/halt", secret, "b", "safepoint.halt", now.Add(-10 * time.Minute), 401},
 		{"too new", "/safepoint/halt", secret, "c", "safepoint.halt", now.Add(10 * time.Minute), 401},
 		{"a resume sent to halt", "/safepoint/halt", secret, "d", "safepoint.resume", now, 400},
@@ -304,7 +304,7 @@ func TestStorefrontRefusesForgedCalls(t *testing.T) {
 // TestEveryOrderSurvivesARestore restores an older backup under a storefront that sells until it is halted.
 func TestEveryOrderSurvivesARestore(t *testing.T) {
 	shop := newShop(t)
-	o := openStorefront(t, shop, webhook.NewSecret())
+	o := openStorefront(t, shop, halt.NewSecret())
 	o.sold(t, 3)
 	e, live := &sqlite.Engine{}, engine.Target{Engine: safepoint.SQLite, Path: shop}
 	backup := dumped(t, func(w *archive.Writer) error { return e.Dump(t.Context(), live, w, engine.DumpOptions{}) })

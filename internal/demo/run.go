@@ -13,7 +13,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
-	"github.com/safepoint-db/safepoint/internal/halt/webhook"
+	"github.com/safepoint-db/safepoint/internal/halt"
 	"github.com/safepoint-db/safepoint/internal/pgserver"
 	"github.com/safepoint-db/safepoint/internal/server"
 )
@@ -184,7 +184,7 @@ func (d *demo) populate(ctx context.Context, a *app.App, code string, now time.T
 
 // openStorefront starts the service that sells from the shop, and tells the organization of it.
 func (d *demo) openStorefront(ctx context.Context, a *app.App) error {
-	secret := webhook.NewSecret()
+	secret := halt.NewSecret()
 	life, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var err error
 	if d.storefront, err = StartStorefront(life, StorefrontOptions{Shop: d.shop(), Secret: secret}); err != nil {

@@ -25,7 +25,7 @@ import (
 type StorefrontOptions struct {
 	Addr   string        // to listen on; "" means 127.0.0.1 and any free port
 	Shop   string        // the shop's SQLite file, as CreateShop makes it
-	Secret string        // of the webhooks, as webhook.NewSecret makes them
+	Secret string        // of the webhooks, as halt.NewSecret makes them
 	Marker string        // the file that says it is halted; "" means the shop's file with ".halted"
 	Every  time.Duration // between orders; 0 means 250 ms
 }

@@ -12,7 +12,6 @@ package webhook
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -44,14 +43,7 @@ type Halter struct {
 
 var _ halt.Halter = (*Halter)(nil)
 
-// NewSecret makes a signing secret: "whsec_" and 32 random bytes in base64.
-func NewSecret() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return "whsec_" + base64.StdEncoding.EncodeToString(b[:])
-}
-
-// New makes the halter of s, whose secret is as NewSecret makes them. It connects to nothing. What is wrong with s is a
+// New makes the halter of s, whose secret is as halt.NewSecret makes them. It connects to nothing. What is wrong with s is a
 // *safepoint.Error on the field "halt_url", "resume_url", "health_url" or "secret".
 func New(s safepoint.Service, secret string) (*Halter, error) {
 	for _, u := range []struct {

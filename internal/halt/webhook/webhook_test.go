@@ -271,7 +271,7 @@ func TestNew(t *testing.T) {
 		"resume_url": func(s *safepoint.Service) string { s.ResumeURL = ""; return secret },
 		"health_url": func(s *safepoint.Service) string { s.HealthURL = "https://user:pw@shop.example/"; return secret },
 		"secret":     func(*safepoint.Service) string { return "whsec_c2hvcnQ=" },
-		"":           func(*safepoint.Service) string { return NewSecret() },
+		"":           func(*safepoint.Service) string { return halt.NewSecret() },
 	} {
 		s := good
 		key := change(&s)
