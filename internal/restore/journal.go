@@ -107,3 +107,11 @@ func GuardProgress(p safepoint.Progress) safepoint.Progress {
 	p.Phase, p.Percent = safepoint.StepGuard.String(), at[0]+(at[1]-at[0])*p.Percent/100
 	return p
 }
+
+// count is "1 table" or "3 tables".
+func count[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

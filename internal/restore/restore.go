@@ -152,7 +152,7 @@ func (r *run) check(ctx context.Context) error {
 	}
 	r.rec.Plan = &plan
 	sum := ar.Summary()
-	return r.done(ctx, fmt.Sprintf("The backup is whole: %d tables, %d rows. Nothing stands in the way.", sum.Tables, sum.Rows))
+	return r.done(ctx, fmt.Sprintf("The backup is whole: %s, %s. Nothing stands in the way.", count(sum.Tables, "table"), count(sum.Rows, "row")))
 }
 
 // stage builds the copy beside the live database, while the services run.
@@ -215,7 +215,7 @@ func (r *run) verify(ctx context.Context) error {
 	for _, d := range got {
 		r.Operation.Rows += d.Rows
 	}
-	return r.done(ctx, fmt.Sprintf("Verified: %d tables, %d rows are the same as when the backup was made.", r.Operation.Tables, r.Operation.Rows))
+	return r.done(ctx, fmt.Sprintf("Verified: %s and %s are the same as when the backup was made.", count(r.Operation.Tables, "table"), count(r.Operation.Rows, "row")))
 }
 
 // guardAndSwitch makes the safety backup inside the gate and switches. Where the engine finds that a row changed in

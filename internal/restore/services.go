@@ -24,7 +24,7 @@ func (r *run) halt(ctx context.Context) error {
 	}
 	r.Operation.Services = len(r.Services)
 	r.Operation.HaltedAt = r.Now()
-	if err := r.enter(ctx, safepoint.StepHalt, fmt.Sprintf("Halt %d services, in order.", len(r.Services))); err != nil {
+	if err := r.enter(ctx, safepoint.StepHalt, "Halt "+count(len(r.Services), "service")+", in order."); err != nil {
 		return err
 	}
 	if err := r.Ledger.SetHalted(ctx, r.Operation, time.Time{}); err != nil {
@@ -54,7 +54,7 @@ func (r *run) halt(ctx context.Context) error {
 	if err := fault.Point("restore.halt.done"); err != nil {
 		return err
 	}
-	return r.done(ctx, fmt.Sprintf("%d services are halted.", len(r.Services)))
+	return r.done(ctx, "Halted.")
 }
 
 // probe asks a service what it is doing, a few times: what cannot be known before the halt cannot be put back after it.
