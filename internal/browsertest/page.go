@@ -257,14 +257,27 @@ func (p *Page) Scripts(on bool) {
 // NoSidewaysScroll fails the test if the page is wider than its window (WCAG 1.4.10).
 func (p *Page) NoSidewaysScroll() {
 	p.tab.t.Helper()
-	var over int
-	if err := p.run("document.documentElement.scrollWidth - document.documentElement.clientWidth", &over); err != nil {
+	var over struct {
+		Pixels int
+		Widest string
+	}
+	if err := p.run(sideways, &over); err != nil {
 		p.tab.t.Fatalf("measure the page: %v", err)
 	}
-	if over > 0 {
-		p.tab.t.Errorf("%s is %d pixels wider than its window", p.URL(), over)
+	if over.Pixels > 0 {
+		p.tab.t.Errorf("%s is %d pixels wider than its window, because of %s", p.URL(), over.Pixels, over.Widest)
 	}
 }
+
+// sideways measures how much wider the page is than its window, and names the innermost element that reaches furthest,
+// those aside that are inside something that scrolls by itself.
+const sideways = `(() => {
+	const inScroller = e => e && e !== document.body && (getComputedStyle(e).overflowX !== 'visible' || inScroller(e.parentElement));
+	const root = document.documentElement, all = [...document.body.querySelectorAll('*')].filter(e => e.checkVisibility() && !inScroller(e.parentElement));
+	const right = e => e.getBoundingClientRect().right, furthest = Math.max(...all.map(right));
+	const e = all.findLast(e => right(e) === furthest);
+	return { Pixels: root.scrollWidth - root.clientWidth, Widest: e ? '<' + e.tagName.toLowerCase() + ' class="' + e.className + '"> "' + e.textContent.trim().slice(0, 60) + '"' : 'nothing' };
+})()`
 
 // find asks find.js. An error of the browser, such as a document that is just being replaced, is a reason too.
 func (p *Page) find(action, target, value string) answer {
