@@ -69,12 +69,13 @@ var arrows = map[string][]string{
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
 	"internal/servertest":          {"internal/*"},
 	"internal/soak":                {},
+	"internal/measure":             {},
 	"internal/storage/storagetest": {"internal/storage"},
 }
 
 // testOnly are the packages of the table's last block.
 var testOnly = []string{"internal/browsertest", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
-	"internal/servertest", "internal/soak", "internal/storage/storagetest"}
+	"internal/servertest", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
 var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault"}
