@@ -64,6 +64,7 @@ var arrows = map[string][]string{
 
 	// What tests are made of. Nothing that is shipped imports these.
 	"internal/browsertest":         {},
+	"internal/e2e":                 {},
 	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
 	"internal/halt/halttest":       {"internal/halt"},
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
@@ -74,7 +75,7 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages of the table's last block.
-var testOnly = []string{"internal/browsertest", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
+var testOnly = []string{"internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
 	"internal/servertest", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
