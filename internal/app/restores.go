@@ -123,7 +123,7 @@ func (a *App) readBackup(file storage.File, op safepoint.Operation) (*archive.Re
 	if err != nil {
 		return nil, err
 	}
-	if h := r.Header(); h.OperationID != "" && h.OperationID != op.ID || h.OrganizationID != "" && h.OrganizationID != op.OrganizationID {
+	if h := r.Header(); h.OperationID != op.ID || h.DatabaseID != op.DatabaseID || h.OrganizationID != op.OrganizationID {
 		return nil, safepoint.Errorf(safepoint.CodeArchive, "The file is another backup's: it was put in this one's place.").WithHint("Choose another backup.")
 	}
 	return r, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"unicode/utf8"
 
@@ -33,13 +34,21 @@ func diagnose(r io.ReaderAt, size int64, otherwise error) error {
 	case end < 0 || end > size:
 		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: its end has been cut off.").WithHint(hintAltered)
 	case end < size:
-		return safepoint.Errorf(safepoint.CodeArchive, "Something was added behind the archive's end: the file is %d bytes longer than it should be.", size-end).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "Something was added behind the archive's end: the file is %s longer than it should be.", bytesOf(size-end)).WithHint(hintAltered)
 	case position < at:
-		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: its frames should be %d bytes shorter.", at-position).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: its frames should be %s shorter.", bytesOf(at-position)).WithHint(hintAltered)
 	case position > at:
-		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: %d bytes are missing in front of its table of contents.", position-at).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: it lacks %s in front of its table of contents.", bytesOf(position-at)).WithHint(hintAltered)
 	}
 	return otherwise
+}
+
+// bytesOf is "1 byte" or "93 bytes".
+func bytesOf(n int64) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return fmt.Sprintf("%d bytes", n)
 }
 
 // findContents looks for the last table of contents near the file's end, -1 if there is none. It is a guess made to

@@ -285,7 +285,7 @@ func TestForeignAndChangedFiles(t *testing.T) {
 		"text in front":           {slices.Concat([]byte("DROP TABLE orders;\n"), data), anyone, "Something was added"},
 		"frame in front":          {slices.Concat(zstandard(t, "DROP TABLE orders;\n"), data), anyone, "Something was added"},
 		"frame put in":            {slices.Concat(data[:end], zstandard(t, "DROP TABLE orders;\n"), data[end:]), anyone, "Something was added"},
-		"frame taken out":         {slices.Concat(data[:one.Offset], data[two.Offset:]), anyone, "bytes are missing"},
+		"frame taken out":         {slices.Concat(data[:one.Offset], data[two.Offset:]), anyone, "in front of its table of contents"},
 		"frames swapped":          {swapped, anyone, "frame 1"},
 		"newer format":            {newer, anyone, "format version 2"},
 		"huge table of contents":  {huge, anyone, "table of contents"},

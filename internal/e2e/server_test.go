@@ -242,7 +242,7 @@ func wantWords(t *testing.T, f *wire.Failure, code safepoint.Code, words ...stri
 			t.Errorf("%q speaks of %q", text, w)
 		}
 	}
-	if !strings.HasSuffix(f.Message, ".") || f.Hint == "" && code != safepoint.CodeCancelled {
+	if !strings.HasSuffix(strings.TrimSuffix(f.Message, ")"), ".") || f.Hint == "" && code != safepoint.CodeCancelled {
 		t.Errorf("%q (hint %q) is not a sentence with a way out", f.Message, f.Hint)
 	}
 }

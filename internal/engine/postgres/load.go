@@ -53,7 +53,8 @@ func ofPostgres(h archive.Header) error {
 	if h.Engine == safepoint.PostgreSQL {
 		return nil
 	}
-	return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database.", h.Engine.Label()).WithHint("Restore it into a %s database.", h.Engine.Label())
+	return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database. It cannot be restored into PostgreSQL.", h.Engine.Label()).
+		WithHint("Choose a backup of a PostgreSQL database.")
 }
 
 // mayLoad refuses a target that holds something already, or that would read the text in another encoding.
