@@ -96,6 +96,9 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 		return nil, taken, err
 	}
 	findings, err := e.CanRestore(ctx, t, r)
+	if err == nil {
+		err = a.roomForSafety(ctx, op)
+	}
 	return findings, taken, err
 }
 

@@ -180,6 +180,23 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 	return op.ID, nil
 }
 
+// roomForSafety refuses a restore of src for whose safety backup the storage has no room: before services are halted.
+func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error {
+	expect := src.Size
+	newest, _, err := a.Catalog.NewestBackup(ctx, src.OrganizationID, src.DatabaseID, "")
+	if err != nil {
+		return err
+	}
+	if newest != nil {
+		expect = newest.Size
+	}
+	err = backup.Room(ctx, a.Storage, expect)
+	if known := (*safepoint.Error)(nil); errors.As(err, &known) {
+		return safepoint.Errorf(known.Code, "There is no room for the safety backup. %s", known.Message).WithHint("%s", known.Hint).WithCause(err)
+	}
+	return err
+}
+
 // safetyLease is only for show: a safety backup lives and dies with its restore.
 const safetyLease = 24 * time.Hour
 
@@ -194,6 +211,9 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 		Ledger: ledger{App: w.App, claim: w.claim},
 		Source: func(ctx context.Context) (*archive.Reader, io.Closer, error) {
 			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)
+			if err == nil {
+				err = w.roomForSafety(ctx, src)
+			}
 			if err != nil {
 				return nil, nil, err
 			}

@@ -79,7 +79,7 @@ type backup struct {
 }
 
 func (b *backup) run(ctx context.Context) (Result, error) {
-	if err := b.checkSpace(ctx); err != nil {
+	if err := Room(ctx, b.Storage, b.Expect); err != nil {
 		return Result{}, err
 	}
 	sum, err := b.store(ctx)
@@ -97,17 +97,19 @@ func (b *backup) run(ctx context.Context) (Result, error) {
 // reserve is what must stay free beside a backup of the expected size: databases grow.
 const reserve = 16 << 20
 
-func (b *backup) checkSpace(ctx context.Context) error {
-	if b.Expect <= 0 {
+// Room refuses with CodeSpace a backup that is likely to have expect bytes where the storage has no room for it.
+// An expect of 0 is not known, and passes.
+func Room(ctx context.Context, s storage.Storage, expect int64) error {
+	if expect <= 0 {
 		return nil
 	}
-	space, err := b.Storage.Space(ctx)
+	space, err := s.Space(ctx)
 	if err != nil {
 		return fmt.Errorf("look at the storage's room: %w", err)
 	}
-	need := b.Expect + b.Expect/10 + reserve
+	need := expect + expect/10 + reserve
 	if space.Total > 0 && space.Free < need {
-		return safepoint.Errorf(safepoint.CodeSpace, "Not enough space on %s: about %s needed, %s free.", b.Storage.Name(), size(need), size(space.Free)).
+		return safepoint.Errorf(safepoint.CodeSpace, "Not enough space on %s: about %s needed, %s free.", s.Name(), size(need), size(space.Free)).
 			WithHint("Free some space there, or delete backups that are no longer needed.")
 	}
 	return nil

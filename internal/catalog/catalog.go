@@ -23,7 +23,7 @@ var migrations embed.FS
 
 // Catalog is an open catalog. It is safe for concurrent use.
 type Catalog struct {
-	db *sql.DB
+	db pool
 	// Now is the clock; tests replace it.
 	Now func() time.Time
 }
@@ -40,7 +40,7 @@ func Open(ctx context.Context, path string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	db.SetMaxOpenConns(8)
-	c := &Catalog{db: db, Now: time.Now}
+	c := &Catalog{db: pool{db}, Now: time.Now}
 	if err := c.migrate(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)
@@ -56,7 +56,7 @@ func (c *Catalog) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, c.db, dir)
+	p, err := goose.NewProvider(goose.DialectSQLite3, c.db.DB, dir)
 	if err != nil {
 		return err
 	}
@@ -68,13 +68,13 @@ func (c *Catalog) migrate(ctx context.Context) error {
 func (c *Catalog) tx(ctx context.Context, fn func(*sql.Tx) error) error {
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return full(err)
 	}
 	defer tx.Rollback()
 	if err := fn(tx); err != nil {
-		return err
+		return full(err)
 	}
-	return tx.Commit()
+	return full(tx.Commit())
 }
 
 func toMillis(t time.Time) int64 {

@@ -20,6 +20,24 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
+// pool is the catalog's connections. What is written through it says in words that the disk is full.
+type pool struct{ *sql.DB }
+
+func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	res, err := p.DB.ExecContext(ctx, query, args...)
+	return res, full(err)
+}
+
+// full turns a disk without room into words; other errors pass.
+func full(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) || e.Code() != sqlite3.SQLITE_FULL {
+		return err
+	}
+	return safepoint.Errorf(safepoint.CodeSpace, "The disk that holds Safepoint's own data is full.").
+		WithHint("Free some space on it: until then nothing can be started or changed here. What was stored before is not affected.").WithCause(err)
+}
+
 // collect runs a query and reads every row of it with scan.
 func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
