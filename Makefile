@@ -3,6 +3,8 @@
 ADDR   ?= 127.0.0.1:8321
 DATA   ?= ./data
 PG     ?=
+ROUNDS ?= 1
+SCALE  ?= 75
 CACHE  := $(CURDIR)/.cache
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -15,7 +17,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/*' -not -path './data/*')
 
-.PHONY: help build demo run test tools lint fmt race clean
+.PHONY: help build demo run test tools lint fmt race soak measure clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,7 +33,7 @@ run: build ## start the server on ADDR with its data in DATA (./data)
 
 test: tools ## install what the tests need where allowed, then go vet and every test
 	go vet ./...
-	go test ./...
+	go test -timeout 20m ./...
 
 tools: ## install what the tests need, or say exactly what is missing
 	@scripts/install-test-tools
@@ -52,7 +54,13 @@ fmt: ## format every Go file
 	gofmt -w $(SOURCES)
 
 race: tools ## every test under the race detector (needs a C compiler)
-	CGO_ENABLED=1 go test -race ./...
+	CGO_ENABLED=1 go test -race -timeout 60m ./...
+
+soak: tools ## kill the server at every named point, ROUNDS times each (1)
+	go test ./internal/soak -count=1 -v -timeout 0 -run 'TestPointsAreComplete|TestKill' -rounds $(ROUNDS)
+
+measure: tools ## back up and restore pgbench at SCALE (75: about 1 GiB), and print times and peak memory
+	SAFEPOINT_MEASURE=$(SCALE) go test ./internal/measure -count=1 -v -timeout 0
 
 clean: ## remove what make made; data/ stays
 	rm -rf bin tmp .cache

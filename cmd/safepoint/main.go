@@ -3,6 +3,7 @@ package main
 
 import (
 	"os"
+	_ "time/tzdata" // organizations choose their zone, also where the machine knows none
 
 	"github.com/safepoint-db/safepoint/internal/cli"
 )
