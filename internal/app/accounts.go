@@ -258,12 +258,21 @@ func (a *App) Session(ctx context.Context, session, ip string) (safepoint.Actor,
 		return safepoint.Actor{}, err
 	}
 	if now.Sub(s.UsedAt) > touchEvery {
-		if err := a.Catalog.TouchSession(ctx, hash, now); err != nil {
+		if err := a.unlessFull(ctx, a.Catalog.TouchSession(ctx, hash, now)); err != nil {
 			return safepoint.Actor{}, err
 		}
 	}
 	by := actorOf(u, ip, "session", s.PasswordAt)
 	return by, a.place(ctx, &by, s.OrganizationID)
+}
+
+// unlessFull lets a disk without room pass: that the time of a visit is not recorded must keep nobody from looking.
+func (a *App) unlessFull(ctx context.Context, err error) error {
+	if safepoint.ErrorCode(err) != safepoint.CodeSpace {
+		return err
+	}
+	a.Log.WarnContext(ctx, "when a session or token was last used is not recorded", "error", err)
+	return nil
 }
 
 func actorOf(u safepoint.User, ip, via string, passwordAt time.Time) safepoint.Actor {

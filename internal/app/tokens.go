@@ -97,7 +97,7 @@ func (a *App) TokenActor(ctx context.Context, secret, organizationID, ip string)
 		return safepoint.Actor{}, safepoint.Errorf(safepoint.CodeNotFound, "This organization is not here.")
 	}
 	if now.Sub(t.LastUsedAt) > touchEvery {
-		if err := a.Catalog.TouchToken(ctx, t.ID, now); err != nil {
+		if err := a.unlessFull(ctx, a.Catalog.TouchToken(ctx, t.ID, now)); err != nil {
 			return safepoint.Actor{}, err
 		}
 	}

@@ -3,7 +3,10 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -22,8 +25,10 @@ func TestFullDisk(t *testing.T) {
 				t.Fatal(err)
 			}
 			mountDisk(t, disk)
-			b := start(t, server.Config{DataDir: data}, "")
+			var ahead atomic.Int64 // of the clock
+			b := start(t, server.Config{DataDir: data, Now: func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }}, "")
 			b.openTill()
+			visitor := b.console()
 			small, big := b.addSQLite("small", ordersSQLite("100")), b.addSQLite("big", ordersSQLite("100000"))
 			good := small.backup()
 			check := big.unchanged()
@@ -37,6 +42,7 @@ func TestFullDisk(t *testing.T) {
 			resize(t, disk, "size=160m")
 			spare := big.backup()
 			fill(t, disk)
+			ahead.Add(int64(10 * time.Minute)) // sessions and tokens are to be renewed
 			check = big.unchanged()
 			if op, err := b.api.StartBackup(t.Context(), big.ID); err == nil {
 				wantFailed(t, b.wait(op.ID), safepoint.CodeSpace, "space")
@@ -52,6 +58,11 @@ func TestFullDisk(t *testing.T) {
 				t.Error("a restore whose safety backup has no room is called ready")
 			}
 			check()
+			for _, page := range []string{"/backups", "/logs", "/logs/" + good.ID, "/databases", "/storage", "/services", "/audit", "/settings"} {
+				if status, body := visitor.get(page); status != 200 || strings.Contains(body, `name="password"`) {
+					t.Errorf("on a full disk %s answers %d: %.300s", page, status, body)
+				}
+			}
 			if err := b.api.DeleteBackup(t.Context(), spare.ID, "big"); err != nil { // the catalog needs room for it
 				wantRefusal(t, err, safepoint.CodeSpace, "full")
 			}
