@@ -36,7 +36,7 @@ func TestNoOrderIsLost(t *testing.T) {
 	if halted <= 0 || halted > 20*time.Second {
 		t.Errorf("services were halted for %s", halted)
 	}
-	s.runs()
+	s.sells()
 	sold(t, front, 50)
 
 	acknowledged := front.Saved() // before looking: all of them must be there
@@ -63,7 +63,7 @@ func TestNoOrderIsLost(t *testing.T) {
 		t.Fatalf("the undo ended %s: %+v", undo.Status, undo.Failure)
 	}
 	t.Logf("the undo halted for %s", undo.ResumedAt.Sub(undo.HaltedAt))
-	s.runs()
+	s.sells()
 	sold(t, front, 20)
 	acknowledged = front.Saved()
 	live = numbers(t, path)
@@ -113,8 +113,8 @@ func (s *shop) openStorefront() *demo.Storefront {
 	return front
 }
 
-// runs checks that all services say they run.
-func (s *shop) runs() {
+// sells checks that all services say they run.
+func (s *shop) sells() {
 	s.t.Helper()
 	for _, svc := range must(s.api.Services(s.t.Context()))(s.t) {
 		if st := must(s.api.ServiceStatus(s.t.Context(), svc.ID))(s.t); st.Condition != "running" {
