@@ -249,7 +249,7 @@ func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
 				WithHint("Undo that one first. %s", instead)
 		}
 	}
-	return nil
+	return safepoint.Errorf(safepoint.CodeConflict, "Too many restores have followed this one to undo it.").WithHint("%s", instead)
 }
 
 // queueRestore queues a restore unless a service of the organization is being tested.

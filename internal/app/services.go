@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -237,7 +236,7 @@ func (a *App) refuseTested(orgID string) error {
 }
 
 // ResumeService resumes a service by hand, after a restore could not. When the last of them runs again, the
-// organization operates.
+// organization operates. ResumeRestore does it for all of them.
 func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) error {
 	if err := a.authorize(ctx, by, admin, "service.resume"); err != nil {
 		return err
@@ -246,7 +245,7 @@ func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) 
 	if err != nil {
 		return err
 	}
-	if err := a.Catalog.RestoreUnderWay(ctx, by.OrganizationID); err != nil {
+	if err := a.Catalog.RestoreAtWork(ctx, by.OrganizationID); err != nil {
 		return err
 	}
 	r, err := a.haltRequest(ctx, by, "Resumed by "+by.UserName)
@@ -261,23 +260,6 @@ func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) 
 	a.changed(by.OrganizationID, "service", s.ID)
 	a.changed(by.OrganizationID, "state", "")
 	return err
-}
-
-// settle takes a service that runs again off the list of those that need a person.
-func (a *App) settle(ctx context.Context, orgID, name string) error {
-	state, err := a.Catalog.State(ctx, orgID)
-	if err != nil || state.OperationID == "" {
-		return err
-	}
-	left := slices.DeleteFunc(state.Attention, func(n string) bool { return n == name })
-	if err := a.Catalog.SetAttention(ctx, state.OperationID, left); err != nil {
-		return err
-	}
-	op, err := a.Catalog.Operation(ctx, orgID, state.OperationID)
-	if err != nil || len(left) > 0 || !op.Status.Ended() || op.NeedsOperator {
-		return err
-	}
-	return a.Catalog.ClearHalted(ctx, orgID, op.ID)
 }
 
 // serviceHalter is a service and what halts it.

@@ -28,6 +28,9 @@ type work struct {
 // Work carries out a claimed operation and returns it as it ended; it is the jobs.Worker of a server.
 func (a *App) Work(ctx context.Context, c jobs.Claim, report func(safepoint.Progress)) safepoint.Operation {
 	return a.carryOut(ctx, c, func(w *work) safepoint.Operation {
+		if err := w.prepare(ctx); err != nil {
+			return ended(c.Operation, err)
+		}
 		if c.Operation.Type == safepoint.TypeBackup {
 			return w.backup(ctx, report)
 		}
@@ -39,31 +42,28 @@ func (a *App) Work(ctx context.Context, c jobs.Claim, report func(safepoint.Prog
 	})
 }
 
-// Recover brings an operation that a dead process left running to its end.
+// Recover brings an operation that was left running to its end. A restore whose database or services cannot be read
+// from the catalog now comes back running, to be tried again: services may be halted, and staging may be there.
 func (a *App) Recover(ctx context.Context, c jobs.Claim) safepoint.Operation {
 	return a.carryOut(ctx, c, func(w *work) safepoint.Operation {
 		if c.Operation.Type == safepoint.TypeBackup {
 			return w.discard(ctx)
 		}
-		j, err := w.restoreJob(ctx, nil)
+		err := w.prepare(ctx)
+		var j restore.Job
+		if err == nil {
+			j, err = w.restoreJob(ctx, nil)
+		}
 		if err != nil {
-			return w.helpless(err)
+			return w.helpless(ctx, err)
 		}
 		return restore.Recover(ctx, j)
 	})
 }
 
-// carryOut prepares, does and closes the books. An operation that comes back running is left to the next start.
+// carryOut does it and closes the books. An operation that comes back running is recovered again, or by the next start.
 func (a *App) carryOut(ctx context.Context, c jobs.Claim, do func(*work) safepoint.Operation) safepoint.Operation {
-	w := &work{App: a, claim: c}
-	var op safepoint.Operation
-	if err := w.prepare(ctx); err != nil && c.Operation.HaltedAt.IsZero() {
-		op = ended(c.Operation, err)
-	} else if err != nil {
-		op = w.helpless(err)
-	} else {
-		op = do(w)
-	}
+	op := do(&work{App: a, claim: c})
 	if op.Failure != nil {
 		a.Log.WarnContext(ctx, "operation did not succeed", "operation", op.ID, "type", op.Type, "status", op.Status, "code", op.Failure.Code, "reason", op.Failure.Message)
 	}
@@ -211,18 +211,22 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 		Ledger: ledger{App: w.App, claim: w.claim},
 		Source: func(ctx context.Context) (*archive.Reader, io.Closer, error) {
 			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)
-			if err == nil {
-				err = w.roomForSafety(ctx, src)
-			}
 			if err != nil {
 				return nil, nil, err
 			}
 			return w.openBackup(ctx, src)
 		},
+		Room: func(ctx context.Context) error {
+			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)
+			if err != nil {
+				return err
+			}
+			return w.roomForSafety(ctx, src)
+		},
 		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
 			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(p)) })
 		},
-		Stopping: func() bool { return errors.Is(context.Cause(ctx), jobs.ErrStopping) },
+		Stopping: func() bool { return jobs.Stopping(ctx) }, Lost: func() bool { return jobs.Lost(ctx) },
 	}
 	services, err := w.Catalog.Services(ctx, op.OrganizationID)
 	if err != nil {
@@ -250,11 +254,19 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 	return j, nil
 }
 
-// helpless ends an operation that may have halted services and whose database or services can no longer be reached
-// through the catalog.
-func (w *work) helpless(err error) safepoint.Operation {
+// helpless leaves a restore that may have halted services, and whose database or services cannot be read from the
+// catalog, to a later try, and asks for a person meanwhile. Only where they are gone for good it ends.
+func (w *work) helpless(ctx context.Context, err error) safepoint.Operation {
 	op := ended(w.claim.Operation, err)
 	op.NeedsOperator = true
+	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		return op
+	}
+	op.Status = safepoint.StatusRunning
+	if err := w.Catalog.SaveOperation(context.WithoutCancel(ctx), w.claim, op); err != nil {
+		w.Log.ErrorContext(ctx, "operation was not stored", "operation", op.ID, "error", err)
+	}
+	w.changed(op.OrganizationID, "operation", op.ID)
 	return op
 }
 
@@ -290,6 +302,11 @@ func (l ledger) Save(ctx context.Context, op safepoint.Operation) error {
 	}
 	l.changed(op.OrganizationID, "operation", op.ID)
 	return nil
+}
+
+func (l ledger) CancelAsked(ctx context.Context) (bool, error) {
+	op, err := l.Catalog.Current(ctx, l.claim)
+	return op.CancelAsked, err
 }
 
 func (l ledger) SetHalted(ctx context.Context, op safepoint.Operation, until time.Time) error {

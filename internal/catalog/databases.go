@@ -56,14 +56,15 @@ func (c *Catalog) DatabasePassword(ctx context.Context, orgID, id string) ([]byt
 }
 
 // UpdateDatabase stores how d is called and reached, unless d.Version is neither 0 nor the stored one, or a restore of
-// it is queued or runs. byName is who changes it. A nil password removes it.
+// it is queued or runs. One that asked for a person goes on with what is stored then: the password may be why it asked.
+// byName is who changes it. A nil password removes it.
 func (c *Catalog) UpdateDatabase(ctx context.Context, d safepoint.Database, sealedPassword []byte, byName string) (safepoint.Database, error) {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		err := c.checkVersion(ctx, tx, "databases", "database", d.OrganizationID, d.ID, d.Version)
 		if err != nil {
 			return err
 		}
-		if err := c.refuseWhile(ctx, tx, d.OrganizationID, `type = 'restore' AND database_id = $2`, d.ID, "A restore needs this database as it is."); err != nil {
+		if err := c.refuseWhile(ctx, tx, d.OrganizationID, `type = 'restore' AND needs_operator = 0 AND database_id = $2`, d.ID, "A restore needs this database as it is."); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE databases SET name = $1, host = $2, port = $3, username = $4, dbname = $5, tls = $6,

@@ -124,7 +124,11 @@ func insertDue(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
 
 // ClaimNext implements jobs.Store. Organizations take turns: first those with the fewest operations running, then
 // those that have waited longest since their last start; within one, the oldest goes first.
-func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duration) (*jobs.Claim, error) {
+func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duration, only ...safepoint.OperationType) (*jobs.Claim, error) {
+	types := only
+	if len(types) == 0 {
+		types = []safepoint.OperationType{safepoint.TypeBackup, safepoint.TypeRestore}
+	}
 	var any bool
 	if err := c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM operations WHERE status = 'queued')`).Scan(&any); err != nil || !any {
 		return nil, wrap("claim operation", err)
@@ -136,7 +140,7 @@ func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duratio
 		}
 		var id string
 		err := tx.QueryRowContext(ctx, `SELECT o.id FROM operations o
-			WHERE o.status = 'queued'
+			WHERE o.status = 'queued' AND o.type IN ($1, $2)
 			AND NOT EXISTS (SELECT 1 FROM organizations g WHERE g.id = o.organization_id AND g.halted_since > 0)
 			AND NOT EXISTS (SELECT 1 FROM operations r WHERE r.status = 'running' AND r.database_id = o.database_id)
 			AND (o.type = 'backup' OR NOT EXISTS (SELECT 1 FROM operations r
@@ -144,7 +148,7 @@ func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duratio
 			ORDER BY (SELECT count(*) FROM operations r WHERE r.status = 'running' AND r.organization_id = o.organization_id),
 				(SELECT max(s.started_at) FROM operations s WHERE s.organization_id = o.organization_id),
 				o.created_at, o.due_at, o.id
-			LIMIT 1`).Scan(&id)
+			LIMIT 1`, string(types[0]), string(types[len(types)-1])).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -210,6 +214,12 @@ func (c *Catalog) InsertRunning(ctx context.Context, op safepoint.Operation, nod
 	return *claim, nil
 }
 
+// Current implements jobs.Store.
+func (c *Catalog) Current(ctx context.Context, claim jobs.Claim) (safepoint.Operation, error) {
+	op, err := operationByID(ctx, c.db, claim.Operation.ID)
+	return op, wrap("read operation", err)
+}
+
 // Beat implements jobs.Store.
 func (c *Catalog) Beat(ctx context.Context, claim jobs.Claim, p safepoint.Progress, lease time.Duration) (cancel bool, err error) {
 	err = c.db.QueryRowContext(ctx, `UPDATE operations SET lease_until = $3, progress = $4
@@ -222,7 +232,7 @@ func (c *Catalog) Beat(ctx context.Context, claim jobs.Claim, p safepoint.Progre
 }
 
 // SaveOperation stores what a running operation has learned: every field but its identity, its origin, its status
-// and end, its progress (Beat's), whether a person asked to cancel, and UndoneByID (SetUndone's).
+// and when it ended, its progress (Beat's), whether a person asked to cancel, and UndoneByID (SetUndone's).
 // It fails with CodeConflict if the claim was lost.
 func (c *Catalog) SaveOperation(ctx context.Context, claim jobs.Claim, op safepoint.Operation) error {
 	return wrap("save operation", c.tx(ctx, func(tx *sql.Tx) error { return saveFields(ctx, tx, claim, op) }))
@@ -232,12 +242,13 @@ func saveFields(ctx context.Context, tx *sql.Tx, claim jobs.Claim, op safepoint.
 	res, err := tx.ExecContext(ctx, `UPDATE operations SET
 			name = $3, storage_key = $4, size = $5, raw_size = $6, sha256 = $7, verified_at = $8, tables = $9, row_count = $10,
 			server_version = $11, source_name = $12, source_at = $13, safety_id = $14, step = $15, switched = $16,
-			halted_at = $17, resumed_at = $18, service_count = $19, undo_until = $20, attention = $21, needs_operator = $22
+			halted_at = $17, resumed_at = $18, service_count = $19, undo_until = $20, attention = $21, needs_operator = $22,
+			failure = $23
 		WHERE id = $1 AND fence = $2 AND status = 'running'`,
 		claim.Operation.ID, claim.Fence,
 		op.Name, op.StorageKey, op.Size, op.RawSize, op.SHA256, toMillis(op.VerifiedAt), op.Tables, op.Rows,
 		op.ServerVersion, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
-		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), attentionJSON(op.Attention), toInt(op.NeedsOperator))
+		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), attentionJSON(op.Attention), toInt(op.NeedsOperator), failureJSON(op.Failure))
 	if err != nil {
 		return err
 	}
@@ -270,15 +281,16 @@ func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Ope
 		if err := saveFields(ctx, tx, claim, op); err != nil {
 			return err
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE operations SET status = $2, finished_at = $3, failure = $4, node = '', lease_until = 0 WHERE id = $1`,
-			claim.Operation.ID, string(op.Status), toMillis(op.FinishedAt), failureJSON(op.Failure))
+		_, err = tx.ExecContext(ctx, `UPDATE operations SET status = $2, finished_at = $3, node = '', lease_until = 0 WHERE id = $1`,
+			claim.Operation.ID, string(op.Status), toMillis(op.FinishedAt))
 		return err
 	}))
 }
 
 // Orphans implements jobs.Store. A node's name is its machine's, "/", and a part that each process makes anew: so what
 // a process of the same machine left is known at once, and what this process runs itself is never taken for an orphan.
-// A safety backup lives as long as the restore that makes it. Restores come first: services wait for them.
+// A safety backup lives as long as the restore that makes it: one whose restore has ended is nobody's, also if this
+// process made it and could not store its end. Restores come first: services wait for them.
 func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration) ([]jobs.Claim, error) {
 	machine, _, _ := strings.Cut(node, "/")
 	var claims []jobs.Claim
@@ -286,9 +298,10 @@ func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration)
 		type held struct {
 			id, node string
 			until    int64
+			stray    bool
 		}
-		running, err := collect(ctx, tx, func(row scanner) (h held, err error) { return h, row.Scan(&h.id, &h.node, &h.until) },
-			`SELECT o.id, coalesce(p.node, o.node), coalesce(p.lease_until, o.lease_until)
+		running, err := collect(ctx, tx, func(row scanner) (h held, err error) { return h, row.Scan(&h.id, &h.node, &h.until, &h.stray) },
+			`SELECT o.id, coalesce(p.node, o.node), coalesce(p.lease_until, o.lease_until), o.restore_id <> '' AND p.id IS NULL
 			FROM operations o LEFT JOIN operations p ON p.id = o.restore_id AND o.restore_id <> '' AND p.status = 'running'
 			WHERE o.status = 'running' ORDER BY o.type DESC, o.created_at, o.id`)
 		if err != nil {
@@ -296,7 +309,7 @@ func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration)
 		}
 		for _, h := range running {
 			same, _, _ := strings.Cut(h.node, "/")
-			if h.node == node || same != machine && h.until >= toMillis(c.Now()) {
+			if !h.stray && (h.node == node || same != machine && h.until >= toMillis(c.Now())) {
 				continue
 			}
 			claim, err := c.take(ctx, tx, h.id, node, lease)

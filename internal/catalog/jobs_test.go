@@ -177,7 +177,13 @@ func TestOrphansOfARestore(t *testing.T) {
 	ops, err := f.Orphans(f.ctx, "here/2", testLease)
 	f.ok(err)
 	if len(ops) != 2 || ops[0].Operation.ID != rc.Operation.ID {
-		t.Errorf("orphans: %+v", ops)
+		t.Fatalf("orphans: %+v", ops)
+	}
+	f.finish(ops[0], safepoint.StatusFailed)
+	stray, err := f.Orphans(f.ctx, "here/2", testLease)
+	f.ok(err)
+	if len(stray) != 1 || stray[0].Operation.ID != ops[1].Operation.ID {
+		t.Errorf("a safety backup whose restore has ended blocks its database for ever: %+v", stray)
 	}
 }
 

@@ -109,6 +109,17 @@ func (c *Catalog) SetAttention(ctx context.Context, operationID string, names []
 	return nil
 }
 
+// Settle records that a person has brought a restore that ended to a good end: nothing of it needs anybody any more,
+// and it halts its organization no longer.
+func (c *Catalog) Settle(ctx context.Context, orgID, operationID string) error {
+	_, err := c.exec(ctx, `UPDATE operations SET attention = '[]', needs_operator = 0
+		WHERE id = $1 AND organization_id = $2 AND status NOT IN ('queued','running')`, operationID, orgID)
+	if err != nil {
+		return fmt.Errorf("settle restore: %w", err)
+	}
+	return c.ClearHalted(ctx, orgID, operationID)
+}
+
 // SetUndone records that undoID went back behind the restore: there is nothing to undo any more.
 func (c *Catalog) SetUndone(ctx context.Context, restoreID, undoID string) error {
 	_, err := c.exec(ctx, `UPDATE operations SET undone_by = $2, undo_until = 0 WHERE id = $1`, restoreID, undoID)

@@ -64,15 +64,15 @@ func (c *Catalog) ServiceSecret(ctx context.Context, orgID, id string) ([]byte, 
 	return sealed, absent(err, "service")
 }
 
-// UpdateService stores s but for its kind and place, unless s.Version is neither 0 nor the stored one. byName is who
-// changes it. A nil secret removes it.
+// UpdateService stores s but for its kind and place, unless s.Version is neither 0 nor the stored one, or a restore of
+// the organization is queued or runs and has not asked for a person. byName is who changes it. A nil secret removes it.
 func (c *Catalog) UpdateService(ctx context.Context, s safepoint.Service, sealedSecret []byte, byName string) (safepoint.Service, error) {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		err := c.checkVersion(ctx, tx, "services", "service", s.OrganizationID, s.ID, s.Version)
 		if err != nil {
 			return err
 		}
-		if err := c.refuseDuringRestore(ctx, tx, s.OrganizationID); err != nil {
+		if err := c.refuseAtWork(ctx, tx, s.OrganizationID); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE services SET name = $1, timeout_ms = $2, halt_url = $3, resume_url = $4, health_url = $5, host = $6,
@@ -141,4 +141,13 @@ func (c *Catalog) RestoreUnderWay(ctx context.Context, orgID string) error {
 
 func (c *Catalog) refuseDuringRestore(ctx context.Context, tx *sql.Tx, orgID string) error {
 	return c.refuseWhile(ctx, tx, orgID, `type = $2`, string(safepoint.TypeRestore), "A restore needs the services as they are.")
+}
+
+// RestoreAtWork is RestoreUnderWay but for restores that asked for a person.
+func (c *Catalog) RestoreAtWork(ctx context.Context, orgID string) error {
+	return c.tx(ctx, func(tx *sql.Tx) error { return c.refuseAtWork(ctx, tx, orgID) })
+}
+
+func (c *Catalog) refuseAtWork(ctx context.Context, tx *sql.Tx, orgID string) error {
+	return c.refuseWhile(ctx, tx, orgID, `type = $2 AND needs_operator = 0`, string(safepoint.TypeRestore), "A restore needs the services as they are.")
 }

@@ -22,19 +22,23 @@ type action func(ctx context.Context, c Claim, report func(safepoint.Progress)) 
 
 // carry brings one operation to its end and stores it, beating all the while.
 func (r *Runner) carry(c Claim, act action) {
-	ctx, cancel := context.WithCancelCause(r.ops)
+	h := &hold{ops: r.ops}
+	ctx, cancel := context.WithCancelCause(context.WithValue(r.ops, holdKey{}, h))
 	defer cancel(nil)
 	t := &tracker{started: r.Clock.Now()}
 	quit, quiet := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(quiet)
-		r.beat(ctx, c, t, cancel, quit)
+		r.beat(ctx, c, t, func(why error) {
+			h.lost.CompareAndSwap(false, why == ErrLost)
+			cancel(why)
+		}, quit)
 	}()
 	op, ended := r.toItsEnd(ctx, c, act, t)
 	close(quit)
 	<-quiet
 	switch {
-	case context.Cause(ctx) == ErrLost:
+	case h.lost.Load():
 		r.Log.Error("an operation was taken over by another process", "operation", c.Operation.ID)
 	case !ended:
 		r.Log.Warn("an operation is left to the next start", "operation", c.Operation.ID)
@@ -48,8 +52,17 @@ func (r *Runner) carry(c Claim, act action) {
 func (r *Runner) toItsEnd(ctx context.Context, c Claim, act action, t *tracker) (op safepoint.Operation, ended bool) {
 	op, ok := r.guarded(ctx, c, act, t)
 	for wait := retryFirst; !ok || !op.Status.Ended(); wait = min(2*wait, retryMost) {
-		if r.ops.Err() != nil || context.Cause(ctx) == ErrLost || !r.pause(wait) {
+		if r.ops.Err() != nil || Lost(ctx) || !r.pause(wait) {
 			return op, false
+		}
+		if c.Operation = op; !ok {
+			// What was claimed is old by now: what the operation has done since, it has stored.
+			now, err := r.Store.Current(r.ops, c)
+			if err != nil {
+				r.Log.Error("cannot read an operation that panicked", "operation", c.Operation.ID, "error", err)
+				continue
+			}
+			c.Operation = now
 		}
 		wasOK := ok
 		op, ok = r.guarded(ctx, c, r.recovery, t)
@@ -65,12 +78,12 @@ func (r *Runner) toItsEnd(ctx context.Context, c Claim, act action, t *tracker) 
 	return op, true
 }
 
-// guarded acts. A panic is logged and makes ok false: the process goes on, other operations with it.
+// guarded acts. A panic is logged and makes ok false: the process goes on, other operations with it. op is c's then.
 func (r *Runner) guarded(ctx context.Context, c Claim, act action, t *tracker) (op safepoint.Operation, ok bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			r.Log.Error("an operation panicked", "operation", c.Operation.ID, "panic", p, "stack", string(debug.Stack()))
-			ok = false
+			op, ok = c.Operation, false
 		}
 	}()
 	return act(ctx, c, t.report), true
@@ -114,11 +127,14 @@ func (r *Runner) beat(ctx context.Context, c Claim, t *tracker, cancel context.C
 		beaten = now
 		stop, err := r.Store.Beat(context.WithoutCancel(ctx), c, p, r.Lease)
 		switch {
-		case safepoint.ErrorCode(err) == safepoint.CodeConflict, err != nil && r.Clock.Now().Sub(kept) > r.Lease:
+		case safepoint.ErrorCode(err) == safepoint.CodeConflict:
 			cancel(ErrLost)
 			return
 		case err != nil:
 			r.Log.Error("cannot store a heartbeat", "operation", c.Operation.ID, "error", err)
+			if r.Clock.Now().Sub(kept) > r.Lease {
+				cancel(ErrNoBeat) // another process may take it over; if none does, its end is ours to store
+			}
 			continue
 		case stop:
 			cancel(ErrCancelled)

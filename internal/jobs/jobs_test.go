@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -116,6 +118,7 @@ func (c *clock) waiting(t *testing.T, d time.Duration) {
 type worker struct {
 	started chan *task
 	recover func(jobs.Claim) safepoint.Operation
+	work    func(context.Context, jobs.Claim) safepoint.Operation // instead, if a test has its own
 }
 
 type task struct {
@@ -126,6 +129,9 @@ type task struct {
 }
 
 func (w *worker) Work(ctx context.Context, c jobs.Claim, report func(safepoint.Progress)) safepoint.Operation {
+	if w.work != nil {
+		return w.work(ctx, c)
+	}
 	t := &task{c, ctx, report, make(chan safepoint.Status, 1)}
 	w.started <- t
 	op := c.Operation
@@ -152,6 +158,7 @@ type bench struct {
 	ctx     context.Context
 	clock   *clock
 	catalog *catalog.Catalog
+	store   jobs.Store // the catalog, unless a test puts something before it
 	path    string
 	worker  *worker
 	runner  *jobs.Runner
@@ -204,7 +211,10 @@ func (b *bench) schedule(id, database string, i safepoint.Interval, anchor time.
 // start starts a process, as it were.
 func (b *bench) start() {
 	b.t.Helper()
-	b.runner = jobs.New(jobs.Config{Store: b.catalog, Worker: b.worker, Node: "here", Workers: 2, Lease: lease, Every: every, Grace: grace, Clock: b.clock})
+	if b.store == nil {
+		b.store = b.catalog
+	}
+	b.runner = jobs.New(jobs.Config{Store: b.store, Worker: b.worker, Node: "here", Workers: 2, Lease: lease, Every: every, Grace: grace, Clock: b.clock})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -529,6 +539,152 @@ func TestPanic(t *testing.T) {
 	}
 }
 
+// What a worker stored before it broke is what its recovery sees: a restore that halted services has to resume them.
+func TestPanicRecoversWhatWasStored(t *testing.T) {
+	b := newBench(t)
+	seen := make(chan safepoint.Operation, 10)
+	b.worker.recover = func(c jobs.Claim) safepoint.Operation {
+		seen <- c.Operation
+		panic("again")
+	}
+	b.start()
+	op := b.manual("db_1")
+	b.runner.Wake()
+	task := b.next()
+	stored := task.Operation
+	stored.Step, stored.HaltedAt, stored.SafetyID = safepoint.StepGuard, b.clock.Now(), "op_safety"
+	b.ok(b.catalog.SaveOperation(b.ctx, task.Claim, stored))
+	task.end <- "panic"
+	for len(seen) == 0 {
+		b.tick(every)
+	}
+	if got := <-seen; got.HaltedAt.IsZero() || got.SafetyID != "op_safety" {
+		t.Errorf("recovered with %+v", got)
+	}
+	if op = b.await(op.ID, status(safepoint.StatusFailed)); op.SafetyID != "op_safety" || op.HaltedAt.IsZero() {
+		t.Errorf("its end forgot what was stored: %+v", op)
+	}
+}
+
+// A recovery that could not end is given what the try before it returned.
+func TestRecoveryGoesOnWhereItWas(t *testing.T) {
+	b := newBench(t)
+	tries := make(chan string, 10)
+	b.worker.recover = func(c jobs.Claim) safepoint.Operation {
+		tries <- c.Operation.SafetyID
+		if c.Operation.SafetyID += "x"; len(c.Operation.SafetyID) == 3 {
+			c.Operation.Status = safepoint.StatusFailed
+		}
+		return c.Operation
+	}
+	b.start()
+	op := b.manual("db_1")
+	b.runner.Wake()
+	b.next().end <- safepoint.StatusRunning
+	for len(tries) < 3 {
+		b.tick(every)
+	}
+	b.await(op.ID, status(safepoint.StatusFailed))
+	if got := []string{<-tries, <-tries, <-tries}; fmt.Sprint(got) != "[ x xx]" {
+		t.Errorf("%q", got)
+	}
+}
+
+// A restore does not wait behind the backups of other databases.
+func TestRestoresHaveTheirOwnRoom(t *testing.T) {
+	b := newBench(t)
+	b.sql(`INSERT INTO databases (id, organization_id, name, engine, created_at, created_by, created_by_name) VALUES ('db_3', 'org_a', 'db_3', 'sqlite', 1, '', ''), ('db_4', 'org_a', 'db_4', 'sqlite', 1, '', '')`)
+	b.start()
+	source := b.manual("db_3")
+	b.runner.Wake()
+	b.succeed(b.next())
+	b.manual("db_1")
+	b.manual("db_2")
+	b.runner.Wake()
+	first, second := b.next(), b.next()
+	b.manual("db_4")
+	_, err := b.catalog.CreateOperation(b.ctx, safepoint.Operation{OrganizationID: "org_a", DatabaseID: "db_3", DatabaseName: "db_3",
+		Engine: safepoint.SQLite, Type: safepoint.TypeRestore, Trigger: safepoint.TriggerManual, SourceID: source.ID})
+	b.ok(err)
+	b.runner.Wake()
+	restore := b.next()
+	if restore.Operation.Type != safepoint.TypeRestore {
+		t.Errorf("%+v", restore.Operation)
+	}
+	b.tick(every)
+	b.none() // the other backup waits for room
+	b.succeed(first)
+	b.succeed(b.next())
+	b.succeed(second)
+	b.succeed(restore)
+}
+
+// deafStore is a catalog whose heartbeats cannot be stored for a while.
+type deafStore struct {
+	*catalog.Catalog
+	deaf atomic.Bool
+}
+
+func (s *deafStore) Beat(ctx context.Context, c jobs.Claim, p safepoint.Progress, lease time.Duration) (bool, error) {
+	if s.deaf.Load() {
+		return false, fmt.Errorf("no space left on device")
+	}
+	return s.Catalog.Beat(ctx, c, p, lease)
+}
+
+// A process that cannot store its heartbeats stops acting, but where nobody took over, the end is stored.
+func TestDeafStore(t *testing.T) {
+	b := newBench(t)
+	deaf := &deafStore{Catalog: b.catalog}
+	b.store = deaf
+	b.start()
+	op := b.manual("db_1")
+	b.runner.Wake()
+	task := b.next()
+	deaf.deaf.Store(true)
+	for context.Cause(task.ctx) == nil {
+		b.clock.waiting(t, 500*time.Millisecond)
+		b.clock.Advance(every)
+	}
+	if context.Cause(task.ctx) != jobs.ErrNoBeat || jobs.Lost(task.ctx) {
+		t.Error(context.Cause(task.ctx))
+	}
+	b.await(op.ID, status(safepoint.StatusFailed))
+}
+
+// What is cancelled and then hangs on its way back still hears that the server stops.
+func TestStoppingIsHeardAfterACancel(t *testing.T) {
+	b := newBench(t)
+	returned := make(chan context.Context, 1)
+	go0 := make(chan struct{})
+	b.worker.work = func(ctx context.Context, c jobs.Claim) safepoint.Operation {
+		<-ctx.Done()
+		returned <- context.WithoutCancel(ctx)
+		<-go0
+		c.Operation.Status = safepoint.StatusFailed
+		return c.Operation
+	}
+	b.start()
+	op := b.manual("db_1")
+	b.runner.Wake()
+	b.await(op.ID, status(safepoint.StatusRunning))
+	_, err := b.catalog.AskCancel(b.ctx, "org_a", op.ID)
+	b.ok(err)
+	b.runner.Wake()
+	ctx := <-returned
+	if jobs.Stopping(ctx) {
+		t.Error("it stops for a cancel of one operation")
+	}
+	go func() {
+		for !jobs.Stopping(ctx) {
+			runtime.Gosched()
+		}
+		close(go0)
+	}()
+	b.stop()
+	b.await(op.ID, status(safepoint.StatusFailed))
+}
+
 // A process that was overtaken stops, and changes nothing any more.
 func TestLostLease(t *testing.T) {
 	b := newBench(t)
@@ -543,7 +699,7 @@ func TestLostLease(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("it goes on")
 	}
-	if context.Cause(task.ctx) != jobs.ErrLost {
+	if context.Cause(task.ctx) != jobs.ErrLost || !jobs.Lost(context.WithoutCancel(task.ctx)) {
 		t.Error(context.Cause(task.ctx))
 	}
 	b.stop()

@@ -16,6 +16,8 @@ var (
 	ErrCancelled = safepoint.Errorf(safepoint.CodeCancelled, "Cancelled by a person.")
 	ErrStopping  = safepoint.Errorf(safepoint.CodeInterrupted, "The server was stopped in the middle of it.")
 	ErrLost      = safepoint.Errorf(safepoint.CodeInterrupted, "Another process has taken this over.")
+	ErrNoBeat    = safepoint.Errorf(safepoint.CodeInterrupted, "Safepoint could not write its own catalog for too long.").
+			WithHint("Look at the disk of its data folder, and start it again.")
 )
 
 // Config says what a Runner works with. Zero fields take the value named.
@@ -23,7 +25,8 @@ type Config struct {
 	Store    Store
 	Worker   Worker
 	Node     string                    // this machine's name; "local"
-	Workers  int                       // operations at once; 4
+	Workers  int                       // backups at once; 4
+	Restores int                       // restores at once, beside them: none waits behind backups of others; 4
 	Lease    time.Duration             // how long a silent process keeps its operations; 60 s
 	Every    time.Duration             // how often to look for due times and queued operations; 5 s
 	Grace    time.Duration             // how long running operations may go on when Run is to end; 10 s
@@ -39,7 +42,7 @@ type Runner struct {
 
 	mu      sync.Mutex
 	woken   chan struct{} // closed and replaced by Wake
-	running int
+	running map[safepoint.OperationType]int
 
 	work sync.WaitGroup          // operations being carried out
 	stop context.CancelCauseFunc // ends their contexts
@@ -53,6 +56,9 @@ func New(c Config) *Runner {
 	}
 	if c.Workers <= 0 {
 		c.Workers = 4
+	}
+	if c.Restores <= 0 {
+		c.Restores = 4
 	}
 	if c.Lease <= 0 {
 		c.Lease = time.Minute
@@ -72,7 +78,7 @@ func New(c Config) *Runner {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	r := &Runner{Config: c, woken: make(chan struct{})}
+	r := &Runner{Config: c, woken: make(chan struct{}), running: map[safepoint.OperationType]int{}}
 	// Each process is another node on its machine: what an earlier one left running is nobody's.
 	r.node = strings.ReplaceAll(c.Node, "/", "-") + "/" + strings.ToLower(rand.Text()[:8])
 	r.ops, r.stop = context.WithCancelCause(context.Background())
@@ -181,8 +187,8 @@ func (r *Runner) recover(ctx context.Context, first bool) bool {
 }
 
 // recovery is Worker.Recover as an action. Only the server's stop ends its context: a recovery is not cancelled.
-func (r *Runner) recovery(_ context.Context, c Claim, _ func(safepoint.Progress)) safepoint.Operation {
-	return r.Worker.Recover(r.ops, c)
+func (r *Runner) recovery(ctx context.Context, c Claim, _ func(safepoint.Progress)) safepoint.Operation {
+	return r.Worker.Recover(context.WithValue(r.ops, holdKey{}, ctx.Value(holdKey{})), c)
 }
 
 // queueDue turns due times into queued operations.
@@ -214,10 +220,14 @@ func (r *Runner) queueDue(ctx context.Context) {
 	}
 }
 
-// startQueued starts queued operations while there are workers for them.
+// startQueued starts queued operations while there is room for them.
 func (r *Runner) startQueued(ctx context.Context) {
-	for ctx.Err() == nil && r.free() {
-		c, err := r.Store.ClaimNext(ctx, r.node, r.Lease)
+	for ctx.Err() == nil {
+		only, any := r.room()
+		if !any {
+			return
+		}
+		c, err := r.Store.ClaimNext(ctx, r.node, r.Lease, only...)
 		if err != nil {
 			if ctx.Err() == nil {
 				r.Log.Error("cannot claim an operation", "error", err)
@@ -231,23 +241,33 @@ func (r *Runner) startQueued(ctx context.Context) {
 	}
 }
 
-func (r *Runner) free() bool {
+// room says for which types there is room; an empty only is every type.
+func (r *Runner) room() (only []safepoint.OperationType, any bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.running < r.Workers
+	backup, restore := r.running[safepoint.TypeBackup] < r.Workers, r.running[safepoint.TypeRestore] < r.Restores
+	switch {
+	case backup && !restore:
+		only = append(only, safepoint.TypeBackup)
+	case restore && !backup:
+		only = append(only, safepoint.TypeRestore)
+	}
+	return only, backup || restore
 }
 
 // begin carries out a claimed operation in the background.
 func (r *Runner) begin(c Claim, act action) {
-	r.mu.Lock()
-	r.running++
-	r.mu.Unlock()
+	r.count(c, 1)
 	r.OnChange(c.Operation)
 	r.work.Go(func() {
 		r.carry(c, act)
-		r.mu.Lock()
-		r.running--
-		r.mu.Unlock()
+		r.count(c, -1)
 		r.Wake() // what waited for it can start
 	})
+}
+
+func (r *Runner) count(c Claim, n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.running[c.Operation.Type] += n
 }

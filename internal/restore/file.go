@@ -90,6 +90,9 @@ func (l *FileLedger) Save(_ context.Context, op safepoint.Operation) error {
 	return l.write(fileLine{Operation: &op})
 }
 
+// CancelAsked implements Ledger: without a server a cancel only ends the context.
+func (l *FileLedger) CancelAsked(context.Context) (bool, error) { return false, nil }
+
 // SetHalted implements Ledger.
 func (l *FileLedger) SetHalted(context.Context, safepoint.Operation, time.Time) error { return nil }
 

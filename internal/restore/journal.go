@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
@@ -18,6 +19,9 @@ type record struct {
 	Gated    bool            `json:"gated,omitempty"`    // the gate was, or was about to be, closed
 	Swapping bool            `json:"swapping,omitempty"` // the switch was, or was about to be, sent
 	Undo     bool            `json:"undo,omitempty"`     // the switch goes back
+
+	// Failure is why it goes back, from the moment it does: a crash on the way back is not the reason.
+	Failure *safepoint.Failure `json:"failure,omitempty"`
 }
 
 // serviceRecord is what a service did before the restore. Only what we halt do we resume.
@@ -80,6 +84,21 @@ func lastRecord(entries []safepoint.JournalEntry) (rec record, err error) {
 func PlanOf(entries []safepoint.JournalEntry) (*engine.Plan, error) {
 	rec, err := lastRecord(entries)
 	return rec.Plan, err
+}
+
+// Halted is a service that a restore halted, or was about to.
+type Halted struct{ ID, Name string }
+
+// HaltedServices are those of a restore's journal, in the order in which they are resumed.
+func HaltedServices(entries []safepoint.JournalEntry) ([]Halted, error) {
+	rec, err := lastRecord(entries)
+	var halted []Halted
+	for _, s := range slices.Backward(rec.Services) {
+		if s.Ours {
+			halted = append(halted, Halted{s.ID, s.Name})
+		}
+	}
+	return halted, err
 }
 
 // span is how much of a restore's percent each step takes, when nothing is known about its past.

@@ -14,13 +14,12 @@ import (
 )
 
 // world is a small working model of everything a restore touches: a database server, services, a journal, a safety
-// storage. Every call into it is counted, and call number failAt fails or crashes, before or after its effect. It
+// storage. Every call into it is counted, and the calls that fates names fail or crash, before or after their effect. It
 // stands beside the tests on real servers, not in their place: it can visit every call in every way in a second.
 type world struct {
-	calls  int
-	failAt int
-	how    fate
-	log    []string
+	calls int
+	fates map[int]fate // by number of call
+	log   []string
 
 	databases map[string]*database // by name
 	nextID    int
@@ -29,6 +28,8 @@ type world struct {
 	entries   []safepoint.JournalEntry
 	row       safepoint.Operation
 	safety    map[string]archive.Fingerprint
+	gates     int  // held open by the living process
+	cancelled bool // a person asked, and the process has not heard of it
 }
 
 // fate is what happens to the chosen call.
@@ -68,10 +69,7 @@ var errInjected = errors.New("injected failure")
 func (w *world) call(name string, effect func() error) error {
 	w.calls++
 	w.log = append(w.log, name)
-	fate := never
-	if w.calls == w.failAt {
-		fate = w.how
-	}
+	fate := w.fates[w.calls]
 	switch fate {
 	case failBefore:
 		return errInjected
@@ -155,7 +153,11 @@ func (e modelEngine) Gate(_ context.Context, _ engine.Target, p engine.Plan, sav
 		e.w.databases[liveName].open = false
 		return nil
 	})
-	return modelGate{e, p}, err
+	if err != nil {
+		return nil, err
+	}
+	e.w.gates++
+	return &modelGate{e, p, true}, nil
 }
 
 func (e modelEngine) Open(context.Context, engine.Target, engine.Plan) error {
@@ -203,18 +205,19 @@ func (e modelEngine) DropStaging(_ context.Context, _ engine.Target, p engine.Pl
 }
 
 type modelGate struct {
-	e modelEngine
-	p engine.Plan
+	e    modelEngine
+	p    engine.Plan
+	held bool
 }
 
-func (g modelGate) Dump(_ context.Context, w *archive.Writer, _ engine.DumpOptions) error {
+func (g *modelGate) Dump(_ context.Context, w *archive.Writer, _ engine.DumpOptions) error {
 	return g.e.w.call("Gate.Dump", func() error {
 		w.SetFingerprint(g.e.w.databases[liveName].content)
 		return nil
 	})
 }
 
-func (g modelGate) Switch(context.Context) error {
+func (g *modelGate) Switch(context.Context) error {
 	return g.e.w.call("Gate.Switch", func() error {
 		dbs := g.e.w.databases
 		if dbs[liveName].id != g.p.LiveID || dbs[g.p.StagingName] == nil {
@@ -227,7 +230,13 @@ func (g modelGate) Switch(context.Context) error {
 	})
 }
 
-func (g modelGate) Close() error { return nil }
+func (g *modelGate) Close() error {
+	if g.held {
+		g.e.w.gates--
+	}
+	g.held = false
+	return nil
+}
 
 func (s *service) Probe(context.Context) (st halt.Status, err error) {
 	err = s.w.call("Probe "+s.name, func() error {
@@ -272,4 +281,9 @@ func (w *world) SetHalted(context.Context, safepoint.Operation, time.Time) error
 
 func (w *world) ClearHalted(context.Context, safepoint.Operation) error {
 	return w.call("ClearHalted", func() error { w.halted = false; return nil })
+}
+
+func (w *world) CancelAsked(context.Context) (asked bool, err error) {
+	err = w.call("CancelAsked", func() error { asked = w.cancelled; return nil })
+	return asked, err
 }

@@ -3,6 +3,7 @@ package restore
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
@@ -13,15 +14,29 @@ import (
 // It believes the server, not the journal, about where the switch stands. j is what Run was given.
 func Recover(ctx context.Context, j Job) safepoint.Operation {
 	r := newRun(j)
+	r.Operation.Failure = nil
 	entries, err := r.Ledger.Entries(ctx)
 	if err == nil {
 		r.rec, err = lastRecord(entries)
 	}
 	if err != nil {
-		return r.stuck(ctx, safepoint.Errorf(safepoint.CodeNeedsOperator, "The journal of this restore cannot be read.").WithCause(err))
+		return r.unread(ctx, err)
 	}
-	r.append(ctx, "note", "The server started again. Looking how far the restore got.")
-	return r.wayBack(context.WithoutCancel(ctx), interrupted(r.Operation))
+	if n := len(entries); n == 0 || !strings.HasPrefix(entries[n-1].Detail, again) { // a long outage needs no line a minute
+		r.append(ctx, "note", again+" Looking how far the restore got.")
+	}
+	return r.wayBack(context.WithoutCancel(ctx), r.why())
+}
+
+// again begins the journal entry of a recovery. The console knows a recovery by it.
+const again = "The server started again."
+
+// why is what made the restore go back: what was written down when it did, else that its process died.
+func (r *run) why() error {
+	if f := r.rec.Failure; f != nil {
+		return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+	}
+	return interrupted(r.Operation)
 }
 
 func interrupted(op safepoint.Operation) error {
@@ -57,6 +72,9 @@ func (r *run) switchBack(ctx context.Context) error {
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err := r.enter(ctx, safepoint.StepSwitch, "Put the earlier database back in its place."); err != nil {
+		return err
+	}
+	if err := r.stillWanted(ctx); err != nil {
 		return err
 	}
 	if err := fault.Point("restore.undo.intent"); err != nil {

@@ -36,6 +36,8 @@ type Ledger interface {
 	Entries(ctx context.Context) ([]safepoint.JournalEntry, error)
 	// Save stores the operation's row, for people to follow. It fails if this process was overtaken by another.
 	Save(ctx context.Context, op safepoint.Operation) error
+	// CancelAsked says whether a person's cancel was accepted. None is any more once a row of step switch is saved.
+	CancelAsked(ctx context.Context) (bool, error)
 	// SetHalted and ClearHalted keep the organization's state.
 	SetHalted(ctx context.Context, op safepoint.Operation, until time.Time) error
 	ClearHalted(ctx context.Context, op safepoint.Operation) error
@@ -54,6 +56,8 @@ type Job struct {
 	Source func(ctx context.Context) (*archive.Reader, io.Closer, error)
 	// Guard makes, stores, re-reads and lists the safety backup out of what dump writes, and returns its ID.
 	Guard func(ctx context.Context, dump DumpFunc) (safetyID string, err error)
+	// Room fails if the storage has no room for the safety backup. It is asked before anything is halted. nil asks nobody.
+	Room func(ctx context.Context) error
 	// Undo is the plan of the restore to take back; only an undo has one.
 	Undo *engine.Plan
 
@@ -61,7 +65,10 @@ type Job struct {
 	Now    func() time.Time // nil means time.Now
 	// Stopping says that the server wants to stop. What cannot be finished then is left to the next start.
 	Stopping func() bool
-	// Patience is how long a service that will not resume is tried before a person is asked. 0 means 1 minute.
+	// Lost says that another process has taken the operation over. From then on nothing more is done to anything.
+	Lost func() bool
+	// Patience is how long a service that will not resume is tried before a person is asked, and a server that does not
+	// answer before the rest is left to Recover. 0 means 1 minute.
 	Patience time.Duration
 }
 
@@ -85,6 +92,12 @@ func newRun(j Job) *run {
 	if j.Stopping == nil {
 		j.Stopping = func() bool { return false }
 	}
+	if j.Lost == nil {
+		j.Lost = func() bool { return false }
+	}
+	if j.Room == nil {
+		j.Room = func(context.Context) error { return nil }
+	}
 	if j.Patience == 0 {
 		j.Patience = time.Minute
 	}
@@ -92,11 +105,12 @@ func newRun(j Job) *run {
 }
 
 // Run carries out a restore and returns its operation as it ended. A Status of running means that the end is left to
-// Recover in the next process: the database server could not be asked before this one had to stop.
+// Recover, with what was returned: the database server could not be asked for too long, or before this process had to stop.
 // ctx ends it at the next safe moment before the switch; from the switch on it is no longer heeded. If its cause is a
 // *safepoint.Error (a person cancelled, the server stops), that is why the restore ended.
 func Run(ctx context.Context, j Job) safepoint.Operation {
 	r := newRun(j)
+	defer r.leaveGate()
 	steps := []func(context.Context) error{r.check, r.stage, r.verify, r.halt, r.guardAndSwitch}
 	if j.Undo != nil {
 		steps = []func(context.Context) error{r.checkUndo, r.halt, r.switchBack}
@@ -145,6 +159,9 @@ func (r *run) check(ctx context.Context) error {
 		if f.Blocker {
 			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
 		}
+	}
+	if err := r.Room(ctx); err != nil {
+		return err
 	}
 	plan, err := r.Engine.Prepare(ctx, r.Target, r.Operation.ID)
 	if err != nil {
@@ -233,10 +250,7 @@ func (r *run) guardAndSwitch(ctx context.Context) error {
 		if err == nil || try == tries || !errors.Is(err, errChangedMeanwhile) {
 			return err
 		}
-		if err := r.gate.Close(); err != nil {
-			return err
-		}
-		r.gate = nil
+		r.leaveGate()
 		if err := r.note(ctx, "Somebody wrote to the database after the safety backup. It is made again."); err != nil {
 			return err
 		}
@@ -257,6 +271,14 @@ func (r *run) closeGate(ctx context.Context) error {
 	}
 	r.gate = gate
 	return fault.Point("restore.gate.closed")
+}
+
+// leaveGate ends our sessions in the gate, if it is held. That alone opens nothing: see reopen.
+func (r *run) leaveGate() {
+	if r.gate != nil {
+		r.gate.Close()
+		r.gate = nil
+	}
 }
 
 // guard makes the safety backup of what is about to be replaced.
@@ -286,6 +308,9 @@ func (r *run) swap(ctx context.Context) error {
 	if err := r.enter(ctx, safepoint.StepSwitch, "Put the restored database in the place of the live one."); err != nil {
 		return err
 	}
+	if err := r.stillWanted(ctx); err != nil {
+		return err
+	}
 	if err := fault.Point("restore.switch.intent"); err != nil {
 		return err
 	}
@@ -305,4 +330,16 @@ func (r *run) swap(ctx context.Context) error {
 	}
 	r.Operation.Switched = true
 	return r.done(ctx, "The restored database is live.")
+}
+
+// stillWanted honours a cancel that was accepted after the last look and before the row said "switch".
+func (r *run) stillWanted(ctx context.Context) error {
+	asked, err := r.Ledger.CancelAsked(ctx)
+	if err != nil {
+		return fmt.Errorf("look for a cancel: %w", err)
+	}
+	if asked {
+		return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled by a person.")
+	}
+	return nil
 }

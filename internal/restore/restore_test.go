@@ -4,17 +4,18 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/halt"
 )
 
 var (
@@ -22,9 +23,12 @@ var (
 	newContent = archive.Fingerprint{`"orders"`: {Rows: 1, Hash: "00000000000000000000000000000001"}}
 )
 
+// Nothing is won by waiting between two tries in a model.
+func init() { pause = func(context.Context, time.Duration) {} }
+
 // newWorld has one live database, and three services of which the second was stopped by its owner.
 func newWorld() *world {
-	w := &world{databases: map[string]*database{}, nextID: 100, safety: map[string]archive.Fingerprint{}}
+	w := &world{fates: map[int]fate{}, databases: map[string]*database{}, nextID: 100, safety: map[string]archive.Fingerprint{}}
 	w.databases[liveName] = &database{id: "live", content: oldContent, open: true}
 	for _, name := range []string{"web", "reports", "mail"} {
 		w.services = append(w.services, &service{name: name, running: name != "reports", w: w})
@@ -68,16 +72,27 @@ func (w *world) job(t *testing.T) Job {
 func live(t *testing.T, w *world, j Job) safepoint.Operation {
 	t.Helper()
 	op, dead := attempt(func() safepoint.Operation { return Run(context.Background(), j) })
-	for starts := 0; dead || op.Status == safepoint.StatusRunning; starts++ {
+	for starts := 0; ; starts++ {
+		switch {
+		case dead:
+			w.gates = 0 // its sessions end with it
+			if w.row.ID != "" {
+				j.Operation = w.row
+			}
+		case w.gates != 0:
+			t.Errorf("a gate is still held: nobody else can ever write to the database")
+		}
+		switch {
+		case !dead && op.Status == safepoint.StatusRunning:
+			j.Operation = op // as package jobs does
+		case !dead:
+			return op
+		}
 		if starts > 3 {
 			t.Fatalf("still not ended after %d starts: %+v", starts, op)
 		}
-		if w.row.ID != "" {
-			j.Operation = w.row
-		}
 		op, dead = attempt(func() safepoint.Operation { return Recover(context.Background(), j) })
 	}
-	return op
 }
 
 func attempt(f func() safepoint.Operation) (op safepoint.Operation, dead bool) {
@@ -96,6 +111,8 @@ func attempt(f func() safepoint.Operation) (op safepoint.Operation, dead bool) {
 func judge(t *testing.T, w *world, op safepoint.Operation) {
 	t.Helper()
 	db := w.databases[liveName]
+	// With so little patience a second failure of the drop is the last: then a person is asked, with all else in order.
+	undropped := op.NeedsOperator && strings.Contains(op.Failure.Message, "could not be dropped")
 	switch {
 	case db == nil:
 		t.Fatal("nothing holds the live name")
@@ -104,7 +121,7 @@ func judge(t *testing.T, w *world, op safepoint.Operation) {
 	case op.Status != safepoint.StatusSucceeded && !reflect.DeepEqual(db.content, oldContent):
 		t.Errorf("%s, but the live content is %v", op.Status, db.content)
 	}
-	if !op.Status.Ended() || op.Status != safepoint.StatusSucceeded && op.Failure == nil {
+	if !op.Status.Ended() || (op.Status == safepoint.StatusSucceeded) != (op.Failure == nil) || op.NeedsOperator && !undropped {
 		t.Errorf("no end with a reason: %+v", op)
 	}
 	if !db.open {
@@ -126,7 +143,7 @@ func judge(t *testing.T, w *world, op safepoint.Operation) {
 			t.Errorf("the earlier database was not kept: %v", aside)
 		}
 	}
-	if w.databases[engine.StagingName("op_1")] != nil {
+	if w.databases[engine.StagingName("op_1")] != nil && !undropped {
 		t.Error("staging is left over")
 	}
 }
@@ -158,15 +175,13 @@ func TestEveryCallEveryFate(t *testing.T) {
 	live(t, clean, clean.job(t))
 	for n := 1; n <= clean.calls; n++ {
 		for _, how := range []fate{failBefore, failAfter, crashBefore, crashAfter} {
-			t.Run(fmt.Sprintf("%02d %s %s", n, clean.log[n-1], how), func(t *testing.T) {
-				w := newWorld()
-				w.failAt, w.how = n, how
-				op := live(t, w, w.job(t))
-				judge(t, w, op)
-				if t.Failed() {
-					t.Logf("ended %s in step %s: %+v\ncalls: %v", op.Status, op.Step, op.Failure, w.log)
-				}
-			})
+			w := newWorld()
+			w.fates[n] = how
+			op := live(t, w, w.job(t))
+			judge(t, w, op)
+			if t.Failed() {
+				t.Fatalf("call %d, %s, %s: ended %s in step %s: %+v\ncalls: %v", n, clean.log[n-1], how, op.Status, op.Step, op.Failure, w.log)
+			}
 		}
 	}
 }
@@ -193,9 +208,14 @@ func TestUndoEveryCallEveryFate(t *testing.T) {
 	}
 	for n := 1; n <= clean.calls; n++ {
 		for _, how := range []fate{failBefore, failAfter, crashBefore, crashAfter} {
-			t.Run(fmt.Sprintf("%02d %s %s", n, clean.log[n-1], how), func(t *testing.T) {
+			func() {
 				w, j := restored(t)
-				w.failAt, w.how = n, how
+				defer func() {
+					if t.Failed() {
+						t.Fatalf("call %d, %s, %s\ncalls: %v", n, clean.log[n-1], how, w.log)
+					}
+				}()
+				w.fates[n] = how
 				op := live(t, w, j)
 				want := newContent
 				if op.Status == safepoint.StatusSucceeded {
@@ -215,9 +235,172 @@ func TestUndoEveryCallEveryFate(t *testing.T) {
 						t.Errorf("%s running is %v", s.name, s.running)
 					}
 				}
-			})
+			}()
 		}
 	}
+}
+
+// TestTwoFates lets any two calls of a restore go wrong: the second one often meets the way back from the first.
+func TestTwoFates(t *testing.T) {
+	clean := newWorld()
+	live(t, clean, clean.job(t))
+	hows := []fate{failBefore, failAfter, crashBefore, crashAfter}
+	for first := 1; first <= clean.calls; first++ {
+		for second := first + 1; second <= clean.calls+20; second++ {
+			for _, how := range hows {
+				for _, then := range hows {
+					w := newWorld()
+					w.fates[first], w.fates[second] = how, then
+					op := live(t, w, w.job(t))
+					judge(t, w, op)
+					if t.Failed() {
+						t.Fatalf("call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", first, how, second, then, op.Status, op.Step, op.Failure, w.log)
+					}
+				}
+			}
+		}
+	}
+}
+
+// A process that dies on the way back must not hide why the restore failed.
+func TestCauseSurvives(t *testing.T) {
+	for n := 1; n < 60; n++ {
+		w := newWorld()
+		j := w.job(t)
+		j.Guard = func(context.Context, DumpFunc) (string, error) {
+			w.fates[w.calls+n] = crashAfter
+			return "", safepoint.Errorf(safepoint.CodeSpace, "No room.")
+		}
+		op := live(t, w, j)
+		judge(t, w, op)
+		if op.Failure.Code != safepoint.CodeSpace && n > 2 { // the first two calls write it down
+			t.Errorf("crash %d calls after the failure: it is told as %+v", n, op.Failure)
+		}
+		if w.calls < n {
+			break
+		}
+	}
+}
+
+// A cancel that was stored right before the row says "switch" was accepted: the console has said so.
+func TestCancelInTheLastMoment(t *testing.T) {
+	for _, undo := range []bool{false, true} {
+		w := newWorld()
+		j := w.job(t)
+		if undo {
+			live(t, w, j)
+			plan, err := PlanOf(w.entries)
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.entries, w.row = nil, safepoint.Operation{}
+			j = w.job(t)
+			j.Operation.ID, j.Undo = "op_2", plan
+		}
+		w.cancelled = true
+		op := live(t, w, j)
+		if op.Status != safepoint.StatusCancelled || op.Failure == nil || op.Failure.Code != safepoint.CodeCancelled {
+			t.Errorf("undo %v: got %s: %+v", undo, op.Status, op.Failure)
+		}
+		if w.halted || w.gates != 0 {
+			t.Error("left halted")
+		}
+	}
+}
+
+// A server that stops while a service will not resume leaves that to the next start, instead of to a person.
+func TestStopWhileResuming(t *testing.T) {
+	w := newWorld()
+	j := w.job(t)
+	j.Patience = time.Minute
+	stopping := false
+	j.Stopping = func() bool { return stopping }
+	j.Services[2].Halter = unwilling{w.services[2], func() { stopping = true }}
+	op := Run(t.Context(), j)
+	if op.Status != safepoint.StatusRunning || !w.halted || w.gates != 0 {
+		t.Fatalf("ended %s, halted %v, gates %d", op.Status, w.halted, w.gates)
+	}
+	j = w.job(t)
+	j.Operation = w.row
+	op = Recover(t.Context(), j)
+	judge(t, w, op)
+	if op.Status != safepoint.StatusSucceeded || len(op.Attention) > 0 {
+		t.Errorf("then %s, attention %v", op.Status, op.Attention)
+	}
+}
+
+// unwilling is a service that does not resume, and tells of each try.
+type unwilling struct {
+	*service
+	asked func()
+}
+
+func (u unwilling) Resume(context.Context, halt.Request) error {
+	u.asked()
+	return errInjected
+}
+
+// A process that was overtaken leaves everything to the one that overtook it.
+func TestLostDoesNothing(t *testing.T) {
+	w := newWorld()
+	j := w.job(t)
+	lost := false
+	j.Lost = func() bool { return lost }
+	calls := 0
+	j.Guard = func(context.Context, DumpFunc) (string, error) {
+		lost, calls = true, w.calls
+		return "", errInjected
+	}
+	if op := Run(t.Context(), j); op.Status != safepoint.StatusRunning || w.calls != calls || w.gates != 0 {
+		t.Errorf("ended %s after %d more calls, gates %d", op.Status, w.calls-calls, w.gates)
+	}
+}
+
+// Services are not halted for a safety backup that has no room.
+func TestNoRoomNoHalt(t *testing.T) {
+	w := newWorld()
+	j := w.job(t)
+	asked := 0
+	j.Room = func(context.Context) error {
+		if asked++; asked > 1 { // it was filled while staging was loaded
+			return safepoint.Errorf(safepoint.CodeSpace, "No room.")
+		}
+		return nil
+	}
+	op := live(t, w, j)
+	judge(t, w, op)
+	if op.Failure == nil || op.Failure.Code != safepoint.CodeSpace || !op.HaltedAt.IsZero() {
+		t.Errorf("got %+v, halted at %v", op.Failure, op.HaltedAt)
+	}
+}
+
+// A database server that does not come back is not waited for in vain: after a while the operation comes back running,
+// to be recovered with the settings as they are then, and says why.
+func TestServerStaysAway(t *testing.T) {
+	w := newWorld()
+	j := w.job(t)
+	e := &absent{modelEngine: modelEngine{w: w}, away: true}
+	j.Engine = e
+	j.Guard = func(context.Context, DumpFunc) (string, error) { return "", errInjected }
+	op := Run(t.Context(), j)
+	if op.Status != safepoint.StatusRunning || !op.NeedsOperator || op.Failure == nil || !w.row.NeedsOperator || !w.halted {
+		t.Fatalf("got %+v, row %+v", op, w.row)
+	}
+	e.away, j.Operation = false, op
+	op = Recover(t.Context(), j)
+	judge(t, w, op)
+}
+
+type absent struct {
+	modelEngine
+	away bool
+}
+
+func (e *absent) Open(ctx context.Context, t engine.Target, p engine.Plan) error {
+	if e.away {
+		return safepoint.Errorf(safepoint.CodeUnreachable, "away")
+	}
+	return e.modelEngine.Open(ctx, t, p)
 }
 
 func TestMismatchChangesNothing(t *testing.T) {
@@ -275,6 +458,9 @@ func TestUnknownPositionNeedsAPerson(t *testing.T) {
 	}
 	if !reflect.DeepEqual(op.Attention, []string{"web", "mail"}) || !w.halted {
 		t.Errorf("attention %v, halted %v: halted services must be named", op.Attention, w.halted)
+	}
+	if w.gates != 0 {
+		t.Error("a gate is still held")
 	}
 	if w.databases[engine.StagingName("op_1")] == nil {
 		t.Error("something was dropped although nobody knows what is what")

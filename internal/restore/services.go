@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,6 +14,11 @@ import (
 
 // halt records what every service is doing, then halts the running ones in their order.
 func (r *run) halt(ctx context.Context) error {
+	if !r.undoing() {
+		if err := r.Room(ctx); err != nil {
+			return err
+		}
+	}
 	r.rec.Services = nil
 	for _, s := range r.Services {
 		st, err := probe(ctx, s)
@@ -70,22 +76,27 @@ func probe(ctx context.Context, s Service) (st halt.Status, err error) {
 }
 
 // resume starts again what we halted, the last halted first. It never gives up on one because of another. What will
-// not resume within the job's patience is named on the operation until a person acts.
-func (r *run) resume(ctx context.Context) {
-	r.Operation.Attention = nil
+// not resume within the job's patience is named on the operation until a person acts. It returns errLater, and leaves
+// all of them to the next process, if this one must stop before that is known.
+func (r *run) resume(ctx context.Context) error {
+	var stuck []string
 	for _, rec := range slices.Backward(r.rec.Services) {
 		if !rec.Ours {
 			continue
 		}
-		if err := r.resumeOne(ctx, rec); err != nil {
-			r.Operation.Attention = append(r.Operation.Attention, rec.Name)
+		if err := r.resumeOne(ctx, rec); errors.Is(err, errLater) {
+			return err
+		} else if err != nil {
+			stuck = append(stuck, rec.Name)
 			r.note(ctx, rec.Name+" did not resume: "+safepoint.UserError(err).Message)
 			continue
 		}
 		fault.Point("restore.resume.each")
 		r.note(ctx, "Resumed "+rec.Name+".")
 	}
+	r.Operation.Attention = stuck
 	r.Operation.ResumedAt = r.Now()
+	return nil
 }
 
 func (r *run) resumeOne(ctx context.Context, rec serviceRecord) error {
@@ -95,8 +106,16 @@ func (r *run) resumeOne(ctx context.Context, rec serviceRecord) error {
 	}
 	deadline := r.Now().Add(r.Patience)
 	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		if r.Lost() {
+			return errLater
+		}
 		err := r.Services[i].Halter.Resume(ctx, r.request())
-		if err == nil || r.Stopping() || r.Now().Add(wait).After(deadline) {
+		switch {
+		case err == nil:
+			return nil
+		case r.Stopping():
+			return errors.Join(errLater, err)
+		case r.Now().Add(wait).After(deadline):
 			return err
 		}
 		pause(ctx, wait)
@@ -114,8 +133,8 @@ func (r *run) request() halt.Request {
 	}
 }
 
-// pause waits, or returns early when ctx ends.
-func pause(ctx context.Context, d time.Duration) {
+// pause waits, or returns early when ctx ends. Tests do not wait.
+var pause = func(ctx context.Context, d time.Duration) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

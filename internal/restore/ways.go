@@ -2,6 +2,7 @@ package restore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -16,12 +17,10 @@ import (
 
 // wayForward follows a switch that took place: open, resume, keep the set-aside database for the undo window.
 func (r *run) wayForward(ctx context.Context) safepoint.Operation {
-	r.Operation.Step = safepoint.StepResume
 	r.enter(ctx, safepoint.StepResume, "Open the database, then resume the services in reverse order.")
 	if err := r.reopen(ctx); err != nil {
 		return r.stuck(ctx, err)
 	}
-	r.Operation.Step = safepoint.StepClean
 	r.Operation.UndoUntil = r.Now().Add(r.Organization.UndoWindow)
 	if err := r.enter(ctx, safepoint.StepClean, "Keep what was live until now for the undo window."); err != nil {
 		return r.later(err)
@@ -31,7 +30,7 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 	}
 	r.Operation.Status = safepoint.StatusSucceeded
 	r.Operation.FinishedAt = r.Now()
-	r.Operation.NeedsOperator = false
+	r.Operation.NeedsOperator, r.Operation.Failure = false, nil
 	r.append(ctx, "done", "The restore is done.")
 	return r.Operation
 }
@@ -39,8 +38,14 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 // wayBack follows a failure before the switch: open, resume, drop staging. If the switch had been sent, the server
 // is asked first which side of it we are on.
 func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
+	if r.Lost() {
+		return r.later(cause)
+	}
 	failedIn := r.Operation.Step
-	r.append(ctx, "failed", safepoint.UserError(cause).Message)
+	if r.rec.Failure == nil {
+		r.rec.Failure = failure(cause)
+		r.append(ctx, "failed", r.rec.Failure.Message)
+	}
 	if r.rec.Swapping {
 		after, err := r.probeAfter(ctx)
 		if err != nil {
@@ -72,10 +77,7 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 // reopen lets everyone in and resumes the services. It returns an error only if the database could not be opened
 // and the end must be left to somebody else.
 func (r *run) reopen(ctx context.Context) error {
-	if r.gate != nil {
-		r.gate.Close()
-		r.gate = nil
-	}
+	r.leaveGate()
 	if r.rec.Gated {
 		if err := r.persist(ctx, func() error { return r.Engine.Open(ctx, r.Target, *r.rec.Plan) }); err != nil {
 			return fmt.Errorf("open the database: %w", err)
@@ -85,7 +87,11 @@ func (r *run) reopen(ctx context.Context) error {
 	if r.Operation.HaltedAt.IsZero() {
 		return nil
 	}
-	r.resume(ctx)
+	if r.Operation.ResumedAt.IsZero() || len(r.Operation.Attention) > 0 {
+		if err := r.resume(ctx); err != nil {
+			return err
+		}
+	}
 	fault.Point("restore.resume.done")
 	if err := r.persist(ctx, func() error { return r.Ledger.ClearHalted(ctx, r.Operation) }); err != nil {
 		return fmt.Errorf("record that services resumed: %w", err)
@@ -142,11 +148,15 @@ func (r *run) undoing() bool { return r.Undo != nil || r.rec.Undo }
 var errLater = errors.New("left to the next start")
 
 // persist repeats fn until it succeeds: a server that does not answer now will answer later, and until then nothing
-// may be assumed. After a while it asks for a person on the operation's row, and goes on trying. It gives up
-// when only a person can help, or when this process must stop.
+// may be assumed. It gives up when only a person can help, and leaves the rest to Recover when this process must stop,
+// and after a while: then a person is asked on the operation's row, and Recover goes on trying, with the connection as
+// it is set by then.
 func (r *run) persist(ctx context.Context, fn func() error) error {
 	began := r.Now()
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		if r.Lost() {
+			return errLater
+		}
 		err := fn()
 		switch {
 		case err == nil:
@@ -155,19 +165,22 @@ func (r *run) persist(ctx context.Context, fn func() error) error {
 			return err
 		case r.Stopping():
 			return errors.Join(errLater, err)
-		}
-		if !r.Operation.NeedsOperator && r.Now().Sub(began) > r.Patience {
-			r.Operation.NeedsOperator = true
-			r.Operation.Failure = failure(err)
+		case r.Now().Sub(began) > r.Patience:
+			if !r.Operation.NeedsOperator {
+				r.note(ctx, "Still trying: "+safepoint.UserError(err).Message)
+			}
+			r.Operation.NeedsOperator, r.Operation.Failure = true, failure(err)
 			r.Ledger.Save(ctx, r.Operation)
-			r.note(ctx, "Still trying: "+safepoint.UserError(err).Message)
+			return errors.Join(errLater, err)
 		}
 		pause(ctx, wait)
 	}
 }
 
-// stuck ends a restore that cannot be ended safely by itself. Services stay halted, nothing is dropped.
+// stuck ends a restore that cannot be ended safely by itself. Services that have not resumed stay halted, nothing is
+// dropped.
 func (r *run) stuck(ctx context.Context, err error) safepoint.Operation {
+	r.leaveGate() // a lock of ours would keep out the person who must act
 	if errors.Is(err, errLater) {
 		return r.later(err)
 	}
@@ -185,6 +198,16 @@ func (r *run) stuck(ctx context.Context, err error) safepoint.Operation {
 	}
 	r.append(ctx, "failed", "A person must decide: "+safepoint.UserError(err).Message)
 	return r.Operation
+}
+
+// unread leaves a restore whose journal cannot be read now to a later try, unless it never will.
+func (r *run) unread(ctx context.Context, err error) safepoint.Operation {
+	var broken *json.SyntaxError
+	if !errors.As(err, &broken) {
+		r.Operation.NeedsOperator = true
+		return r.later(fmt.Errorf("read journal: %w", err))
+	}
+	return r.stuck(ctx, safepoint.Errorf(safepoint.CodeNeedsOperator, "The journal of this restore cannot be read.").WithCause(err))
 }
 
 // later leaves the operation running, for Recover.

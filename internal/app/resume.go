@@ -1,0 +1,148 @@
+package app
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/restore"
+)
+
+// ResumeRestore is a person's way out of a restore that could not end by itself: the database is opened, the services
+// that the restore halted are resumed, and the organization operates again. What was set aside or staged stays as it is.
+// It may be called again until nothing is left. A restore that still tries only has its services resumed.
+func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) error {
+	if err := a.authorize(ctx, by, admin, "restore.resume"); err != nil {
+		return err
+	}
+	op, err := a.Catalog.Operation(ctx, by.OrganizationID, id)
+	if err != nil {
+		return notHere(err, "restore")
+	}
+	if err := a.resumable(ctx, op); err != nil {
+		return err
+	}
+	r, err := a.haltRequest(ctx, by, "Resumed by "+by.UserName)
+	if err != nil {
+		return err
+	}
+	entries, err := a.Catalog.Journal(ctx, op.ID)
+	if err != nil {
+		return err
+	}
+	halted, err := restore.HaltedServices(entries)
+	if err != nil {
+		return err
+	}
+	ctx = context.WithoutCancel(ctx) // nothing stays half resumed because somebody closed a page
+	a.audit(ctx, by, act{action: "restore.resume", object: "operation", id: op.ID, name: op.Name})
+	var opened error
+	if op.Status.Ended() {
+		opened = a.openAgain(ctx, op, entries)
+	}
+	var left []string
+	var first error
+	for _, h := range halted {
+		if len(op.Attention) > 0 && !slices.Contains(op.Attention, h.Name) {
+			continue
+		}
+		_, halter, err := a.serviceHalter(ctx, op.OrganizationID, h.ID)
+		if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+			continue // it was removed: there is nothing to resume
+		}
+		if err == nil {
+			err = halter.Resume(ctx, r)
+		}
+		if err != nil {
+			left, first = append(left, h.Name), errorsFirst(first, err)
+		}
+	}
+	err = a.resumed(ctx, op, left, opened)
+	if first != nil {
+		err = safepoint.Errorf(safepoint.CodeHalt, "%s did not resume: %s", strings.Join(left, ", "), safepoint.UserError(first).Message).
+			WithHint("%s", safepoint.UserError(first).Hint).WithCause(first)
+	}
+	a.auditEnd(ctx, op.ID, "restore.resume", err)
+	return err
+}
+
+// resumable says why there is nothing to resume after a restore, nil if there is.
+func (a *App) resumable(ctx context.Context, op safepoint.Operation) error {
+	if op.Type != safepoint.TypeRestore {
+		return safepoint.Errorf(safepoint.CodeConflict, "This is a backup: it has halted nothing.")
+	}
+	if err := a.Catalog.RestoreAtWork(ctx, op.OrganizationID); err != nil {
+		return err
+	}
+	state, err := a.Catalog.State(ctx, op.OrganizationID)
+	if err != nil || state.OperationID == op.ID || op.NeedsOperator {
+		return err
+	}
+	return safepoint.Errorf(safepoint.CodeConflict, "Nothing of this restore is left to resume.")
+}
+
+// settle takes a service that runs again off the list of those that need a person.
+func (a *App) settle(ctx context.Context, orgID, name string) error {
+	state, err := a.Catalog.State(ctx, orgID)
+	if err != nil || state.OperationID == "" {
+		return err
+	}
+	op, err := a.Catalog.Operation(ctx, orgID, state.OperationID)
+	if err != nil {
+		return err
+	}
+	left := slices.DeleteFunc(state.Attention, func(n string) bool { return n == name })
+	var opened error
+	if len(left) == 0 && op.Status.Ended() && op.NeedsOperator {
+		entries, err := a.Catalog.Journal(ctx, op.ID)
+		if err != nil {
+			return err
+		}
+		opened = a.openAgain(ctx, op, entries)
+	}
+	return a.resumed(ctx, op, left, opened)
+}
+
+// resumed records that all services of a restore run again but for those left. opened is why its database could not be
+// opened: the restore goes on needing a person then, but its organization is halted no longer.
+func (a *App) resumed(ctx context.Context, op safepoint.Operation, left []string, opened error) error {
+	defer a.changed(op.OrganizationID, "state", op.OrganizationID)
+	defer a.changed(op.OrganizationID, "operation", op.ID)
+	if !op.Status.Ended() {
+		return nil // it goes on by itself, and resumes them all again then
+	}
+	if err := a.Catalog.SetAttention(ctx, op.ID, left); err != nil || len(left) > 0 {
+		return err
+	}
+	defer a.Wake()
+	if opened != nil {
+		e := safepoint.UserError(opened)
+		return errorsFirst(a.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID),
+			safepoint.Errorf(e.Code, "Services run again, but %s could not be opened: %s", op.DatabaseName, e.Message).WithHint("%s", e.Hint).WithCause(opened))
+	}
+	return a.Catalog.Settle(ctx, op.OrganizationID, op.ID)
+}
+
+// openAgain lets everyone into the database of a restore that ended without.
+func (a *App) openAgain(ctx context.Context, op safepoint.Operation, entries []safepoint.JournalEntry) error {
+	plan, err := restore.PlanOf(entries)
+	if err != nil || plan == nil {
+		return err
+	}
+	db, err := a.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
+	if err != nil {
+		return err
+	}
+	target, err := a.target(ctx, db)
+	if err != nil {
+		return err
+	}
+	e, ok := a.Engine(db.Engine)
+	if !ok {
+		return safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", db.Engine.Label())
+	}
+	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	defer cancel()
+	return e.Open(ctx, target, *plan)
+}
