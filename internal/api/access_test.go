@@ -61,6 +61,7 @@ var access = map[string]struct {
 	"preview-restore":     {nil, 403},
 	"start-restore":       {wire.RestoreInput{Confirm: "shop"}, 403},
 	"undo-restore":        {nil, 403},
+	"resume-restore":      {nil, 403},
 }
 
 // TestAccess walks every route as nobody, with a wrong token, as a viewer, as another organization's admin, and as

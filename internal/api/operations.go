@@ -108,6 +108,11 @@ func (a *API) restoreRoutes(tag, one string) {
 			o, err := a.cfg.App.StartUndo(ctx, by, in.Operation)
 			return reply(wire.FromOperation(o), err)
 		})
+
+	handle(a, with(http.StatusNoContent, change(http.MethodPost, one+"/resume", "resume-restore", "Open the database and resume the services of a restore that needs a person", tag)),
+		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*struct{}, error) {
+			return nil, a.cfg.App.ResumeRestore(ctx, by, in.Operation)
+		})
 }
 
 func restorePreview(p app.RestorePreview) wire.RestorePreview {

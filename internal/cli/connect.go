@@ -145,7 +145,7 @@ func outcome(o wire.Operation) error {
 	switch {
 	case o.NeedsOperator:
 		return safepoint.Errorf(safepoint.CodeNeedsOperator, "The %s %s needs a person: no safe next step was found.", o.Type, o.ID).
-			WithHint("%s", failureText(o.Failure))
+			WithHint("%s Then safepoint service resume --restore %s opens the database and resumes what was halted.", failureText(o.Failure), o.ID)
 	case len(o.Attention) > 0:
 		return safepoint.Errorf(safepoint.CodeNeedsOperator, "Services did not resume: %s.", strings.Join(o.Attention, ", ")).
 			WithHint("Look at them, then run safepoint service resume NAME.")

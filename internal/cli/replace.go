@@ -76,7 +76,8 @@ func (cmd *loadCmd) goOn(ctx context.Context, env *Env, j restore.Job, ledger *r
 	}
 	j.Operation = began
 	op := began
-	if !began.Status.Ended() {
+	if !began.Status.Ended() || began.NeedsOperator { // nobody knew what to do; it is looked at again
+		j.Operation.Status = safepoint.StatusRunning
 		op = restore.Recover(ctx, j)
 	}
 	return cmd.finish(ctx, env, j, ledger, op)

@@ -195,13 +195,23 @@ func within(done bool, took float64) string {
 
 type serviceResumeCmd struct {
 	Remote
-	Service string `arg:"" help:"The service, by name or ID."`
+	Service string `arg:"" optional:"" help:"The service, by name or ID."`
+	Restore string `help:"Instead: every service that this restore halted and could not resume, by the restore's ID; its database is opened, too." placeholder:"ID"`
 }
 
 func (cmd *serviceResumeCmd) Run(ctx context.Context, env *Env) error {
+	if (cmd.Service == "") == (cmd.Restore == "") {
+		return safepoint.Invalid("service", "Name a service, or a restore with --restore.")
+	}
 	c, err := cmd.connect(ctx)
 	if err != nil {
 		return err
+	}
+	if cmd.Restore != "" {
+		if err := c.ResumeRestore(ctx, cmd.Restore); err != nil {
+			return err
+		}
+		return env.print(map[string]string{"resumed": cmd.Restore}, func(w ioWriter) { fmt.Fprintln(w, "All services run.") })
 	}
 	s, err := findService(ctx, c, cmd.Service)
 	if err != nil {

@@ -156,6 +156,12 @@ func (c *Client) StartUndo(ctx context.Context, restoreID string) (wire.Operatio
 	return post[wire.Operation](ctx, c, nil, "operations", restoreID, "undo")
 }
 
+// ResumeRestore opens the database and resumes the services of a restore that needs a person.
+func (c *Client) ResumeRestore(ctx context.Context, restoreID string) error {
+	_, err := post[struct{}](ctx, c, nil, "operations", restoreID, "resume")
+	return err
+}
+
 // values are pairs of name and value, without those that are empty.
 func values(pairs ...string) url.Values {
 	v := url.Values{}
