@@ -17,7 +17,7 @@ type activity struct {
 // halted is the bar on every page while services are halted.
 type halted struct {
 	For, Who, Step, ETA, Link string
-	Reason                    string
+	Reason, Doing             string
 }
 
 func (v *visit) activity() *activity {
@@ -79,7 +79,10 @@ func (v *visit) halted() *halted {
 	}
 	for _, op := range v.running {
 		if op.ID == v.state.OperationID {
-			h.Who, h.Step = op.CreatedByName, stepOf(op)
+			h.Who, h.Step, h.Doing = op.CreatedByName, stepOf(op), "restoring "+op.DatabaseName
+			if op.Trigger == safepoint.TriggerUndo {
+				h.Doing = "undoing a restore of " + op.DatabaseName
+			}
 		}
 	}
 	return h

@@ -58,6 +58,7 @@ type App interface {
 	ServiceStatus(ctx context.Context, a safepoint.Actor, id string) (halt.Status, error)
 	TestService(ctx context.Context, a safepoint.Actor, id string) (app.ServiceTest, error)
 	ResumeService(ctx context.Context, a safepoint.Actor, id string) error
+	ResumeRestore(ctx context.Context, a safepoint.Actor, id string) error
 
 	Schedules(ctx context.Context, a safepoint.Actor) ([]app.ScheduleCard, error)
 	Schedule(ctx context.Context, a safepoint.Actor, id string) (app.ScheduleCard, error)

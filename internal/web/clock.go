@@ -57,6 +57,8 @@ func (c clock) Ago(t time.Time) string {
 		return "never"
 	case d > 7*24*time.Hour || d < -7*24*time.Hour:
 		return strings.ReplaceAll(c.in(t).Format("2 January 2006"), " ", nb)
+	case d < 0 && d > -3*time.Second: // made while this page was
+		return "just now"
 	case d < 0 && d > -time.Minute:
 		return "within a minute"
 	case d < 0:
@@ -139,8 +141,13 @@ func (c clock) Short(t time.Time) string {
 	return c.in(t).Format("Mon") + nb + c.date(t, "Jan")
 }
 
-// Since is how long something has lasted that began at t.
-func (c clock) Since(t time.Time) string { return lasted(c.now.Sub(t)) }
+// Since is how long something has lasted that began at t and goes on: in whole seconds, so that it does not flicker.
+func (c clock) Since(t time.Time) string {
+	if d := c.now.Sub(t); d >= time.Second {
+		return lasted(d.Truncate(time.Second))
+	}
+	return "less than 1" + nb + "s"
+}
 
 // Now is the moment the page was made.
 func (c clock) Now() time.Time { return c.now }

@@ -189,6 +189,9 @@ func (f *fake) TestService(context.Context, safepoint.Actor, string) (app.Servic
 func (f *fake) ResumeService(_ context.Context, _ safepoint.Actor, id string) error {
 	return f.act("resume", id)
 }
+func (f *fake) ResumeRestore(_ context.Context, _ safepoint.Actor, id string) error {
+	return f.act("resume all", id)
+}
 
 func (f *fake) Schedules(context.Context, safepoint.Actor) ([]app.ScheduleCard, error) {
 	return f.cards, f.broken

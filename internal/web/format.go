@@ -69,15 +69,19 @@ func about(d time.Duration) string {
 	return "about " + lasted(d.Round(time.Minute))
 }
 
-// size words bytes in IEC units of 1024, with one decimal from 1 GiB.
+// size words bytes in IEC units of 1024, with one decimal from 1 GiB on, and below ten of a smaller unit: "1.4 MiB".
 func size(n int64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
 	f, u := float64(n), 0
 	for (f >= 1024 || f <= -1024) && u < len(units)-1 {
 		f, u = f/1024, u+1
 	}
-	if u >= 3 {
-		return fmt.Sprintf("%.1f%s%s", f, nb, units[u])
+	if u >= 3 || u > 0 && f < 9.95 && f > -9.95 {
+		s := fmt.Sprintf("%.1f", f)
+		if u < 3 {
+			s = strings.TrimSuffix(s, ".0")
+		}
+		return s + nb + units[u]
 	}
 	return fmt.Sprintf("%.0f%s%s", f, nb, units[u])
 }

@@ -15,6 +15,7 @@ type outcome struct {
 	Facts   []fact
 	Safety  bool // the facts name the safety backup
 	Resume  []safepoint.Service
+	All     bool // "Resume services", all at once, and open the database
 	Choose  bool // "Choose another backup"
 	Again   bool // "Try again"
 	Space   bool // "Free up space"
@@ -65,7 +66,7 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 }
 
 func needsOperator(op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {
-	o := &outcome{Look: "bad", Title: "The restore needs you", Text: why, Safety: true, Resume: stuck}
+	o := &outcome{Look: "bad", Title: "The restore needs you", Text: why, Safety: true, Resume: stuck, All: true}
 	o.Facts = []fact{{"Your data", "Nothing is deleted. The earlier database and the safety backup are kept."}}
 	if op.ResumedAt.IsZero() && !op.HaltedAt.IsZero() {
 		o.Facts = append(o.Facts, fact{"Services", count(op.Services, "service stays", "services stay") + " halted, so that nothing writes to " + op.DatabaseName})

@@ -184,6 +184,8 @@ func newCard(c clock, s app.ScheduleCard) card {
 		k.problem(s)
 	case s.LastRun != nil && s.LastRun.Status == safepoint.StatusCancelled:
 		k.Say = "The last run was cancelled. The schedule goes on as planned."
+	case s.LastGood == nil && s.Running != nil:
+		k.Say = "The first run is under way."
 	case s.LastGood == nil:
 		k.Say = "No run yet. The first is due " + c.At(s.NextRun) + "."
 	case s.LastGood.VerifiedAt.IsZero():

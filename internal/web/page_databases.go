@@ -3,7 +3,9 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
@@ -139,6 +141,7 @@ func (v *visit) databaseInput() (in app.DatabaseInput, err error) {
 
 func doDatabaseNew(v *visit) (reply, error) {
 	f := v.posted("password", "url")
+	f.spread(v.value("url"))
 	p := databaseNew(f)
 	in, err := v.databaseInput()
 	if err != nil {
@@ -152,6 +155,21 @@ func doDatabaseNew(v *visit) (reply, error) {
 		return f.refused(p, err)
 	}
 	return redirect("/databases/" + db.ID + "?done=created"), nil
+}
+
+// spread fills the fields of a connection from its URL, the password aside, which is never sent back.
+func (f *form) spread(s string) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		return
+	}
+	f.Values.Set("host", cmpOr(u.Query().Get("host"), u.Hostname()))
+	f.Values.Set("port", cmpOr(u.Port(), "5432"))
+	f.Values.Set("dbname", strings.TrimPrefix(u.Path, "/"))
+	f.Values.Set("user", u.User.Username())
+	if mode := u.Query().Get("sslmode"); mode != "" {
+		f.Values.Set("tls", mode)
+	}
 }
 
 // tryDatabase tests what is in the form before it is saved, and shows the form again with what it found.

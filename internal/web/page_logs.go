@@ -217,9 +217,6 @@ func (v *visit) row(op safepoint.Operation) logRow {
 	r.State, r.Label = pill(op)
 	if op.Type == safepoint.TypeRestore {
 		r.Kind, r.Link = "Restore", "/restores/"+op.ID
-		if op.SourceName != "" {
-			r.Sub = "from " + op.SourceName
-		}
 		if !op.HaltedAt.IsZero() && !op.ResumedAt.IsZero() {
 			r.Origin += ", services halted " + lasted(op.ResumedAt.Sub(op.HaltedAt))
 		}

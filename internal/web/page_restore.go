@@ -124,6 +124,13 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 	return d, nil
 }
 
+func doRestoreResume(v *visit) (reply, error) {
+	if err := v.app.ResumeRestore(v.ctx, v.actor, v.id()); err != nil {
+		return nil, err
+	}
+	return redirect("/restores/" + v.id()), nil
+}
+
 func (v *visit) canUndo(op safepoint.Operation) bool {
 	return v.admin() && op.Status == safepoint.StatusSucceeded && op.UndoneByID == "" && op.UndoUntil.After(v.t.now)
 }

@@ -21,6 +21,7 @@ type question struct {
 	Confirm      string // what must be typed, "" for nothing
 	Hidden       map[string]string
 	Mono         bool
+	Page         bool // the answer is a page, also where the question was a dialog
 }
 
 func (v *visit) ask(tab string, q question) *page {

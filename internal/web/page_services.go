@@ -217,7 +217,7 @@ func showServiceTest(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.ask("services", question{Title: "Halt and resume " + s.Name + " now?", Bold: s.Name, Button: "Halt and resume",
+	return v.ask("services", question{Page: true, Title: "Halt and resume " + s.Name + " now?", Bold: s.Name, Button: "Halt and resume",
 		Lead:   []string{"stops for a moment and is started again. People who use it notice."},
 		More:   []string{"This is what a restore does. No database is touched."},
 		Action: "/services/" + s.ID + "/test", Back: "/services/" + s.ID}), nil

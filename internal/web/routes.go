@@ -64,6 +64,7 @@ func Routes() []Route {
 		{"GET", "/restores/{id}", Viewer, true, showRestore},
 		{"GET", "/restores/{id}/undo", Admin, false, showUndo},
 		{"POST", "/restores/{id}/undo", Admin, false, doUndo},
+		{"POST", "/restores/{id}/resume", Admin, false, doRestoreResume},
 
 		{"GET", "/databases", Viewer, true, showDatabases},
 		{"GET", "/databases/new", Admin, false, showDatabaseNew},

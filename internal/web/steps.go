@@ -118,7 +118,7 @@ func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []
 		switch {
 		case at.began.IsZero():
 		case at.ended.IsZero() && v.State == "now":
-			v.Time = lasted(c.now.Sub(at.began))
+			v.Time = c.Since(at.began)
 		case !at.ended.IsZero():
 			v.Time = lasted(at.ended.Sub(at.began))
 		}

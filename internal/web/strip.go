@@ -117,7 +117,7 @@ func (s strip) label() string {
 	if s.Total() == 0 {
 		return "No runs in the last 30 days"
 	}
-	out := fmt.Sprintf("%d of %d runs succeeded in the last 30 days", s.good, s.Total())
+	out := fmt.Sprintf("%d of %s succeeded in the last 30 days", s.good, strings.ReplaceAll(count(s.Total(), "run", "runs"), nb, " "))
 	if s.bad > 0 {
 		out += fmt.Sprintf(", %d failed", s.bad)
 	}

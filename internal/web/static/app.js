@@ -116,6 +116,7 @@ document.addEventListener('click', e => {
 dlg.addEventListener('close', () => { dlg.innerHTML = ''; (opener?.isConnected ? opener : document.getElementById('main'))?.focus(); });
 
 dlg.addEventListener('submit', async e => {
+  if (e.target.hasAttribute('data-page')) return; // it leads to a page of its own
   e.preventDefault();
   const form = e.target, btn = e.submitter ?? goOf(form);
   const body = new URLSearchParams(new FormData(form, btn));
@@ -130,6 +131,34 @@ dlg.addEventListener('submit', async e => {
     const p = form.querySelector('[data-net]'); if (p) { p.hidden = false; p.setAttribute('role', 'alert'); }
   }
 });
+/* ---- a form that is answered with itself keeps the passwords typed into it: the server never sends one back ---- */
+document.addEventListener('submit', async e => {
+  const form = e.target, btn = e.submitter;
+  if (!form.matches?.('main form[data-keep]') || !btn) return;
+  e.preventDefault();
+  const typed = [...form.querySelectorAll('input[type="password"]')].map(i => [i.id, i.value]);
+  const body = new URLSearchParams(new FormData(form, btn));
+  btn.disabled = true; btn.setAttribute('aria-busy', 'true');
+  try {
+    const r = await fetch(form.action, { method: 'POST', body });
+    if (r.redirected) return go(r.url);
+    const main = document.getElementById('main'), next = new DOMParser().parseFromString(await r.text(), 'text/html').getElementById('main');
+    if (!next) return location.reload();
+    main.replaceChildren(...next.childNodes);
+    for (const [id, value] of typed) { const i = document.getElementById(id); if (i) i.value = value; }
+    for (const f of main.querySelectorAll('form')) { showGroups(f); syncGate(f); }
+    reveal(main);
+    const to = main.querySelector('[data-summary]') ?? main.querySelector('form [aria-invalid="true"]') ?? main.querySelector('#test');
+    to?.focus(); to?.scrollIntoView({ block: 'center' });
+  } catch {
+    btn.disabled = false; btn.removeAttribute('aria-busy');
+    form.querySelector('[data-net]')?.remove();
+    const p = Object.assign(document.createElement('p'), { className: 'callout bad', role: 'alert', textContent: 'The console did not answer. Check Databases before you try again.' });
+    p.dataset.net = '';
+    form.prepend(p);
+  }
+});
+
 // go opens the page an action led to, also where it is the one that is open.
 function go(url) {
   const same = new URL(url), here = new URL(location.href);
@@ -149,7 +178,22 @@ function showGroups(form) {
   if (!on) return;
   for (const g of form.querySelectorAll('[data-shown]')) g.hidden = g.disabled = g.dataset.shown !== on.dataset.shows;
 }
+// a connection URL fills the fields below it and is gone: the password in it is not left in the clear
+function spread(input) {
+  let u;
+  try { u = new URL(input.value.trim()); } catch { return; }
+  if (!/^postgres(ql)?:$/.test(u.protocol)) return;
+  const set = (name, value) => { const i = input.form.elements[name]; if (i && value) i.value = value; }, text = s => { try { return decodeURIComponent(s); } catch { return s; } };
+  const bare = u.hostname.replace(/^\[|\]$/g, ''), mode = u.searchParams.get('sslmode');
+  if (u.searchParams.get('sslrootcert')) return; // a file of this machine: the server says what to do
+  set('host', text(u.searchParams.get('host') ?? bare)); set('port', u.port || '5432'); set('dbname', text(u.pathname.slice(1)));
+  set('user', text(u.username)); set('password', text(u.password));
+  if (mode) set('tls', mode);
+  else if (/^(127\.|localhost$|::1$|\/)/.test(u.searchParams.get('host') ?? bare)) set('tls', 'disable');
+  input.value = '';
+}
 document.addEventListener('change', e => {
+  if (e.target.matches('input[name="url"]')) spread(e.target);
   if (e.target.matches('[data-shows]')) showGroups(e.target.form);
   if (e.target.closest('form[data-filter]') && e.target.matches('select')) e.target.form.requestSubmit();
 });
