@@ -46,7 +46,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	} else if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return fmt.Errorf("make demo folder: %w", err)
 	}
-	d := &demo{Options: o, log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	d := &demo{Options: o, password: safepoint.NewID("demo"), log: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	defer func() { err = errors.Join(err, d.close()) }()
 	if _, err := os.Stat(d.dataDir()); errors.Is(err, os.ErrNotExist) {
 		if err := d.make(ctx); err != nil {
@@ -66,6 +66,7 @@ type demo struct {
 	storefront *Storefront
 	stopShop   context.CancelFunc
 	admin      safepoint.Actor
+	password   string // the admin's
 	closers    []func() error
 }
 
@@ -146,7 +147,7 @@ func (d *demo) settle(ctx context.Context, a *app.App) error {
 // populate is what an admin would do on the first day.
 func (d *demo) populate(ctx context.Context, a *app.App, code string, now time.Time) error {
 	session, err := a.Setup(ctx, app.Setup{
-		Code: code, Email: "ines@harborline.example", Name: "Ines Marlow", Password: safepoint.NewID("demo") + safepoint.NewID("demo"),
+		Code: code, Email: "ines@harborline.example", Name: "Ines Marlow", Password: d.password,
 		Organization: "Harborline Goods", TimeZone: "Europe/Zurich",
 	}, "127.0.0.1", "demo")
 	if err != nil {
@@ -236,7 +237,7 @@ func (d *demo) serve(ctx context.Context) error {
 		return err
 	}
 	r := Running{URL: s.URL(), SignIn: s.URL() + "/signin/link?token=" + link, Storefront: d.storefront, Shop: d.shop()}
-	fmt.Fprintf(d.Out, "\nSign in:     %s\nStorefront:  %s\nStop with Ctrl+C.\n", r.SignIn, d.storefront.URL())
+	fmt.Fprintf(d.Out, "\nSign in:     %s\nPassword:    %s (asked for before a download)\nStorefront:  %s\nStop with Ctrl+C.\n", r.SignIn, d.password, d.storefront.URL())
 	if d.Ready != nil {
 		d.Ready(r)
 	}
