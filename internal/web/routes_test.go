@@ -143,6 +143,7 @@ func TestActions(t *testing.T) {
 		{"/logs/op_0600/delete", "confirm=x", "delete op_0600 x", "/logs?done=deleted"},
 		{"/logs/op_running/cancel", "", "cancel op_running", "/logs/op_running"},
 		{"/restores/op_restore/undo", "", "undo op_restore", "/restores/op_undo"},
+		{"/restores/op_restore/resume", "", "resume all op_restore", "/restores/op_restore"},
 		{"/stepup", "password=p&next=/logs/op_1400/file", "reenter", "/logs/op_1400/file"},
 		{"/databases/new", "do=save&name=shop&engine=sqlite&path=/s.db&port=5432", "database shop sqlite  5432 /s.db", "/databases/db_new?done=created"},
 		{"/databases/db_docs/edit", "name=n&version=1", "update db_docs n 1", "/databases/db_docs?done=saved"},
