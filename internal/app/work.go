@@ -260,6 +260,7 @@ func (w *work) helpless(ctx context.Context, err error) safepoint.Operation {
 	op := ended(w.claim.Operation, err)
 	op.NeedsOperator = true
 	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		op.Failure.Code = safepoint.CodeNeedsOperator
 		return op
 	}
 	op.Status = safepoint.StatusRunning

@@ -72,6 +72,9 @@ func (r *Runner) toItsEnd(ctx context.Context, c Claim, act action, t *tracker) 
 			op.NeedsOperator = op.Type == safepoint.TypeRestore
 			e := safepoint.UserError(nil)
 			op.Failure = &safepoint.Failure{Code: e.Code, Message: e.Message, Hint: e.Hint}
+			if op.NeedsOperator {
+				op.Failure.Code = safepoint.CodeNeedsOperator
+			}
 			return op, true
 		}
 	}

@@ -48,6 +48,9 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 		return &outcome{Look: "ok", Title: db + " is back to " + c.Date(op.SourceAt) + ", " + c.Hour(op.SourceAt),
 			Text:  fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))),
 			Facts: []fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, Safety: true}
+	case op.Failure != nil && op.Failure.Code == safepoint.CodeNeedsOperator: // a person has resumed since
+		return &outcome{Look: "warn", Title: "The restore was left to you", Text: why, Safety: true, Resume: stuck,
+			Facts: data("Nothing was deleted. Look at "+db+" before you restore again.", servicesResumed(op))}
 	case op.Switched:
 		return &outcome{Look: "warn", Title: db + " was restored, but the restore did not end well", Text: why,
 			Facts: data("As in the backup", servicesAfter(op)), Safety: true, Resume: stuck}
@@ -102,6 +105,14 @@ func servicesAfter(op safepoint.Operation) string {
 		return "1 service is running again, halted for " + lasted(op.ResumedAt.Sub(op.HaltedAt))
 	}
 	return fmt.Sprintf("all %d are running again, halted for %s", op.Services, lasted(op.ResumedAt.Sub(op.HaltedAt)))
+}
+
+// servicesResumed is servicesAfter for services that a person resumed, of which the restore itself knows nothing.
+func servicesResumed(op safepoint.Operation) string {
+	if op.ResumedAt.IsZero() && len(op.Attention) == 0 && op.Services > 0 {
+		return "resumed by hand"
+	}
+	return servicesAfter(op)
 }
 
 func sentence(s string) string {

@@ -256,6 +256,10 @@ func stories() []story {
 		{"needs-operator", func(o *safepoint.Operation) {
 			o.Step, o.NeedsOperator, o.ResumedAt = safepoint.StepSwitch, true, time.Time{}
 		}, "The restore needs you"},
+		{"was-left", func(o *safepoint.Operation) {
+			o.Step, o.Status, o.ResumedAt = safepoint.StepSwitch, safepoint.StatusFailed, time.Time{}
+			o.Failure = &safepoint.Failure{Code: safepoint.CodeNeedsOperator, Message: "Neither is called harbor_prod."}
+		}, "The restore was left to you"},
 		{"cancelled", func(o *safepoint.Operation) { o.Step, o.Status = safepoint.StepStage, safepoint.StatusCancelled }, "The restore was cancelled."},
 		{"queued", func(o *safepoint.Operation) {
 			o.Step, o.Status, o.StartedAt, o.FinishedAt = 0, safepoint.StatusQueued, time.Time{}, time.Time{}
