@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -44,18 +45,19 @@ func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) 
 	var left []string
 	var first error
 	for _, h := range halted {
-		if len(op.Attention) > 0 && !slices.Contains(op.Attention, h.Name) {
-			continue
-		}
-		_, halter, err := a.serviceHalter(ctx, op.OrganizationID, h.ID)
-		if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		s, halter, err := a.serviceHalter(ctx, op.OrganizationID, h.ID)
+		if safepoint.ErrorCode(err) == safepoint.CodeNotFound && s.ID == "" {
 			continue // it was removed: there is nothing to resume
+		}
+		name := cmp.Or(s.Name, h.Name) // it may have been renamed
+		if len(op.Attention) > 0 && !slices.Contains(op.Attention, h.Name) && !slices.Contains(op.Attention, name) {
+			continue
 		}
 		if err == nil {
 			err = halter.Resume(ctx, r)
 		}
 		if err != nil {
-			left, first = append(left, h.Name), errorsFirst(first, err)
+			left, first = append(left, name), errorsFirst(first, err)
 		}
 	}
 	err = a.resumed(ctx, op, left, opened)
@@ -82,7 +84,18 @@ func (a *App) resumable(ctx context.Context, op safepoint.Operation) error {
 	return safepoint.Errorf(safepoint.CodeConflict, "Nothing of this restore is left to resume.")
 }
 
-// settle takes a service that runs again off the list of those that need a person.
+// renamed keeps a service that needs a person on the list of those under its new name.
+func (a *App) renamed(ctx context.Context, orgID, from, to string) error {
+	state, err := a.Catalog.State(ctx, orgID)
+	i := slices.Index(state.Attention, from)
+	if err != nil || i < 0 {
+		return err
+	}
+	state.Attention[i] = to
+	return a.Catalog.SetAttention(ctx, state.OperationID, state.Attention)
+}
+
+// settle takes a service that runs again, or is removed, off the list of those that need a person.
 func (a *App) settle(ctx context.Context, orgID, name string) error {
 	state, err := a.Catalog.State(ctx, orgID)
 	if err != nil || state.OperationID == "" {
@@ -91,6 +104,9 @@ func (a *App) settle(ctx context.Context, orgID, name string) error {
 	op, err := a.Catalog.Operation(ctx, orgID, state.OperationID)
 	if err != nil {
 		return err
+	}
+	if !slices.Contains(state.Attention, name) {
+		return nil
 	}
 	left := slices.DeleteFunc(state.Attention, func(n string) bool { return n == name })
 	var opened error

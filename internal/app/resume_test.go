@@ -81,7 +81,10 @@ func TestWaysOutOfARestoreThatNeedsAPerson(t *testing.T) {
 	w.finish(c, op, safepoint.StatusFailed)
 	s, err = w.UpdateService(w.ctx, w.admin, s.ID, hooks("storefront", front.URL))
 	w.ok(err)
-	w.refused(w.ResumeRestore(w.ctx, w.admin, op.ID), safepoint.CodeHalt, "web did not resume")
+	if st, _ := w.State(w.ctx, w.viewer); len(st.Attention) != 1 || st.Attention[0] != "storefront" {
+		t.Errorf("got %+v", st)
+	}
+	w.refused(w.ResumeRestore(w.ctx, w.admin, op.ID), safepoint.CodeHalt, "storefront did not resume")
 	if st, _ := w.State(w.ctx, w.viewer); st.State != safepoint.StateHalted {
 		t.Errorf("got %+v", st)
 	}
@@ -98,7 +101,6 @@ func TestWaysOutOfARestoreThatNeedsAPerson(t *testing.T) {
 	c, op = w.stuck(d, &s)
 	w.finish(c, op, safepoint.StatusFailed)
 	w.ok(w.RemoveService(w.ctx, w.admin, s.ID))
-	w.ok(w.ResumeRestore(w.ctx, w.admin, op.ID))
 	w.settled(op.ID)
 
 	// Without any service, and without a database to open: the organization goes on, and the restore says what is left.

@@ -98,6 +98,9 @@ func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, 
 	}
 	a.audit(ctx, by, act{action: "service.update", object: "service", id: s.ID, name: s.Name, outcome: done})
 	a.changed(s.OrganizationID, "service", s.ID)
+	if s.Name != old.Name {
+		return s, a.renamed(ctx, s.OrganizationID, old.Name, s.Name)
+	}
 	return s, nil
 }
 
@@ -115,7 +118,7 @@ func (a *App) RemoveService(ctx context.Context, by safepoint.Actor, id string) 
 	}
 	a.audit(ctx, by, act{action: "service.remove", object: "service", id: id, name: s.Name, outcome: done})
 	a.changed(by.OrganizationID, "service", id)
-	return nil
+	return a.settle(context.WithoutCancel(ctx), by.OrganizationID, s.Name) // nobody waits for it any more
 }
 
 // OrderServices sets the order in which services are halted; they are resumed in the reverse one. ids names each once.

@@ -86,8 +86,12 @@ func (c *Catalog) State(ctx context.Context, orgID string) (safepoint.Organizati
 		s.State = safepoint.StateHalted
 	}
 	// A later restore halts and resumes every service anew, so only the newest one's list still says anything.
-	newest, err := c.operations(ctx, `WHERE organization_id = $1 AND type = 'restore' AND (halted_at > 0 OR attention <> '[]')
-		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID)
+	which, arg := `WHERE organization_id = $1 AND type = 'restore' AND (halted_at > 0 OR attention <> '[]')
+		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID
+	if s.OperationID != "" {
+		which, arg = `WHERE id = $1`, s.OperationID
+	}
+	newest, err := c.operations(ctx, which, arg)
 	if err != nil {
 		return s, fmt.Errorf("read state: %w", err)
 	}
