@@ -8,7 +8,6 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
-	"github.com/safepoint-db/safepoint/internal/pgserver"
 	"github.com/safepoint-db/safepoint/internal/pgtest"
 	"github.com/safepoint-db/safepoint/internal/server"
 )
@@ -148,7 +147,7 @@ func hinted(err error) error {
 // the safety backup.
 func TestCancelRestore(t *testing.T) {
 	t.Parallel()
-	c := pgtest.Start(t, pgserver.Options{TCP: true})
+	c := pgtest.Shared(t)
 	line := newLine(t, c.Port)
 	b := start(t, server.Config{}, "")
 	b.openTill()

@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"testing"
 
 	"github.com/safepoint-db/safepoint"
@@ -76,11 +78,11 @@ func TestTableWithoutSelect(t *testing.T) {
 	s.backup()
 }
 
-// TestHostDownInDump kills the database's server while a table is being read: in a backup, and in the safety backup of
-// a restore, when services are halted and nobody else is let in.
-func TestHostDownInDump(t *testing.T) {
+// TestHostDown kills the database's server while a table is being read, in a backup and in the safety backup of a
+// restore, when services are halted and nobody else is let in; and while a restore loads.
+func TestHostDown(t *testing.T) {
 	t.Parallel()
-	c := pgtest.Start(t, pgserver.Options{TCP: true})
+	c := pgtest.Start(t, pgserver.Options{TCP: true, Durable: true})
 	line := newLine(t, c.Port)
 	b := start(t, server.Config{}, "")
 	b.openTill()
@@ -125,6 +127,104 @@ func TestHostDownInDump(t *testing.T) {
 	}
 	s.same(digest, files, left)
 	b.till.beforeHalt(nil)
+
+	halts := b.till.haltCount()
+	op = must(b.api.StartRestore(t.Context(), good.ID, s.Name))(t)
+	b.reaches(op.ID, "the restore loads", func(o wire.Operation) bool { return o.Step == "stage" || o.Ended() })
+	line.hold(0)
+	b.must(c.Kill())
+	line.release()
+	b.must(c.Launch(t.Context()))
+	op = b.wait(op.ID)
+	wantFailed(t, op, safepoint.CodeUnreachable, "127.0.0.1")
+	if op.Step != "stage" || b.till.haltCount() != halts {
+		t.Errorf("the restore ended in step %s", op.Step)
+	}
+	s.same(digest, files, left)
 	s.restore(good)
+	s.working()
+}
+
+// TestSQLiteFileGone takes the file of a SQLite database away, and puts something else in its place.
+func TestSQLiteFileGone(t *testing.T) {
+	t.Parallel()
+	b := start(t, server.Config{}, "")
+	b.openTill()
+	s := b.addSQLite("shop", ordersSQLite("400"))
+	good := s.backup()
+	check := s.unchanged()
+	content := must(os.ReadFile(s.target.Path))(t)
+	refused := func(code safepoint.Code, words ...string) {
+		t.Helper()
+		test := must(b.api.TestDatabase(t.Context(), s.ID))(t)
+		if test.OK || test.Failure == nil {
+			t.Fatalf("the test: %+v", test)
+		}
+		wantWords(t, test.Failure, code, words...)
+		wantFailed(t, b.wait(must(b.api.StartBackup(t.Context(), s.ID))(t).ID), code, words...)
+		wantFailed(t, b.wait(must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t).ID), code, words...)
+	}
+	b.must(os.Remove(s.target.Path))
+	refused(safepoint.CodeName, "shop.db")
+	if _, err := os.Stat(s.target.Path); err == nil {
+		t.Error("looking at it made the file")
+	}
+	b.must(os.WriteFile(s.target.Path, bytes.Repeat([]byte("not a database\n"), 1000), 0o600))
+	refused(safepoint.CodeVersion, "shop.db", "not a SQLite database")
+	b.must(os.WriteFile(s.target.Path, append(content[:len(content)/2:len(content)/2], make([]byte, len(content)/2)...), 0o600))
+	op := b.wait(must(b.api.StartBackup(t.Context(), s.ID))(t).ID)
+	if op.Status != "failed" || op.Failure == nil {
+		t.Fatalf("a backup of a broken database ended %s", op.Status)
+	}
+	wantWords(t, op.Failure, safepoint.Code(op.Failure.Code), "shop.db")
+	b.must(os.WriteFile(s.target.Path, content, 0o600))
+	check()
+	s.restore(good)
+}
+
+// TestServiceThatFails restores while a service refuses to halt, does not answer, and refuses to resume.
+func TestServiceThatFails(t *testing.T) {
+	t.Parallel()
+	b := start(t, server.Config{}, "")
+	b.openTill()
+	s := b.addSQLite("shop", ordersSQLite("400"))
+	good := s.backup()
+	executeSQLite(t, s.target.Path, "DELETE FROM orders WHERE id > 300")
+	digest, files, left := s.digest(), s.files(), s.left()
+	ledger := startTill(t)
+	add := func(halt string) wire.Service {
+		t.Helper()
+		svc := must(b.api.CreateService(t.Context(), wire.ServiceInput{Name: "ledger", Kind: "webhook", TimeoutSeconds: 1,
+			HaltURL: ledger.URL + halt, ResumeURL: ledger.URL + "/resume", HealthURL: ledger.URL + "/health"}))(t)
+		ledger.setSecret(svc.Secret)
+		return svc
+	}
+	failed := func(word string) {
+		t.Helper()
+		op := b.wait(must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t).ID)
+		wantFailed(t, op, safepoint.CodeHalt, "ledger", word)
+		s.same(digest, files, left)
+		if op.Step != "halt" || len(op.Attention) > 0 || ledger.isHalted() {
+			t.Errorf("it ended in step %s, attention %q", op.Step, op.Attention)
+		}
+	}
+	svc := add("/nothing-here")
+	failed("404")
+	b.must(b.api.RemoveService(t.Context(), svc.ID))
+	add("/halt")
+	_, letGo := ledger.holdHalt(t)
+	failed("1 s")
+	letGo()
+
+	ledger.refuse(true)
+	op := must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t)
+	eventually(t, "the till resumes though the ledger does not", func() bool { return b.till.haltCount() == 3 && !b.till.isHalted() })
+	if now := must(b.api.Operation(t.Context(), op.ID))(t); now.Ended() || !ledger.isHalted() {
+		t.Errorf("the restore is %s while a service is halted", now.Status)
+	}
+	ledger.refuse(false)
+	if op = b.wait(op.ID); op.Status != "succeeded" || len(op.Attention) > 0 || ledger.isHalted() {
+		t.Errorf("the restore ended %s: %+v, attention %q", op.Status, op.Failure, op.Attention)
+	}
 	s.working()
 }

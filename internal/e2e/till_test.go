@@ -19,15 +19,15 @@ type till struct {
 	secret  string
 	halted  bool
 	halts   int
-	resumes int
 	onHalt  func(context.Context) // called before it halts
+	refuses bool                  // to resume
 }
 
 func startTill(t *testing.T) *till {
 	s := &till{}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /halt", s.signed(s.halt))
-	mux.HandleFunc("POST /resume", s.signed(func(context.Context) { s.resume() }))
+	mux.HandleFunc("POST /resume", s.signed(func(context.Context) bool { return s.resume() }))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		if s.isHalted() {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -38,7 +38,8 @@ func startTill(t *testing.T) *till {
 	return s
 }
 
-func (s *till) signed(do func(context.Context)) http.HandlerFunc {
+// signed answers a call that carries the secret's signature: 200 if do says that it is done.
+func (s *till) signed(do func(context.Context) bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		s.mu.Lock()
@@ -49,11 +50,13 @@ func (s *till) signed(do func(context.Context)) http.HandlerFunc {
 			http.Error(w, "not signed", http.StatusUnauthorized)
 			return
 		}
-		do(r.Context())
+		if !do(r.Context()) {
+			http.Error(w, "not now", http.StatusForbidden)
+		}
 	}
 }
 
-func (s *till) halt(ctx context.Context) {
+func (s *till) halt(ctx context.Context) bool {
 	s.mu.Lock()
 	first := s.onHalt
 	s.mu.Unlock()
@@ -62,15 +65,28 @@ func (s *till) halt(ctx context.Context) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		return false // nobody waits for it any more
+	}
 	s.halted = true
 	s.halts++
+	return true
 }
 
-func (s *till) resume() {
+func (s *till) resume() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.refuses {
+		return false
+	}
 	s.halted = false
-	s.resumes++
+	return true
+}
+
+func (s *till) refuse(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuses = on
 }
 
 func (s *till) setSecret(secret string) {

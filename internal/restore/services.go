@@ -47,7 +47,7 @@ func (r *run) halt(ctx context.Context) error {
 			continue
 		}
 		if err := s.Halter.Halt(ctx, r.request()); err != nil {
-			return safepoint.Errorf(safepoint.CodeHalt, "%s did not stop: %s", s.Name, safepoint.UserError(err).Message).
+			return safepoint.Errorf(safepoint.CodeHalt, "A service did not stop: %s", safepoint.UserError(err).Message).
 				WithHint("The other services are running again, and %s was not changed. Test the service on the Services page.", r.Operation.DatabaseName).WithCause(err)
 		}
 		if err := fault.Point("restore.halt.each"); err != nil {
@@ -75,51 +75,70 @@ func probe(ctx context.Context, s Service) (st halt.Status, err error) {
 		WithHint("Nothing was halted. Test the service on the Services page.").WithCause(err)
 }
 
-// resume starts again what we halted, the last halted first. It never gives up on one because of another. What will
+// resume starts again what we halted, the last halted first. Each is tried once, for as long as its own timeout, before
+// the next, and what will not resume then is tried again after all of them: it keeps no other service halted. What does
 // not resume within the job's patience is named on the operation until a person acts. It returns errLater, and leaves
 // all of them to the next process, if this one must stop before that is known.
 func (r *run) resume(ctx context.Context) error {
-	var stuck []string
+	var left []halted
 	for _, rec := range slices.Backward(r.rec.Services) {
-		if !rec.Ours {
-			continue
+		if rec.Ours {
+			left = append(left, halted{name: rec.Name, service: r.service(rec.ID)})
 		}
-		if err := r.resumeOne(ctx, rec); errors.Is(err, errLater) {
-			return err
-		} else if err != nil {
-			stuck = append(stuck, rec.Name)
-			r.note(ctx, rec.Name+" did not resume: "+safepoint.UserError(err).Message)
-			continue
-		}
-		fault.Point("restore.resume.each")
-		r.note(ctx, "Resumed "+rec.Name+".")
 	}
-	r.Operation.Attention = stuck
+	deadline := r.Now().Add(r.Patience)
+	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		var err error
+		if left, err = r.resumeEach(ctx, left); err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(left, func(h halted) bool { return h.service != nil }) || r.Now().Add(wait).After(deadline) {
+			break
+		}
+		pause(ctx, wait)
+	}
+	r.Operation.Attention = nil
+	for _, h := range left {
+		r.Operation.Attention = append(r.Operation.Attention, h.name)
+		r.note(ctx, h.name+" did not resume: "+safepoint.UserError(h.err).Message)
+	}
 	r.Operation.ResumedAt = r.Now()
 	return nil
 }
 
-func (r *run) resumeOne(ctx context.Context, rec serviceRecord) error {
-	i := slices.IndexFunc(r.Services, func(s Service) bool { return s.ID == rec.ID })
-	if i < 0 {
-		return safepoint.Errorf(safepoint.CodeHalt, "%s was removed while it was halted.", rec.Name)
-	}
-	deadline := r.Now().Add(r.Patience)
-	for wait := 200 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+// halted is a service on its way back.
+type halted struct {
+	name    string
+	service *Service // nil: it was removed meanwhile
+	err     error    // of the last try
+}
+
+// resumeEach tries each service once, in order, and returns those that did not resume.
+func (r *run) resumeEach(ctx context.Context, services []halted) (left []halted, err error) {
+	for _, h := range services {
 		if r.Lost() {
-			return errLater
+			return nil, errLater
 		}
-		err := r.Services[i].Halter.Resume(ctx, r.request())
-		switch {
-		case err == nil:
-			return nil
-		case r.Stopping():
-			return errors.Join(errLater, err)
-		case r.Now().Add(wait).After(deadline):
-			return err
+		if h.service == nil {
+			h.err = safepoint.Errorf(safepoint.CodeHalt, "%s was removed while it was halted.", h.name)
+		} else if h.err = h.service.Halter.Resume(ctx, r.request()); h.err == nil {
+			fault.Point("restore.resume.each")
+			r.note(ctx, "Resumed "+h.name+".")
+			continue
+		} else if r.Stopping() {
+			return nil, errors.Join(errLater, h.err)
 		}
-		pause(ctx, wait)
+		left = append(left, h)
 	}
+	return left, nil
+}
+
+func (r *run) service(id string) *Service {
+	i := slices.IndexFunc(r.Services, func(s Service) bool { return s.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return &r.Services[i]
 }
 
 func (r *run) request() halt.Request {
