@@ -63,7 +63,7 @@ func maintenance(ctx context.Context, t engine.Target) (*pgx.Conn, error) {
 		there.Name = name
 		conn, err := connect(ctx, there)
 		if err == nil {
-			err = script(ctx, conn, fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET default_transaction_read_only = off; SET search_path = pg_catalog", lockTimeout.Milliseconds()))
+			err = script(ctx, conn, stay+fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET default_transaction_read_only = off; SET search_path = pg_catalog", lockTimeout.Milliseconds()))
 			if err == nil {
 				return conn, nil
 			}
@@ -140,7 +140,7 @@ func selfName(ctx context.Context, conn *pgx.Conn) (string, error) {
 func lockRestore(ctx context.Context, conn *pgx.Conn, liveID string) error {
 	err := script(ctx, conn, fmt.Sprintf("SET lock_timeout = '3s'; SELECT pg_advisory_lock(%d)", advisoryKey(restoreClass, liveID)))
 	if err == nil {
-		err = script(ctx, conn, fmt.Sprintf("SET lock_timeout = %d", lockTimeout.Milliseconds()))
+		err = script(ctx, conn, stay+fmt.Sprintf("SET lock_timeout = %d", lockTimeout.Milliseconds()))
 	}
 	switch {
 	case state(err) == stateLockNotAvailable:

@@ -140,6 +140,23 @@ func TestSwitchRefusesAfterSomebodyOpenedTheGate(t *testing.T) {
 	}
 }
 
+// A gate is held for as long as its safety backup takes, also by sessions that say nothing meanwhile.
+func TestGateOutlivesTheServersTimeouts(t *testing.T) {
+	c := pgtest.Start(t, pgserver.Options{Settings: map[string]string{"idle_session_timeout": "200ms", "idle_in_transaction_session_timeout": "200ms"}})
+	live := pgtest.Create(t, c)
+	p := staged(t, live)
+	g := mustGate(t, live, &p)
+	pgtest.Query(t, c.Target("postgres"), "SELECT pg_sleep(0.5)")
+	var file bytes.Buffer
+	w := archive.NewWriter(&file, archive.Header{}, nil)
+	if err := g.Dump(t.Context(), w, engine.DumpOptions{}); err != nil {
+		t.Errorf("dump: %v", err)
+	}
+	if err := g.Switch(t.Context()); err != nil {
+		t.Errorf("switch: %v", err)
+	}
+}
+
 func TestGateNamesPreparedTransactions(t *testing.T) {
 	c := pgtest.Start(t, pgserver.Options{Settings: map[string]string{"max_prepared_transactions": "5"}})
 	live := pgtest.Create(t, c)

@@ -100,10 +100,19 @@ func script(ctx context.Context, conn *pgx.Conn, sql string) error {
 	return conn.PgConn().Exec(ctx, sql).Close()
 }
 
+// stay lets a session live for as long as it is needed, also one that says nothing while a safety backup is stored, and
+// lets its server notice soon that we are gone: a lock of a machine that died would keep out the next restore for hours.
+// Not every server knows each of the timeouts.
+const stay = `SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings WHERE name IN ('idle_session_timeout', 'transaction_timeout');
+SET tcp_keepalives_idle = 30;
+SET tcp_keepalives_interval = 10;
+SET tcp_keepalives_count = 6;
+`
+
 // contentSettings makes text that is read the same by any server, at any place: what pg_dump sets and a little more.
 // The client's encoding is the database's own, so that no conversion can fail or change a value.
 func contentSettings(conn *pgconn.PgConn) string {
-	return fmt.Sprintf(`SET client_encoding = %s;
+	return stay + fmt.Sprintf(`SET client_encoding = %s;
 SET statement_timeout = 0;
 SET lock_timeout = %d;
 SET idle_in_transaction_session_timeout = 0;
