@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
@@ -14,6 +13,10 @@ import (
 // It believes the server, not the journal, about where the switch stands. j is what Run was given.
 func Recover(ctx context.Context, j Job) safepoint.Operation {
 	r := newRun(j)
+	note := "The server started again. Looking how far the restore got."
+	if r.Operation.Failure != nil { // a try before this one could not end it
+		note = "Looking again how far the restore got."
+	}
 	r.Operation.Failure = nil
 	entries, err := r.Ledger.Entries(ctx)
 	if err == nil {
@@ -22,14 +25,11 @@ func Recover(ctx context.Context, j Job) safepoint.Operation {
 	if err != nil {
 		return r.unread(ctx, err)
 	}
-	if n := len(entries); n == 0 || !strings.HasPrefix(entries[n-1].Detail, again) { // a long outage needs no line a minute
-		r.append(ctx, "note", again+" Looking how far the restore got.")
+	if n := len(entries); n == 0 || entries[n-1].Detail != note { // a long outage needs no line a minute
+		r.append(ctx, "note", note)
 	}
 	return r.wayBack(context.WithoutCancel(ctx), r.why())
 }
-
-// again begins the journal entry of a recovery. The console knows a recovery by it.
-const again = "The server started again."
 
 // why is what made the restore go back: what was written down when it did, else that its process died.
 func (r *run) why() error {

@@ -42,9 +42,8 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 		return r.later(cause)
 	}
 	failedIn := r.Operation.Step
-	if r.rec.Failure == nil {
-		r.rec.Failure = failure(cause)
-		r.append(ctx, "failed", r.rec.Failure.Message)
+	if !r.rec.Swapping || safepoint.ErrorCode(cause) != safepoint.CodeInterrupted { // else it may turn out that nothing failed
+		r.failed(ctx, cause)
 	}
 	if r.rec.Swapping {
 		after, err := r.probeAfter(ctx)
@@ -55,6 +54,7 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 			r.Operation.Switched = true
 			return r.wayForward(ctx)
 		}
+		r.failed(ctx, cause)
 	}
 	if err := r.reopen(ctx); err != nil {
 		return r.stuck(ctx, err)
@@ -72,6 +72,14 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 	r.Operation.Failure = failure(cause)
 	r.append(ctx, "done", "The database is as it was.")
 	return r.Operation
+}
+
+// failed writes down, once, why the restore goes back.
+func (r *run) failed(ctx context.Context, cause error) {
+	if r.rec.Failure == nil {
+		r.rec.Failure = failure(cause)
+		r.append(ctx, "failed", r.rec.Failure.Message)
+	}
 }
 
 // reopen lets everyone in and resumes the services. It returns an error only if the database could not be opened
