@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -132,7 +133,7 @@ func run(ctx context.Context, args []string, env *Env) (code int) {
 	env.Globals = c.Globals
 	if err != nil {
 		env.JSON = env.JSON || wantsJSON(args)
-		return env.fail(ctx, usage{err})
+		return env.fail(ctx, usage{error: err})
 	}
 	k.BindTo(ctx, (*context.Context)(nil))
 	return env.fail(ctx, k.Run(env))
@@ -149,11 +150,19 @@ func wantsJSON(args []string) bool {
 }
 
 // usage is a command line that cannot be understood.
-type usage struct{ error }
+type usage struct {
+	error
+	hint string // "" points to --help
+}
 
 func (u usage) Unwrap() error { return u.error }
 
-func usagef(format string, args ...any) error { return usage{fmt.Errorf(format, args...)} }
+func usagef(format string, args ...any) error { return usage{error: fmt.Errorf(format, args...)} }
+
+// confirmation refuses to go on where a question must be answered and nobody can be asked.
+func confirmation(flag string) error {
+	return usage{errors.New("This asks before it does anything, and nobody can be asked here. Nothing was changed."), "Add " + flag + " to go on."}
+}
 
 // fail prints err, if any, and returns the exit code.
 func (env *Env) fail(ctx context.Context, err error) int {
@@ -193,7 +202,7 @@ func shown(err error) *safepoint.Error {
 	var u usage
 	switch {
 	case errors.As(err, &u):
-		return &safepoint.Error{Code: "usage", Message: u.Error(), Hint: "See safepoint --help."}
+		return &safepoint.Error{Code: "usage", Message: u.Error(), Hint: cmp.Or(u.hint, "See safepoint --help.")}
 	case errors.As(err, &e):
 		return safepoint.UserError(e)
 	}

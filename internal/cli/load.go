@@ -19,7 +19,7 @@ type loadCmd struct {
 	Replace      bool   `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
 	Safety       string `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
 	KeepPrevious bool   `help:"With --replace: keep the previous database beside the new one."`
-	Yes          bool   `short:"y" help:"Do not ask."`
+	Yes          bool   `short:"y" help:"With --replace: do not ask."`
 }
 
 func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
@@ -46,7 +46,8 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 	return cmd.loadEmpty(ctx, env, e, t, b, fresh)
 }
 
-// loadEmpty checks the file whole, loads it, and compares what was loaded with what was backed up.
+// loadEmpty checks the file whole, loads it, and compares what was loaded with what was backed up. An empty database
+// has nothing to lose, so nobody is asked.
 func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile, fresh bool) error {
 	sha, err := env.verify(ctx, b)
 	if err != nil {
@@ -56,12 +57,6 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		if err := fits(ctx, e, t, b); err != nil {
 			return err
 		}
-	}
-	h := b.Header()
-	question := fmt.Sprintf("Load the backup of %s from %s (%s, %s) into %s?",
-		h.Database, when(h.CreatedAt), count(b.Summary().Tables, "table"), count(b.Summary().Rows, "row"), t.Name)
-	if err := env.confirm(cmd.Yes, question); err != nil {
-		return err
 	}
 	m := env.meter(bytesText)
 	err = e.Load(ctx, t, b.Reader, showProgress(m, "load", b.Summary().RawSize))

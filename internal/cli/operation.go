@@ -22,9 +22,17 @@ func printOperation(w io.Writer, o wire.Operation) {
 		"File size", exactSize(o.Size), "SQL", sizeText(o.RawSize), "Tables", number(int64(o.Tables)), "Rows", number(o.Rows),
 		"SHA-256", o.SHA256, "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
 		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", when(o.SourceAt),
-		"Safety backup", o.SafetyID, "Step", o.Step, "Services halted", span(o.HaltedAt, o.ResumedAt),
+		"Safety backup", o.SafetyID, "Step", o.Step, haltedName(o), span(o.HaltedAt, o.ResumedAt),
 		"Can be undone until", when(o.UndoUntil), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
 	)
+}
+
+// haltedName says what stood still: where no service is declared, only the database let nobody in.
+func haltedName(o wire.Operation) string {
+	if o.Services == 0 {
+		return "Closed to others"
+	}
+	return "Services halted"
 }
 
 func by(o wire.Operation) string {

@@ -144,7 +144,7 @@ func (env *Env) confirm(yes bool, question string) error {
 		return nil
 	}
 	if !env.terminal() {
-		return usagef("this needs a confirmation: add --yes where no person can be asked")
+		return confirmation("--yes")
 	}
 	fmt.Fprintf(env.Err, "%s [y/N] ", question)
 	answer, err := readLine(env.In)
@@ -163,7 +163,7 @@ func (env *Env) confirmName(given, name, question string) (string, error) {
 	case given != "":
 		return given, nil
 	case !env.terminal():
-		return "", usagef("this needs a confirmation: add --confirm %q where no person can be asked", name)
+		return "", confirmation(fmt.Sprintf("--confirm %q", name))
 	}
 	fmt.Fprintf(env.Err, "%s\nTo confirm, type %s: ", question, name)
 	answer, err := readLine(env.In)

@@ -72,6 +72,10 @@ func (m *meter) show(label string, done, total int64) {
 		return
 	}
 	m.last = time.Now()
+	if done == 0 { // nothing is measured yet, or this part has no measure
+		fmt.Fprintf(m.w, "%s\n", m.label)
+		return
+	}
 	fmt.Fprintf(m.w, "%s: %s\n", m.label, m.amount(done, total))
 }
 
@@ -105,6 +109,9 @@ func (m *meter) showOperation(o wire.Operation) {
 	}
 	if o.Step != "" && o.Status == "running" {
 		label = o.Step
+	}
+	if !o.FinishedAt.IsZero() && o.Status == "succeeded" {
+		percent = 100
 	}
 	m.show(label, percent, 100)
 }

@@ -25,9 +25,19 @@ func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t en
 		return err
 	}
 	defer unlock(true)
+	again, err := cmd.replaceOnce(ctx, env, e, t, b, journal)
+	if again {
+		_, err = cmd.replaceOnce(ctx, env, e, t, b, journal)
+	}
+	return err
+}
+
+// replaceOnce ends an earlier restore if one was interrupted, else it restores. It says again where the earlier one was
+// taken back, so that what was asked for is still to be done.
+func (cmd *loadCmd) replaceOnce(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile, journal string) (again bool, err error) {
 	ledger, err := restore.OpenFileLedger(journal)
 	if err != nil {
-		return fileError(err, journal)
+		return false, fileError(err, journal)
 	}
 	defer ledger.Close()
 	safety := cmd.safetyPath(t)
@@ -47,7 +57,7 @@ func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t en
 	}
 	question := fmt.Sprintf("Replace %s with the backup of %s from %s? A safety backup goes to %s.", t.Name, b.Header().Database, when(b.Header().CreatedAt), safety)
 	if err := env.confirm(cmd.Yes, question); err != nil {
-		return errors.Join(err, ledger.Remove())
+		return false, errors.Join(err, ledger.Remove())
 	}
 	now := time.Now().UTC()
 	j.Operation = safepoint.Operation{
@@ -56,19 +66,19 @@ func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t en
 		SourceName: cmd.File, SourceAt: b.Header().CreatedAt,
 	}
 	if err := ledger.Save(ctx, j.Operation); err != nil {
-		return err
+		return false, err
 	}
 	m := env.meter(nil)
 	j.Report = func(p safepoint.Progress) { m.show(p.Phase, int64(p.Percent), 100) }
 	op := restore.Run(ctx, j)
 	m.end()
-	return cmd.finish(ctx, env, j, ledger, op)
+	return false, cmd.finish(ctx, env, j, ledger, op)
 }
 
 // goOn ends a restore that an earlier process left.
-func (cmd *loadCmd) goOn(ctx context.Context, env *Env, j restore.Job, ledger *restore.FileLedger, began safepoint.Operation) error {
+func (cmd *loadCmd) goOn(ctx context.Context, env *Env, j restore.Job, ledger *restore.FileLedger, began safepoint.Operation) (again bool, err error) {
 	if began.DatabaseName != j.Target.Name {
-		return safepoint.Errorf(safepoint.CodeConflict, "An earlier restore of %s from this file has not ended.", began.DatabaseName).
+		return false, safepoint.Errorf(safepoint.CodeConflict, "An earlier restore of %s from this file has not ended.", began.DatabaseName).
 			WithHint("Run the same command with --into %s first: it finds out how far that got.", began.DatabaseName)
 	}
 	if !env.JSON {
@@ -80,7 +90,13 @@ func (cmd *loadCmd) goOn(ctx context.Context, env *Env, j restore.Job, ledger *r
 		j.Operation.Status = safepoint.StatusRunning
 		op = restore.Recover(ctx, j)
 	}
-	return cmd.finish(ctx, env, j, ledger, op)
+	if op.Status == safepoint.StatusFailed && !op.NeedsOperator && !op.Switched {
+		if !env.JSON {
+			fmt.Fprintf(env.Err, "It was taken back: %s is as it was before. The restore starts again.\n", oneLine(began.DatabaseName))
+		}
+		return true, ledger.Remove()
+	}
+	return false, cmd.finish(ctx, env, j, ledger, op)
 }
 
 // finish keeps the outcome, drops the previous database if nobody wants it, and removes the journal.

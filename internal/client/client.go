@@ -5,6 +5,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -155,7 +156,14 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	}
 	host := c.base.Host
 	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	var plain tls.RecordHeaderError
 	switch {
+	case errors.As(err, &cert):
+		return safepoint.Errorf(safepoint.CodeTLS, "The certificate of %s is not trusted: %v.", host, cert.Err).
+			WithHint("Name the authority that signed it, or the certificate itself, in SSL_CERT_FILE (a PEM file). Nothing was sent.").WithCause(err)
+	case errors.As(err, &plain):
+		return safepoint.Errorf(safepoint.CodeTLS, "%s does not speak TLS.", host).WithHint("Check the port, or whether its address begins with http://.").WithCause(err)
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return safepoint.Errorf(safepoint.CodeName, "There is no host %s.", c.base.Hostname()).WithCause(err)
 	case errors.Is(err, syscall.ECONNREFUSED):

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/safepoint-db/safepoint"
@@ -131,6 +132,11 @@ func drop(ctx context.Context, t engine.Target, p engine.Plan, oid, name, role s
 	if err := sameServer(ctx, conn, t, p, safepoint.CodeNeedsOperator); err != nil {
 		return err
 	}
+	if role == roleStaging && oid == "" {
+		if err := stopMaking(ctx, conn, name); err != nil {
+			return explain(ctx, t, err)
+		}
+	}
 	is, err := mayDrop(ctx, conn, t, p, oid, name, role)
 	if err == nil && is {
 		err = script(ctx, conn, "DROP DATABASE "+ident(name)+" WITH (FORCE)")
@@ -139,6 +145,24 @@ func drop(ctx context.Context, t engine.Target, p engine.Plan, oid, name, role s
 		}
 	}
 	return explain(ctx, t, err)
+}
+
+// stopMaking ends the sessions that still make the database called name, and waits until they are gone. A process that
+// died while it waited for CREATE DATABASE leaves the server at it: the database would appear after we looked.
+func stopMaking(ctx context.Context, conn *pgx.Conn, name string) error {
+	for {
+		var n int
+		err := conn.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+WHERE pid <> pg_backend_pid() AND state = 'active' AND starts_with(query, $1)`, "CREATE DATABASE "+ident(name)+" ").Scan(&n)
+		if err != nil || n == 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // mayDrop says whether there is a database to be dropped. It is one only where identity, name and marker agree;
