@@ -132,7 +132,7 @@ func doRestoreResume(v *visit) (reply, error) {
 }
 
 func (v *visit) canUndo(op safepoint.Operation) bool {
-	return v.admin() && op.Status == safepoint.StatusSucceeded && op.UndoneByID == "" && op.UndoUntil.After(v.t.now)
+	return v.admin() && op.Trigger != safepoint.TriggerUndo && op.Status == safepoint.StatusSucceeded && op.UndoneByID == "" && op.UndoUntil.After(v.t.now)
 }
 
 func recovering(journal []safepoint.JournalEntry) bool {

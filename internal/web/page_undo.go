@@ -19,15 +19,11 @@ func (v *visit) undoQuestion(op safepoint.Operation, f *form) (*page, error) {
 		return nil, safepoint.Errorf(safepoint.CodeConflict, "This restore cannot be undone any more.").
 			WithHint("Restore its safety backup instead: it is in DB Logs.")
 	}
-	title, lead := "Undo this restore?", "goes back to what it was before the restore of "
-	if op.Trigger == safepoint.TriggerUndo {
-		title, lead = "Undo this undo?", "goes back to the restored data that it had before the undo of "
-	}
 	return v.ask("logs", question{
-		F: f, Title: title, Bold: op.DatabaseName, Button: "Undo restore", Danger: true,
-		Lead: []string{lead + v.t.Minute(made(op)) + "."},
+		F: f, Title: "Undo this restore?", Bold: op.DatabaseName, Button: "Undo restore", Danger: true,
+		Lead: []string{"goes back to what it was before the restore of " + v.t.Minute(made(op)) + "."},
 		More: []string{
-			fmt.Sprintf("%s of changes made since then will be replaced. They are kept aside for the undo window, so this can be undone, too.", lasted(v.t.now.Sub(op.FinishedAt))),
+			fmt.Sprintf("%s of changes made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", lasted(v.t.now.Sub(op.FinishedAt))),
 			"All organization services are halted meanwhile and resume automatically.",
 		},
 		Action: "/restores/" + op.ID + "/undo", Back: "/restores/" + op.ID, Stay: "Keep the restore",
