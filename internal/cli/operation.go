@@ -23,8 +23,16 @@ func printOperation(w io.Writer, o wire.Operation) {
 		"SHA-256", o.SHA256, "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
 		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", when(o.SourceAt),
 		"Safety backup", o.SafetyID, "Step", o.Step, haltedName(o), span(o.HaltedAt, o.ResumedAt),
-		"Can be undone until", when(o.UndoUntil), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
+		"Can be undone until", undoable(o), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
 	)
+}
+
+// undoable is until when a restore can be undone. An undo cannot.
+func undoable(o wire.Operation) string {
+	if o.Trigger == "undo" {
+		return ""
+	}
+	return when(o.UndoUntil)
 }
 
 // haltedName says what stood still: where no service is declared, only the database let nobody in.
