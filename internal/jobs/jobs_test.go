@@ -438,6 +438,7 @@ func TestCancel(t *testing.T) {
 	op := b.manual("db_1")
 	b.runner.Wake()
 	b.next()
+	b.clock.waiting(t, 500*time.Millisecond) // it beats
 	_, err := b.catalog.AskCancel(b.ctx, "org_a", op.ID)
 	b.ok(err)
 	b.runner.Wake()
@@ -642,9 +643,13 @@ func TestDeafStore(t *testing.T) {
 	b.runner.Wake()
 	task := b.next()
 	deaf.deaf.Store(true)
-	for context.Cause(task.ctx) == nil {
-		b.clock.waiting(t, 500*time.Millisecond)
-		b.clock.Advance(every)
+	for deadline := time.Now().Add(patience); context.Cause(task.ctx) == nil; runtime.Gosched() {
+		if b.clock.waited(500 * time.Millisecond) {
+			b.clock.Advance(every)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("it goes on")
+		}
 	}
 	if context.Cause(task.ctx) != jobs.ErrNoBeat || jobs.Lost(task.ctx) {
 		t.Error(context.Cause(task.ctx))
@@ -668,6 +673,7 @@ func TestStoppingIsHeardAfterACancel(t *testing.T) {
 	op := b.manual("db_1")
 	b.runner.Wake()
 	b.await(op.ID, status(safepoint.StatusRunning))
+	b.clock.waiting(t, 500*time.Millisecond) // it beats
 	_, err := b.catalog.AskCancel(b.ctx, "org_a", op.ID)
 	b.ok(err)
 	b.runner.Wake()
