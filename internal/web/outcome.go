@@ -98,7 +98,7 @@ func servicesAfter(op safepoint.Operation) string {
 	case op.HaltedAt.IsZero():
 		return "no service was halted"
 	case len(op.Attention) > 0:
-		return join(op.Attention) + " " + isAre(op.Attention) + " still halted"
+		return join(op.Attention) + " did not resume"
 	case op.ResumedAt.IsZero():
 		return "not resumed yet"
 	case op.Services == 1:
