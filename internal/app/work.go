@@ -126,6 +126,7 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	}
 	res, err := backup.Run(ctx, j, report)
 	if err != nil {
+		w.Log.WarnContext(ctx, "a backup failed", "operation", op.ID, "error", err)
 		return op, err
 	}
 	res.Apply(&op)
@@ -207,7 +208,7 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 		report = func(safepoint.Progress) {}
 	}
 	j := restore.Job{
-		Operation: op, Organization: w.org, Engine: w.engine, Target: w.target, Report: report, Now: w.Now,
+		Operation: op, Organization: w.org, Engine: w.engine, Target: w.target, Log: w.Log, Report: report, Now: w.Now,
 		Ledger: ledger{App: w.App, claim: w.claim},
 		Source: func(ctx context.Context) (*archive.Reader, io.Closer, error) {
 			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)

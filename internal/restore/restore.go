@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -61,6 +62,7 @@ type Job struct {
 	// Undo is the plan of the restore to take back; only an undo has one.
 	Undo *engine.Plan
 
+	Log    *slog.Logger // gets the cause of a failure, which no user sees; nil: none
 	Report func(safepoint.Progress)
 	Now    func() time.Time // nil means time.Now
 	// Stopping says that the server wants to stop. What cannot be finished then is left to the next start.
@@ -85,6 +87,9 @@ type run struct {
 func newRun(j Job) *run {
 	if j.Now == nil {
 		j.Now = time.Now
+	}
+	if j.Log == nil {
+		j.Log = slog.New(slog.DiscardHandler)
 	}
 	if j.Report == nil {
 		j.Report = func(safepoint.Progress) {}
@@ -117,6 +122,7 @@ func Run(ctx context.Context, j Job) safepoint.Operation {
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
+			r.Log.WarnContext(ctx, "a step of a restore failed", "operation", r.Operation.ID, "step", r.Operation.Step.String(), "error", err)
 			return r.wayBack(context.WithoutCancel(ctx), r.cause(ctx, err))
 		}
 	}

@@ -152,7 +152,7 @@ func explain(ctx context.Context, t engine.Target, err error) error {
 	switch {
 	case errors.Is(err, syscall.ENOSPC):
 		return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.").WithHint("Free some space and try again.").WithCause(err)
-	case errors.As(err, &op), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), pgconn.Timeout(err):
+	case errors.As(err, &op), errors.Is(err, pgconn.ErrConnClosed), pgconn.SafeToRetry(err), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), pgconn.Timeout(err):
 		return safepoint.Errorf(safepoint.CodeUnreachable, "The connection to %s broke.", where(t)).
 			WithHint("See whether the server still runs, and try again.").WithCause(err)
 	}

@@ -233,7 +233,7 @@ func (Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error {
 	}
 	defer hangUp(conn)
 	if err := sameServer(ctx, conn, t, p, safepoint.CodeNeedsOperator); err != nil {
-		return err
+		return explain(ctx, t, err)
 	}
 	return explain(ctx, t, open(ctx, conn, t, p))
 }

@@ -130,7 +130,7 @@ func drop(ctx context.Context, t engine.Target, p engine.Plan, oid, name, role s
 	}
 	defer hangUp(conn)
 	if err := sameServer(ctx, conn, t, p, safepoint.CodeNeedsOperator); err != nil {
-		return err
+		return explain(ctx, t, err)
 	}
 	if role == roleStaging && oid == "" {
 		if err := stopMaking(ctx, conn, name); err != nil {
