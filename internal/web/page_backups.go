@@ -68,7 +68,7 @@ func showBackups(v *visit) (reply, error) {
 		d.NewestAt = v.t.Ago(made(*over.Newest))
 	}
 	if over.Oldest != nil {
-		d.OldestAt = v.t.Ago(made(*over.Oldest))
+		d.OldestAt = strings.ReplaceAll(v.t.Ago(made(*over.Oldest)), nb, " ") // a narrow box: it may wrap
 		if back := v.t.now.Sub(made(*over.Oldest)); back > 7*24*time.Hour {
 			d.OldestAgo = ", " + count(int(back/(24*time.Hour)), "day", "days") + " back"
 		}
