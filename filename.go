@@ -8,11 +8,11 @@ import (
 // BackupExtension ends the name of every backup file: SQL, compressed with zstd.
 const BackupExtension = ".sql.zst"
 
-// BackupFileName is what a backup's file is called for people, such as "shop_2026-11-22_140000.sql.zst" or, for a safety
-// backup, "shop_2026-11-22_140000_safety.sql.zst". The time is in UTC: of the start, or for a scheduled run when it is
+// BackupFileName is what a backup's file is called for people, such as "shop_2026-11-22_140000-utc.sql.zst" or, for a safety
+// backup, "shop_2026-11-22_140000-utc_safety.sql.zst". The time is in UTC: of the start, or for a scheduled run when it is
 // due. It holds a-z, 0-9, "-", "_" and "." only.
 func BackupFileName(database string, at time.Time, trigger Trigger) string {
-	name := FileSafe(database) + at.UTC().Format("_2006-01-02_150405")
+	name := FileSafe(database) + at.UTC().Format("_2006-01-02_150405-utc")
 	if trigger == TriggerSafety {
 		name += "_safety"
 	}

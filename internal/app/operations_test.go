@@ -20,10 +20,10 @@ func TestBackup(t *testing.T) {
 	d := w.shop("shop")
 	queued, err := w.StartBackup(w.ctx, w.admin, d.ID)
 	w.ok(err)
-	if queued.Status != safepoint.StatusQueued || queued.Name != "shop_2026-11-22_140000.sql.zst" || queued.CreatedByName != "Ines Marlow" {
+	if queued.Status != safepoint.StatusQueued || queued.Name != "shop_2026-11-22_140000-utc.sql.zst" || queued.CreatedByName != "Ines Marlow" {
 		t.Errorf("got %+v", queued)
 	}
-	w.audited(w.admin, "Ines Marlow|backup|shop_2026-11-22_140000.sql.zst|")
+	w.audited(w.admin, "Ines Marlow|backup|shop_2026-11-22_140000-utc.sql.zst|")
 	_, err = w.StartBackup(w.ctx, w.admin, d.ID)
 	w.refused(err, safepoint.CodeConflict, "Ines Marlow asked for a backup of shop at 15:00 CET")
 	op, err := w.Cancel(w.ctx, w.admin, queued.ID)
@@ -31,7 +31,7 @@ func TestBackup(t *testing.T) {
 	if op.Status != safepoint.StatusCancelled {
 		t.Errorf("got %+v", op)
 	}
-	if got := w.lines(w.admin, 2); got[1] != "Ines Marlow|backup|shop_2026-11-22_140000.sql.zst|cancelled" {
+	if got := w.lines(w.admin, 2); got[1] != "Ines Marlow|backup|shop_2026-11-22_140000-utc.sql.zst|cancelled" {
 		t.Errorf("audit log says %q", got)
 	}
 	b := w.backup(d)

@@ -248,7 +248,7 @@ func flip(b []byte) []byte {
 
 func TestStorageKey(t *testing.T) {
 	op := safepoint.Operation{ID: "op_x", OrganizationID: "org_a", DatabaseID: "db_1", Name: FileName(safepoint.Database{Name: "shop"}, now, safepoint.TriggerSafety)}
-	if got, want := StorageKey(op), "org_a/db_1/shop_2026-11-22_140000_safety.op_x.sql.zst"; got != want {
+	if got, want := StorageKey(op), "org_a/db_1/shop_2026-11-22_140000-utc_safety.op_x.sql.zst"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	op.Name = "../Shop EU"

@@ -58,7 +58,7 @@ func TestRecordDue(t *testing.T) {
 		t.Error(m)
 	}
 	c := f.claim(runs[2].ID)
-	if c.Operation.Name != "db_1_2026-11-23_060000.sql.zst" {
+	if c.Operation.Name != "db_1_2026-11-23_060000-utc.sql.zst" {
 		t.Errorf("called %s", c.Operation.Name)
 	}
 	f.now = t0.Add(4 * step)

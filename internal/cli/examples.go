@@ -26,7 +26,7 @@ func (restoreCmd) Help() string {
 	return `Examples:
 
   safepoint logs --type backup --database shop --status succeeded
-  safepoint restore shop_2026-11-22_140000.sql.zst
+  safepoint restore shop_2026-11-22_140000-utc.sql.zst
   safepoint restore op_7k2mq4xjt5aswzv3 --confirm shop --wait`
 }
 
