@@ -87,7 +87,7 @@ type Operation struct {
 	HaltedAt      time.Time `json:"halted_at,omitzero" doc:"First service halted"`
 	ResumedAt     time.Time `json:"resumed_at,omitzero" doc:"Last service resumed"`
 	Services      int       `json:"services,omitempty" doc:"How many services it halts"`
-	UndoUntil     time.Time `json:"undo_until,omitzero" doc:"It can be undone until then"`
+	UndoUntil     time.Time `json:"undo_until,omitzero" doc:"What was live before is kept until then; a restore that is no undo itself can be undone until then"`
 	UndoneByID    string    `json:"undone_by_id,omitempty"`
 	Attention     []string  `json:"attention,omitempty" doc:"Services that would not resume: a person must act"`
 	NeedsOperator bool      `json:"needs_operator,omitempty" doc:"No safe next step could be chosen by the program"`
