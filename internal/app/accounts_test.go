@@ -162,7 +162,7 @@ func TestThrottleStaysSmall(t *testing.T) {
 
 func TestSessions(t *testing.T) {
 	w := newWorld(t)
-	first, by := w.session("Ines Marlow", "192.0.2.1")
+	first, _ := w.session("Ines Marlow", "192.0.2.1")
 	second, _ := w.session("Ines Marlow", "192.0.2.1")
 	if first == second {
 		t.Error("two sign-ins share a session")

@@ -40,7 +40,6 @@ type world struct {
 	woke atomic.Int64
 
 	admin, viewer, foreign safepoint.Actor
-	db                     safepoint.Database
 }
 
 func newWorld(t *testing.T) *world {

@@ -189,12 +189,11 @@ func TestTestOfADatabase(t *testing.T) {
 // storefront is a real service with halt, resume and health hooks.
 type storefront struct {
 	*httptest.Server
-	mu      sync.Mutex
-	halted  bool
-	log     []string
-	refuse  map[string]bool     // paths that answer 500
-	waiting chan struct{}       // if set, told when a halt came in; the halt then waits for its request's end
-	onHalt  func(*http.Request) // if set, called within a halt
+	mu     sync.Mutex
+	halted bool
+	log    []string
+	refuse map[string]bool     // paths that answer 500
+	onHalt func(*http.Request) // if set, called within a halt
 }
 
 func newStorefront(t *testing.T) *storefront {

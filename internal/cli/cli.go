@@ -161,7 +161,10 @@ func usagef(format string, args ...any) error { return usage{error: fmt.Errorf(f
 
 // confirmation refuses to go on where a question must be answered and nobody can be asked.
 func confirmation(flag string) error {
-	return usage{errors.New("This asks before it does anything, and nobody can be asked here. Nothing was changed."), "Add " + flag + " to go on."}
+	return usage{
+		safepoint.Errorf(safepoint.CodeInvalid, "This asks before it does anything, and nobody can be asked here. Nothing was changed."),
+		"Add " + flag + " to go on.",
+	}
 }
 
 // fail prints err, if any, and returns the exit code.

@@ -64,7 +64,6 @@ type demo struct {
 	log        *slog.Logger
 	cluster    *pgserver.Cluster
 	storefront *Storefront
-	stopShop   context.CancelFunc
 	admin      safepoint.Actor
 	password   string // the admin's
 	closers    []func() error

@@ -86,15 +86,6 @@ func (w *world) call(name string, effect func() error) error {
 	return err
 }
 
-func (w *world) find(id string) (string, *database) {
-	for name, d := range w.databases {
-		if d.id == id {
-			return name, d
-		}
-	}
-	return "", nil
-}
-
 // modelEngine is the server side of a world behind the engine contract.
 type modelEngine struct {
 	engine.Engine // methods a restore never calls

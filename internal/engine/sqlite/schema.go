@@ -44,11 +44,6 @@ type schema struct {
 	sequenced bool     // some table is AUTOINCREMENT
 }
 
-// objects are what a user made.
-func (s *schema) objects() int {
-	return len(s.tables) + len(s.indexes) + len(s.views) + len(s.triggers)
-}
-
 // readSchema reads the whole schema within the transaction that is open on c. An error names what cannot be carried.
 func readSchema(c *conn) (*schema, error) {
 	listed := map[string]listing{}

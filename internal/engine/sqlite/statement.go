@@ -123,11 +123,6 @@ func (b *backup) step(n int32) (done bool, err error) {
 	}
 }
 
-// pages are how many pages the source has, as of the last step.
-func (b *backup) pages() int64 {
-	return int64(sqlite3.Xsqlite3_backup_pagecount(b.to.tls, b.handle))
-}
-
 // finish releases the destination. Unless the last step was done, it is as it was before.
 func (b *backup) finish() error {
 	if b.handle == 0 {
