@@ -134,9 +134,11 @@ type Engine interface {
 	Gate(ctx context.Context, t Target, p Plan, save func(Plan) error) (Gate, error)
 
 	// Open lets everyone in again, on whichever database holds the live name. Safe to call if Gate never ran.
+	// A switch, or a switch back, whose answer was lost may still be on its way to the server: once Open has returned
+	// it has either taken place or never will.
 	Open(ctx context.Context, t Target, p Plan) error
 
-	// Probe says where the switch stands. It changes nothing.
+	// Probe says where the switch stands. It changes nothing. After an Open its answer is final.
 	Probe(ctx context.Context, t Target, p Plan) (Position, error)
 
 	// SwitchBack puts the set-aside database back under the live name in one atomic step, with its own owner,

@@ -28,7 +28,10 @@ type world struct {
 	entries   []safepoint.JournalEntry
 	row       safepoint.Operation
 	safety    map[string]archive.Fingerprint
-	gates     int  // held open by the living process
+	gates     int // held open by the living process
+	delay     int // of what is done late, in calls
+	pending   func() error
+	due       int  // the call before which pending is done
 	cancelled bool // a person asked, and the process has not heard of it
 }
 
@@ -41,10 +44,12 @@ const (
 	failAfter        // it did its work, and its answer is lost
 	crashBefore      // the process dies before it
 	crashAfter       // the process dies after it
+	failLate         // its answer is lost, and it does its work only some calls later
+	crashLate        // the process dies, and it does its work only some calls later
 )
 
 func (f fate) String() string {
-	return [...]string{"never", "fails before", "fails after", "crash before", "crash after"}[f]
+	return [...]string{"never", "fails before", "fails after", "crash before", "crash after", "fails, done later", "crash, done later"}[f]
 }
 
 type database struct {
@@ -69,11 +74,21 @@ var errInjected = errors.New("injected failure")
 func (w *world) call(name string, effect func() error) error {
 	w.calls++
 	w.log = append(w.log, name)
+	if w.pending != nil && w.calls > w.due {
+		w.pending()
+		w.pending = nil
+	}
 	fate := w.fates[w.calls]
 	switch fate {
 	case failBefore:
 		return errInjected
 	case crashBefore:
+		panic(crash{name})
+	case failLate:
+		w.pending, w.due = effect, w.calls+w.delay
+		return errInjected
+	case crashLate:
+		w.pending, w.due = effect, w.calls+w.delay
 		panic(crash{name})
 	}
 	err := effect()
@@ -154,6 +169,7 @@ func (e modelEngine) Gate(_ context.Context, _ engine.Target, p engine.Plan, sav
 func (e modelEngine) Open(context.Context, engine.Target, engine.Plan) error {
 	return e.w.call("Open", func() error {
 		e.w.databases[liveName].open = true
+		e.w.pending = nil // a switch that arrives later finds another row than it was sent for
 		return nil
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -257,6 +258,24 @@ func TestTwoFates(t *testing.T) {
 						t.Fatalf("call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", first, how, second, then, op.Status, op.Step, op.Failure, w.log)
 					}
 				}
+			}
+		}
+	}
+}
+
+// TestLateSwitch has the server go through with a switch, or a switch back, that was sent before its sender gave up or
+// died, only some calls later. Whatever the restore says then is what holds.
+func TestLateSwitch(t *testing.T) {
+	for _, how := range []fate{failLate, crashLate} {
+		for delay := range 12 {
+			w := newWorld()
+			clean := newWorld()
+			live(t, clean, clean.job(t))
+			w.fates[slices.Index(clean.log, "Gate.Switch")+1], w.delay = how, delay
+			op := live(t, w, w.job(t))
+			judge(t, w, op)
+			if t.Failed() {
+				t.Fatalf("the switch %s, by %d calls: ended %s: %+v\ncalls: %v", how, delay, op.Status, op.Failure, w.log)
 			}
 		}
 	}

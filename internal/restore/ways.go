@@ -36,7 +36,8 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 }
 
 // wayBack follows a failure before the switch: open, resume, drop staging. If the switch had been sent, the server
-// is asked first which side of it we are on.
+// is asked which side of it we are on: after the database was opened, for a switch that is still on its way is refused
+// from then on, and before anything else.
 func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 	if r.Lost() {
 		return r.later(cause)
@@ -46,6 +47,9 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 		r.failed(ctx, cause)
 	}
 	if r.rec.Swapping {
+		if err := r.open(ctx); err != nil {
+			return r.stuck(ctx, err)
+		}
 		after, err := r.probeAfter(ctx)
 		if err != nil {
 			return r.stuck(ctx, err)
@@ -85,11 +89,8 @@ func (r *run) failed(ctx context.Context, cause error) {
 // reopen lets everyone in and resumes the services. It returns an error only if the database could not be opened
 // and the end must be left to somebody else.
 func (r *run) reopen(ctx context.Context) error {
-	r.leaveGate()
-	if r.rec.Gated {
-		if err := r.persist(ctx, func() error { return r.Engine.Open(ctx, r.Target, *r.rec.Plan) }); err != nil {
-			return fmt.Errorf("open the database: %w", err)
-		}
+	if err := r.open(ctx); err != nil {
+		return err
 	}
 	fault.Point("restore.resume.opened")
 	if r.Operation.HaltedAt.IsZero() {
@@ -105,6 +106,18 @@ func (r *run) reopen(ctx context.Context) error {
 		return fmt.Errorf("record that services resumed: %w", err)
 	}
 	r.Ledger.Save(ctx, r.Operation) // for those who watch; the end of the operation stores all of it again
+	return nil
+}
+
+// open lets everyone into the database that holds the live name.
+func (r *run) open(ctx context.Context) error {
+	r.leaveGate()
+	if !r.rec.Gated && !r.rec.Swapping {
+		return nil
+	}
+	if err := r.persist(ctx, func() error { return r.Engine.Open(ctx, r.Target, *r.rec.Plan) }); err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
 	return nil
 }
 

@@ -252,8 +252,14 @@ func open(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan) e
 		}
 		live = live || c.Name == t.Name
 		mine := c.Name == t.Name || oid == p.LiveID && c.Name != p.AsideName
-		if mine && !c.AllowConn {
+		switch {
+		case mine && !c.AllowConn:
 			if err := allowConnections(ctx, conn, c.Name, true); err != nil {
+				return err
+			}
+		case oid == p.LiveID && c.Name == p.AsideName:
+			// It is so already; but a switch back that is still on its way goes by this row as it was.
+			if err := script(ctx, conn, "ALTER DATABASE "+ident(c.Name)+" WITH CONNECTION LIMIT 0"); err != nil {
 				return err
 			}
 		}

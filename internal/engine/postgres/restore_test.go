@@ -225,11 +225,11 @@ func TestGateEndsSessionsOfOthers(t *testing.T) {
 	mustOpen(t, live, p)
 }
 
-// TestSwitchWhoseAnswerIsLost cuts the line at every stage of sending the switch. Whatever the error says, Probe knows,
-// and the database under the live name is exactly one of the two.
+// TestSwitchWhoseAnswerIsLost cuts the line at every stage of sending the switch. Whatever the error says, Probe knows
+// once the database is open, and the database under the live name is exactly one of the two. That the server may go
+// through with a switch after its sender is gone, package soak shows.
 func TestSwitchWhoseAnswerIsLost(t *testing.T) {
 	c := pgtest.Shared(t)
-	positions := map[engine.Position]int{}
 	for _, cut := range []string{"before", "after"} {
 		for range 3 {
 			direct := pgtest.Create(t, c)
@@ -248,12 +248,11 @@ func TestSwitchWhoseAnswerIsLost(t *testing.T) {
 				t.Fatalf("cut %s: switch says %v", cut, err)
 			}
 			g.Close()
+			mustOpen(t, direct, p) // from now on a switch that is still on its way is refused
 			at, err := Engine{}.Probe(t.Context(), direct, p)
 			if err != nil {
 				t.Fatal(err)
 			}
-			positions[at]++
-			mustOpen(t, direct, p)
 			want := map[engine.Position]string{engine.Before: "new", engine.After: "old"}[at]
 			if got := pgtest.Query(t, direct, "SELECT v FROM t"); got[0] != want {
 				t.Errorf("cut %s: probe says %s, the database %q", cut, at, got)
@@ -262,9 +261,6 @@ func TestSwitchWhoseAnswerIsLost(t *testing.T) {
 				t.Errorf("switched although the message never arrived")
 			}
 		}
-	}
-	if positions[engine.After] == 0 || positions[engine.Unknown] != 0 {
-		t.Errorf("positions: %v", positions)
 	}
 }
 

@@ -43,7 +43,7 @@ func (g *gate) Switch(ctx context.Context) error {
 func (g *gate) message(self string) string {
 	live, staging, aside := g.target.Name, g.plan.StagingName, g.plan.AsideName
 	return beginSwitch(g.plan) + checkIdentities(
-		identity{oid: g.plan.LiveID, name: live, rowVersion: g.closed},
+		identity{oid: g.plan.LiveID, name: live, rowVersion: g.closed, shut: true},
 		identity{oid: g.plan.StagingID, name: staging, operation: g.plan.OperationID, role: roleStaging},
 	) + endSessions(g.plan.LiveID, g.plan.StagingID) +
 		rename(live, aside) + rename(staging, live) + g.live.apply(live, self) +
@@ -68,6 +68,7 @@ SELECT pg_advisory_xact_lock(%d);
 type identity struct {
 	oid, name       string
 	rowVersion      string // "" is any
+	shut            bool   // nobody may connect
 	operation, role string // of its marker; "" is any comment
 }
 
@@ -77,7 +78,10 @@ func checkIdentities(ids ...identity) string {
 	for _, id := range ids {
 		condition := fmt.Sprintf("oid::text = %s AND datname = %s::text::name", literal(id.oid), literal(id.name))
 		if id.rowVersion != "" {
-			condition += fmt.Sprintf(" AND NOT datallowconn AND xmin::text = %s", literal(id.rowVersion))
+			condition += fmt.Sprintf(" AND xmin::text = %s", literal(id.rowVersion))
+		}
+		if id.shut {
+			condition += " AND NOT datallowconn"
 		}
 		if id.role != "" {
 			prefix := markerPrefix + id.operation + " role=" + id.role + ":"
@@ -217,10 +221,14 @@ func switchBack(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.P
 	if err := noPreparedTransactions(ctx, conn, t.Name); err != nil {
 		return err
 	}
+	aside, _, err := byOID(ctx, conn, p.LiveID)
+	if err != nil {
+		return err
+	}
 	// New sessions wait on the rename's lock meanwhile, and find the other database then: no gate is needed.
 	message := beginSwitch(p) + checkIdentities(
 		identity{oid: p.StagingID, name: t.Name},
-		identity{oid: p.LiveID, name: p.AsideName, operation: p.OperationID, role: roleAside},
+		identity{oid: p.LiveID, name: p.AsideName, rowVersion: aside.XMin, operation: p.OperationID, role: roleAside},
 	) + endSessions(p.LiveID, p.StagingID) +
 		rename(t.Name, p.StagingName) + rename(p.AsideName, t.Name) + live.limits(t.Name) +
 		fmt.Sprintf("COMMENT ON DATABASE %s IS %s;\n", ident(p.StagingName), literal(marker(p.OperationID, roleStaging))) +
@@ -231,8 +239,7 @@ func switchBack(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.P
 }
 
 // waitForSwitch waits until no other session is in the middle of a switch: a process that died may have left one that
-// its server still carries out. What has not begun by then will find the identities changed, or changes nothing bad:
-// it is the switch that was meant.
+// its server still carries out. One that has not begun by then is not waited for: Open keeps it from changing anything.
 func waitForSwitch(ctx context.Context, conn *pgx.Conn, liveID string) error {
 	err := script(ctx, conn, "SET lock_timeout = '60s'")
 	if err == nil {
