@@ -55,7 +55,7 @@ type Actor struct {
 	Role           Role
 	IP             string
 	Via            string    // "session", "token" or "system"
-	SignedInAt     time.Time // when the password was last entered; zero for a token
+	SignedInAt     time.Time // when the password was last entered: by whoever made it, for a token
 }
 
 // Token is an API token without its secret.
