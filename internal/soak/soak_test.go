@@ -42,6 +42,7 @@ var points = map[string][]string{
 	"restore sqlite":   {"sqlite.switch.aside", "sqlite.switch.locked", "sqlite.switch.done"},
 	"restore postgres": {"postgres.switch.before", "postgres.switch.sent"},
 	"undo":             {"restore.undo.intent", "restore.undo.sent"},
+	"undo postgres":    {"postgres.switchback.before", "postgres.switchback.sent"},
 	"backup":           {"backup.create", "backup.dump", "backup.commit.before", "backup.commit.after", "backup.verify"},
 	"":                 {"restore.staging.dropped"}, // only passed after a failure: the model in package restore visits it
 }
@@ -99,7 +100,7 @@ func TestKill(t *testing.T) {
 					runs++
 					s.run(t, fmt.Sprintf("restore %s %d", p, round), func(t *testing.T) { s.killDuringRestore(t, p) })
 				}
-				for _, p := range points["undo"] {
+				for _, p := range slices.Concat(points["undo"], points["undo "+kind]) {
 					runs++
 					s.run(t, fmt.Sprintf("undo %s %d", p, round), func(t *testing.T) { s.killDuringUndo(t, p) })
 				}
