@@ -68,7 +68,6 @@ var arrows = map[string][]string{
 	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
 	"internal/halt/halttest":       {"internal/halt"},
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
-	"internal/servertest":          {"internal/*"},
 	"internal/soak":                {},
 	"internal/measure":             {},
 	"internal/storage/storagetest": {"internal/storage"},
@@ -76,7 +75,7 @@ var arrows = map[string][]string{
 
 // testOnly are the packages of the table's last block.
 var testOnly = []string{"internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
-	"internal/servertest", "internal/soak", "internal/measure", "internal/storage/storagetest"}
+	"internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
 var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault"}
