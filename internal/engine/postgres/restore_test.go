@@ -321,10 +321,13 @@ func (l *line) pass(client, server net.Conn) {
 		if isSwitch && l.cutBeforeCommit.Load() {
 			return
 		}
+		cut := isSwitch && l.cutAfterCommit.Load()
+		if cut {
+			client.Close() // first, or a quick answer would still get through
+		}
 		server.Write(buf[:n])
-		if isSwitch && l.cutAfterCommit.Load() {
-			client.Close()
-			return // the server's own connection closes too: it notices after it has gone through with the message
+		if cut {
+			return // the server's own connection closes too: it may notice before or after it has gone through with the message
 		}
 	}
 }
