@@ -45,26 +45,52 @@ func NewWriter(dst io.Writer, h Header, key ed25519.PrivateKey) *Writer {
 // Frame starts the next frame, described by e (its Offset, Length, RawLength, SHA256 are filled in by Close).
 // What is written to it must be whole statements. One frame is open at a time, and sections come in their order.
 func (w *Writer) Frame(e Entry) (*FrameWriter, error) {
-	switch {
-	case w.err != nil:
-		return nil, w.err
-	case w.closed:
-		return nil, w.fail(errors.New("frame after the archive's end"))
-	case w.open != nil:
-		return nil, w.fail(errors.New("frame begun before the one before it was closed"))
-	case sectionRank(e.Section) == 0:
-		return nil, w.fail(fmt.Errorf("unknown section %q", e.Section))
-	case sectionRank(e.Section) < sectionRank(w.section):
-		return nil, w.fail(fmt.Errorf("section %s after %s", e.Section, w.section))
-	case w.sum.Entries >= MaxFrames:
-		return nil, w.fail(fmt.Errorf("more than %d frames", MaxFrames))
+	if err := w.begin(e); err != nil {
+		return nil, err
 	}
-	w.section = e.Section
 	e.Offset = w.out.n
 	w.out.frame.Reset()
 	w.enc.start(&w.out)
 	w.open = &FrameWriter{Rows: e.Rows, w: w, entry: e}
 	return w.open, nil
+}
+
+// begin checks that a frame described by e may come next.
+func (w *Writer) begin(e Entry) error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case w.closed:
+		return w.fail(errors.New("frame after the archive's end"))
+	case w.open != nil:
+		return w.fail(errors.New("frame begun before the one before it was closed"))
+	case sectionRank(e.Section) == 0:
+		return w.fail(fmt.Errorf("unknown section %q", e.Section))
+	case sectionRank(e.Section) < sectionRank(w.section):
+		return w.fail(fmt.Errorf("section %s after %s", e.Section, w.section))
+	case w.sum.Entries >= MaxFrames:
+		return w.fail(fmt.Errorf("more than %d frames", MaxFrames))
+	}
+	w.section = e.Section
+	return nil
+}
+
+// end records a frame that has been written.
+func (w *Writer) end(e Entry) error {
+	if e.Length > MaxFrame {
+		return w.fail(fmt.Errorf("%s: %w", label(e), ErrFrameTooLarge))
+	}
+	if err := w.toc.line(tocLine{Entry: &e}); err != nil {
+		return w.fail(err)
+	}
+	w.seek.add(e.Length, e.RawLength)
+	w.sum.Entries++
+	w.sum.Rows += e.Rows
+	w.sum.RawLength += e.RawLength
+	if e.Table != "" {
+		w.tables[tableName{e.Schema, e.Table}] = struct{}{}
+	}
+	return nil
 }
 
 // SetHeader replaces what NewWriter was given, for what is only known later. It may be called until Close.
@@ -162,20 +188,7 @@ func (f *FrameWriter) Close() error {
 	e.RawLength = f.raw
 	e.Length = w.out.n - e.Offset
 	e.SHA256 = hex.EncodeToString(w.out.frame.Sum(nil))
-	if e.Length > MaxFrame {
-		return w.fail(fmt.Errorf("%s: %w", label(e), ErrFrameTooLarge))
-	}
-	if err := w.toc.line(tocLine{Entry: &e}); err != nil {
-		return w.fail(err)
-	}
-	w.seek.add(e.Length, e.RawLength)
-	w.sum.Entries++
-	w.sum.Rows += e.Rows
-	w.sum.RawLength += e.RawLength
-	if e.Table != "" {
-		w.tables[tableName{e.Schema, e.Table}] = struct{}{}
-	}
-	return nil
+	return w.end(e)
 }
 
 // output counts and hashes what goes to dst. The first error sticks.
@@ -187,6 +200,13 @@ type output struct {
 }
 
 func (o *output) Write(p []byte) (int, error) {
+	n, err := o.write(p)
+	o.frame.Write(p[:n])
+	return n, err
+}
+
+// write is Write for what was hashed already as a part of its frame.
+func (o *output) write(p []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
 	}
@@ -195,7 +215,6 @@ func (o *output) Write(p []byte) (int, error) {
 		err = io.ErrShortWrite
 	}
 	o.whole.Write(p[:n])
-	o.frame.Write(p[:n])
 	o.n += int64(n)
 	o.err = err
 	return n, err

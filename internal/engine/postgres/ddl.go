@@ -35,7 +35,7 @@ func (d *dumper) schema(ctx context.Context, snapshot string) (file string, err 
 		"--dbname="+d.ddl.conninfo(), "--no-password", "--format=custom", "--compress=0", "--file="+file,
 		"--section=pre-data", "--section=post-data", "--no-blobs", "--snapshot="+snapshot,
 		"--lock-wait-timeout="+fmt.Sprint(lockTimeout.Milliseconds()),
-		"--encoding="+d.rows.PgConn().ParameterStatus("server_encoding"))
+		"--encoding="+d.lead.PgConn().ParameterStatus("server_encoding"))
 	cmd.Env, cmd.Dir = toolEnv(), "/"
 	if err := d.ddl.run(ctx, cmd); err != nil {
 		return "", fmt.Errorf("read the definitions with pg_dump: %w", err)
@@ -74,7 +74,7 @@ func (d *dumper) section(ctx context.Context, file string, section archive.Secti
 
 func (d *dumper) statements(script io.Reader, section archive.Section) error {
 	s := newScanner(script)
-	b := batch{w: d.w, entry: archive.Entry{Section: section, Kind: kindDDL}}
+	b := batch{emit: d.write, entry: archive.Entry{Section: section, Kind: kindDDL}}
 	begun := false
 	for {
 		statement, meta, err := s.next()
@@ -100,8 +100,8 @@ func (d *dumper) statements(script io.Reader, section archive.Section) error {
 				return err
 			}
 		}
-		d.at.Bytes += int64(len(statement))
-		d.report(d.at)
+		d.bytes.Add(int64(len(statement)))
+		d.tell()
 	}
 }
 
@@ -147,7 +147,7 @@ func describe(statement []byte) string {
 
 // batch collects statements into one frame.
 type batch struct {
-	w     *archive.Writer
+	emit  func(e archive.Entry, sql []byte) error
 	entry archive.Entry
 	sql   bytes.Buffer
 	count int
@@ -174,14 +174,7 @@ func (b *batch) flush() error {
 	if b.sql.Len() == 0 {
 		return nil
 	}
-	f, err := b.w.Frame(b.entry)
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(b.sql.Bytes()); err != nil {
-		return err
-	}
-	if err := f.Close(); err != nil {
+	if err := b.emit(b.entry, b.sql.Bytes()); err != nil {
 		return err
 	}
 	if b.sql.Cap() > 4*batchBytes {
@@ -190,6 +183,18 @@ func (b *batch) flush() error {
 	b.sql.Reset()
 	b.count, b.entry.Objects = 0, nil
 	return nil
+}
+
+// write puts statements at the archive's end as one frame.
+func (d *dumper) write(e archive.Entry, sql []byte) error {
+	f, err := d.w.Frame(e)
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(sql); err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // capped keeps a list of objects short enough for an error's text.

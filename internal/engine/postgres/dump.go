@@ -4,33 +4,40 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"golang.org/x/sync/errgroup"
 )
 
 // sessions are what a dump needs inside the database. A gate opens them before it closes the door.
 type sessions struct {
-	rows *pgx.Conn // holds the snapshot and reads rows. Parallel dumps will want more of these on the same snapshot
-	ddl  *relay    // lent to pg_dump
-	tool tool
+	lead    *pgx.Conn   // holds the locks and the snapshot
+	workers []*pgx.Conn // read rows in the lead's snapshot. None where the lead reads them itself
+	ddl     *relay      // lent to pg_dump
+	tool    tool
 }
 
-func openSessions(ctx context.Context, t engine.Target) (*sessions, error) {
-	rows, err := connectContent(ctx, t)
+// openSessions opens the sessions of a dump with so many workers, or fewer if the server has no room for them.
+func openSessions(ctx context.Context, t engine.Target, jobs int) (*sessions, error) {
+	lead, err := connectContent(ctx, t)
 	if err != nil {
 		return nil, err
 	}
-	s := &sessions{rows: rows}
-	num, err := versionNum(ctx, rows)
+	s := &sessions{lead: lead}
+	num, err := versionNum(ctx, lead)
 	if err == nil {
 		s.tool, err = findTool(ctx, num)
 	}
 	if err == nil {
 		s.ddl, err = newRelay(ctx, t)
+	}
+	if err == nil && jobs > 1 {
+		s.workers, err = openWorkers(ctx, t, jobs)
 	}
 	if err != nil {
 		s.close()
@@ -40,16 +47,23 @@ func openSessions(ctx context.Context, t engine.Target) (*sessions, error) {
 }
 
 func (s *sessions) close() {
-	hangUp(s.rows)
+	hangUp(s.lead)
+	hangUpAll(s.workers)
 	s.ddl.close()
 }
 
 // pids are the server's processes of the sessions.
-func (s *sessions) pids() []int32 { return []int32{int32(s.rows.PgConn().PID()), int32(s.ddl.pid())} }
+func (s *sessions) pids() []int32 {
+	pids := []int32{int32(s.lead.PgConn().PID()), int32(s.ddl.pid())}
+	for _, w := range s.workers {
+		pids = append(pids, int32(w.PgConn().PID()))
+	}
+	return pids
+}
 
 // Dump writes the database as it is at one moment. See engine.Engine.
-func (Engine) Dump(ctx context.Context, t engine.Target, w *archive.Writer, opt engine.DumpOptions) error {
-	s, err := openSessions(ctx, t)
+func (e Engine) Dump(ctx context.Context, t engine.Target, w *archive.Writer, opt engine.DumpOptions) error {
+	s, err := openSessions(ctx, t, e.jobs())
 	if err != nil {
 		return err
 	}
@@ -61,13 +75,24 @@ func (Engine) Dump(ctx context.Context, t engine.Target, w *archive.Writer, opt 
 type dumper struct {
 	*sessions
 	w      *archive.Writer
+	frames *archive.Frames // that wait until the ones before them are written
 	report engine.Report
-	at     engine.Progress
+	at     engine.Progress // of what is being written; Bytes is taken from bytes
+	bytes  atomic.Int64    // of SQL, read so far
 	prints archive.Fingerprint
 }
 
+// tell reports where the dump is. Only the goroutine that writes does so.
+func (d *dumper) tell() {
+	d.at.Bytes = d.bytes.Load()
+	d.report(d.at)
+}
+
+// waitingBytes bounds the compressed frames that are held in memory until it is their turn.
+const waitingBytes = 24 << 20
+
 func (s *sessions) dump(ctx context.Context, t engine.Target, w *archive.Writer, opt engine.DumpOptions) error {
-	d := &dumper{sessions: s, w: w, report: opt.Report, prints: archive.Fingerprint{}}
+	d := &dumper{sessions: s, w: w, frames: archive.NewFrames(waitingBytes), report: opt.Report, prints: archive.Fingerprint{}}
 	if d.report == nil {
 		d.report = func(engine.Progress) {}
 	}
@@ -77,37 +102,95 @@ func (s *sessions) dump(ctx context.Context, t engine.Target, w *archive.Writer,
 	}
 	err := d.run(ctx, t, now)
 	if err != nil {
-		// The transaction ends now, not when the session does: its locks keep others waiting.
+		// The transactions end now, not when the sessions do: their locks keep others waiting.
 		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 		defer cancel()
-		script(end, s.rows, "ROLLBACK")
+		for _, conn := range append([]*pgx.Conn{s.lead}, s.workers...) {
+			script(end, conn, "ROLLBACK")
+		}
 		return explain(ctx, t, fmt.Errorf("dump: %w", err))
 	}
 	return nil
 }
 
 func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time) error {
-	list, err := lockTables(ctx, d.rows, t.User)
+	list, err := lockTables(ctx, d.lead, t.User)
 	if err != nil {
 		return err
 	}
-	var snapshot string
-	if err := d.rows.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&snapshot); err != nil {
-		return fmt.Errorf("export the snapshot: %w", err)
+	snapshot, err := exportSnapshot(ctx, d.lead)
+	if err != nil {
+		return err
 	}
 	if err := d.header(ctx, t, now()); err != nil {
 		return err
 	}
-	for _, table := range list {
-		if !table.partitioned {
-			d.at.TablesOf++
-		}
-	}
-	d.report(d.at)
-
-	schema, err := d.schema(ctx, snapshot)
+	pieces, err := d.plan(ctx, list)
 	if err != nil {
 		return err
+	}
+	for _, w := range d.workers {
+		if err := enter(ctx, w, snapshot); err != nil {
+			return err
+		}
+	}
+	d.tell()
+	if err := d.work(ctx, snapshot, pieces); err != nil {
+		return err
+	}
+	d.w.SetFingerprint(d.prints)
+	for _, w := range d.workers {
+		if err := script(ctx, w, "COMMIT"); err != nil {
+			return err
+		}
+	}
+	return script(ctx, d.lead, "COMMIT")
+}
+
+func exportSnapshot(ctx context.Context, conn *pgx.Conn) (snapshot string, err error) {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&snapshot); err != nil {
+		return "", fmt.Errorf("export the snapshot: %w", err)
+	}
+	return snapshot, nil
+}
+
+// work reads definitions and rows beside one another, and writes both in their order.
+func (d *dumper) work(ctx context.Context, snapshot string, pieces []*piece) error {
+	group, ctx := errgroup.WithContext(ctx)
+	defer context.AfterFunc(ctx, func() { d.frames.Fail(context.Cause(ctx)) })()
+	schema := make(chan string, 1)
+	group.Go(func() error {
+		file, err := d.schema(ctx, snapshot)
+		schema <- file
+		return err
+	})
+	var next atomic.Int64
+	for _, conn := range d.workers {
+		group.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(len(pieces)); i = next.Add(1) - 1 {
+				if err := d.read(ctx, conn, pieces[i], true); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		var file string
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case file = <-schema:
+		}
+		return d.assemble(ctx, file, pieces)
+	})
+	return group.Wait()
+}
+
+// assemble writes the archive's sections. A schema file that could not be made ends ctx.
+func (d *dumper) assemble(ctx context.Context, schema string, pieces []*piece) error {
+	if schema == "" {
+		return context.Cause(ctx)
 	}
 	if err := d.preamble(); err != nil {
 		return err
@@ -115,19 +198,15 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	if err := d.section(ctx, schema, archive.PreData); err != nil {
 		return err
 	}
-	if err := d.data(ctx, list); err != nil {
+	if err := d.data(ctx, pieces); err != nil {
 		return err
 	}
-	if err := d.section(ctx, schema, archive.PostData); err != nil {
-		return err
-	}
-	d.w.SetFingerprint(d.prints)
-	return script(ctx, d.rows, "COMMIT")
+	return d.section(ctx, schema, archive.PostData)
 }
 
 // header fills in what is known of the source.
 func (d *dumper) header(ctx context.Context, t engine.Target, at time.Time) error {
-	p, err := captureContent(ctx, d.rows)
+	p, err := captureContent(ctx, d.lead)
 	if err != nil {
 		return err
 	}
@@ -135,12 +214,12 @@ func (d *dumper) header(ctx context.Context, t engine.Target, at time.Time) erro
 	if err != nil {
 		return fmt.Errorf("record the database's properties: %w", err)
 	}
-	num, err := versionNum(ctx, d.rows)
+	num, err := versionNum(ctx, d.lead)
 	if err != nil {
 		return err
 	}
 	h := d.w.Header()
-	h.Engine, h.ServerVersion, h.ServerVersionNum = safepoint.PostgreSQL, version(d.rows), num
+	h.Engine, h.ServerVersion, h.ServerVersionNum = safepoint.PostgreSQL, version(d.lead), num
 	h.Database, h.CreatedAt, h.Properties = t.Name, at, properties
 	h.Encoding, h.Collate, h.CType = p.locale.Encoding, p.locale.Collate, p.locale.CType
 	h.LocaleProvider, h.Locale = p.locale.Provider, p.locale.Locale
@@ -150,7 +229,7 @@ func (d *dumper) header(ctx context.Context, t engine.Target, at time.Time) erro
 
 // preamble is the first frame: the settings under which the script must be read, as psql or Load does.
 func (d *dumper) preamble() error {
-	b := batch{w: d.w, entry: archive.Entry{Section: archive.PreData, Kind: kindDDL}}
+	b := batch{emit: d.write, entry: archive.Entry{Section: archive.PreData, Kind: kindDDL}}
 	settings := fmt.Sprintf(`-- A backup of a PostgreSQL database, made by Safepoint.
 -- Restore it with: zstd -dc FILE | psql -v ON_ERROR_STOP=1 DATABASE
 SET statement_timeout = 0;
@@ -168,7 +247,7 @@ SET IntervalStyle = 'postgres';
 SET TimeZone = 'UTC';
 SET lc_monetary = 'C';
 
-`, literal(d.rows.PgConn().ParameterStatus("server_encoding")))
+`, literal(d.lead.PgConn().ParameterStatus("server_encoding")))
 	if err := b.add([]byte(settings), ""); err != nil {
 		return err
 	}

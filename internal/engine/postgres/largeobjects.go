@@ -35,10 +35,10 @@ FROM pg_catalog.pg_largeobject_metadata m WHERE m.oid > $1 ORDER BY m.oid LIMIT 
 
 // largeObjects writes each one with its owner, grants, comment and content. All of it is done by us and not by
 // pg_dump, whose versions differ in which section these belong to.
-func (d *dumper) largeObjects(ctx context.Context) error {
-	b := &batch{w: d.w, entry: archive.Entry{Section: archive.Data, Kind: kindLargeObjects}}
+func (d *dumper) largeObjects(ctx context.Context, conn *pgx.Conn, p *piece) error {
+	b := &batch{emit: d.emitter(ctx, p), entry: archive.Entry{Section: archive.Data, Kind: kindLargeObjects}}
 	for after := uint32(0); ; {
-		rows, err := d.rows.Query(ctx, listLargeObjects, after, lobPage, lobFirst)
+		rows, err := conn.Query(ctx, listLargeObjects, after, lobPage, lobFirst)
 		if err != nil {
 			return fmt.Errorf("read large objects: %w", err)
 		}
@@ -50,7 +50,7 @@ func (d *dumper) largeObjects(ctx context.Context) error {
 			return b.flush()
 		}
 		for _, lo := range page {
-			if err := d.largeObject(ctx, b, lo); err != nil {
+			if err := d.largeObject(ctx, conn, b, lo); err != nil {
 				return err
 			}
 		}
@@ -58,10 +58,10 @@ func (d *dumper) largeObjects(ctx context.Context) error {
 	}
 }
 
-func (d *dumper) largeObject(ctx context.Context, b *batch, lo largeObject) error {
+func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo largeObject) error {
 	put := func(format string, args ...any) error {
 		statement := fmt.Appendf(nil, format+"\n", args...)
-		d.at.Bytes += int64(len(statement))
+		d.bytes.Add(int64(len(statement)))
 		return b.add(statement, "")
 	}
 	if err := put(`SELECT pg_catalog.lo_from_bytea(%d, '\x%s');`, lo.OID, hex.EncodeToString(lo.First)); err != nil {
@@ -82,7 +82,7 @@ func (d *dumper) largeObject(ctx context.Context, b *batch, lo largeObject) erro
 	}
 	for at := int64(len(lo.First)); len(lo.First) == lobFirst; {
 		var chunk []byte
-		if err := d.rows.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2, $3)", lo.OID, at, lobChunk).Scan(&chunk); err != nil {
+		if err := conn.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2, $3)", lo.OID, at, lobChunk).Scan(&chunk); err != nil {
 			return fmt.Errorf("read large object %d: %w", lo.OID, err)
 		}
 		if len(chunk) == 0 {
@@ -92,7 +92,6 @@ func (d *dumper) largeObject(ctx context.Context, b *batch, lo largeObject) erro
 			return err
 		}
 		at += int64(len(chunk))
-		d.report(d.at)
 	}
 	if b.full() {
 		return b.flush()

@@ -5,8 +5,8 @@
 // renames (switch.go). What is where:
 //
 //	session.go, tls.go, errors.go   sessions, and what their errors mean
-//	tables.go, dump.go, ddl.go, rows.go, largeobjects.go, relay.go, tool.go, script.go   a dump
-//	load.go, digest.go              a load, and the fingerprint of what was loaded
+//	tables.go, dump.go, slices.go, rows.go, copyout.go, ddl.go, largeobjects.go, relay.go, tool.go, script.go   a dump
+//	load.go, loadrows.go, postdata.go, digest.go   a load, and the fingerprint of what was loaded
 //	inspect.go, preflight.go        looking
 //	database.go, properties.go      databases as objects of their server: identity, marker, what goes with the name
 //	stage.go, gate.go, switch.go    a restore
@@ -14,13 +14,26 @@
 package postgres
 
 import (
+	"runtime"
+
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
 // Engine is the PostgreSQL family. The zero value is ready.
-type Engine struct{}
+type Engine struct {
+	Jobs int // sessions that a dump, a load and a digest use beside one another; 0 is as many as this machine has processors, up to 8
+}
 
 var _ engine.Engine = Engine{}
+
+const maxDefaultJobs = 8
+
+func (e Engine) jobs() int {
+	if e.Jobs > 0 {
+		return e.Jobs
+	}
+	return min(runtime.NumCPU(), maxDefaultJobs)
+}
 
 // minVersion is the oldest server that is dumped or restored: 13 is the first that can DROP DATABASE … WITH (FORCE).
 const minVersion = 130000

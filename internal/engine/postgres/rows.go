@@ -11,119 +11,275 @@ import (
 	"github.com/safepoint-db/safepoint/internal/archive"
 )
 
-// sliceBytes is the amount of COPY text after which a table's next slice begins.
-const sliceBytes = 16 << 20
+// frameSize is the amount of COPY text, in bytes, after which a slice goes on in its next frame.
+const frameSize = 32 << 20
 
-// data writes what the data section holds: rows of all tables, then values of sequences, then large objects.
-// Tables are read one after the other. This is the place for workers on the same snapshot, each with a slice.
-func (d *dumper) data(ctx context.Context, list []table) error {
-	list, err := inOrder(ctx, d.rows, list)
-	if err != nil {
-		return err
-	}
-	for _, t := range list {
-		if t.partitioned {
-			continue
-		}
-		if err := d.table(ctx, t); err != nil {
-			return err
-		}
-	}
-	d.at.Table = ""
-	if err := d.sequences(ctx); err != nil {
-		return err
-	}
-	return d.largeObjects(ctx)
+// piece is a part of the data section that one session reads.
+type piece struct {
+	slices []slice                                        // of tables, or
+	other  func(context.Context, *pgx.Conn, *piece) error // something else
+	prints []archive.Digester                             // of each slice, when it is read
+	frames chan *archive.Frame                            // as they are begun; closed after the last
+	left   bool                                           // to the lead, because others queue for a lock. Set before frames is closed
 }
 
-func (d *dumper) table(ctx context.Context, t table) error {
-	d.at.Table = readable(t.schema + "." + t.name)
-	d.report(d.at)
-	c := &copier{d: d, t: t}
-	tag, err := d.rows.PgConn().CopyTo(ctx, c, "COPY "+t.copySource()+" TO STDOUT")
-	switch {
-	case c.err != nil: // ours, not the server's
-		return c.err
-	case err != nil:
-		return fmt.Errorf("read table %s: %w", t, err)
+// waitingFrames bounds the frames of one piece that wait. A worker that has more waits for the piece's turn.
+const waitingFrames = batchTables
+
+// tableName is a table as an entry names it.
+type tableName struct{ schema, name string }
+
+func newPiece() *piece { return &piece{frames: make(chan *archive.Frame, waitingFrames)} }
+
+// plan says what the data section holds, in its order: rows of all tables, then values of sequences, then large objects.
+func (d *dumper) plan(ctx context.Context, list []table) ([]*piece, error) {
+	list, err := inOrder(ctx, d.lead, list)
+	if err != nil {
+		return nil, err
 	}
-	if err := c.endSlice(); err != nil {
-		return err
+	for _, t := range list {
+		if !t.partitioned {
+			d.at.TablesOf++
+		}
 	}
-	sum := c.digest.Digest()
-	if sum.Rows != tag.RowsAffected() {
-		return fmt.Errorf("read table %s: %d rows came, the server speaks of %d", t, sum.Rows, tag.RowsAffected())
+	shared, err := shareOut(ctx, d.lead, list)
+	if err != nil {
+		return nil, err
 	}
-	d.prints[readable(t.String())] = sum
-	d.at.Tables++
-	d.report(d.at)
+	var pieces []*piece
+	for _, slices := range shared {
+		p := newPiece()
+		p.slices, p.prints = slices, make([]archive.Digester, len(slices))
+		pieces = append(pieces, p)
+	}
+	for _, other := range []func(context.Context, *pgx.Conn, *piece) error{d.sequences, d.largeObjects} {
+		p := newPiece()
+		p.other = other
+		pieces = append(pieces, p)
+	}
+	if len(d.workers) == 0 {
+		for _, p := range pieces {
+			p.left = true
+			close(p.frames)
+		}
+	}
+	return pieces, nil
+}
+
+// data writes the pieces as they come, in their order. What was left to the lead is read now.
+func (d *dumper) data(ctx context.Context, pieces []*piece) error {
+	numbers := map[tableName]int{} // of slices
+	sums := map[uint32]*archive.Digester{}
+	for _, p := range pieces {
+		if err := d.receive(ctx, p, numbers); err != nil {
+			return err
+		}
+		if p.left {
+			if err := d.readHere(ctx, p, numbers); err != nil {
+				return err
+			}
+		}
+		for i, s := range p.slices {
+			sum := sums[s.table.oid]
+			if sum == nil {
+				sum = &archive.Digester{}
+				sums[s.table.oid] = sum
+			}
+			sum.Merge(&p.prints[i])
+			if s.last {
+				d.prints[readable(s.table.String())] = sum.Digest()
+				delete(sums, s.table.oid)
+				d.at.Tables++
+			}
+		}
+		d.at.Table = ""
+		d.tell()
+	}
 	return nil
 }
 
-// copier takes the rows of one table as the server sends them, one a call, and writes them in slices.
+// readHere reads a piece that was left to the lead, which has its locks since before anybody queued for them.
+func (d *dumper) readHere(ctx context.Context, p *piece, numbers map[tableName]int) error {
+	p.frames, p.left = make(chan *archive.Frame, waitingFrames), false
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	read := make(chan error, 1)
+	go func() {
+		err := d.read(ctx, d.lead, p, false)
+		if err != nil {
+			d.frames.Fail(err) // or the last frame would be waited for
+		}
+		read <- err
+	}()
+	received := d.receive(ctx, p, numbers)
+	if received != nil {
+		cancel()
+	}
+	if err := <-read; err != nil {
+		return err
+	}
+	return received
+}
+
+// receive writes the frames of a piece.
+func (d *dumper) receive(ctx context.Context, p *piece, numbers map[tableName]int) error {
+	for {
+		var f *archive.Frame
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case f = <-p.frames:
+		}
+		if f == nil {
+			return nil
+		}
+		e := f.Entry()
+		if e.Table == "" {
+			d.at.Table = ""
+		} else {
+			d.at.Table = e.Schema + "." + e.Table
+		}
+		d.tell()
+		name := tableName{e.Schema, e.Table}
+		if err := d.w.Append(f, numbers[name]); err != nil {
+			return err
+		}
+		if e.Table != "" {
+			numbers[name]++
+		}
+		d.tell()
+	}
+}
+
+// read reads one piece in a session. A worker asks for locks without waiting, and leaves the piece to the lead where
+// somebody queues for one; it lets go of them afterwards.
+func (d *dumper) read(ctx context.Context, conn *pgx.Conn, p *piece, worker bool) error {
+	defer close(p.frames)
+	if p.other != nil {
+		return p.other(ctx, conn, p)
+	}
+	c := &copier{ctx: ctx, d: d, p: p}
+	names, copies := make([]string, len(p.slices)), ""
+	for i, s := range p.slices {
+		names[i] = "ONLY " + s.table.String()
+		copies += "COPY " + s.source() + " TO STDOUT;\n"
+	}
+	if worker {
+		copies = "SAVEPOINT piece; LOCK TABLE " + strings.Join(names, ", ") + " IN ACCESS SHARE MODE NOWAIT;\n" + copies + "ROLLBACK TO piece; RELEASE piece"
+	}
+	err := copyOut(ctx, conn.PgConn(), copies, c)
+	switch {
+	case worker && c.next == 0 && state(err) == stateLockNotAvailable:
+		p.left = true
+		return script(ctx, conn, "ROLLBACK TO piece; RELEASE piece")
+	case err != nil:
+		return fmt.Errorf("read table %s: %w", p.slices[max(c.next-1, 0)].table, err)
+	case c.next != len(p.slices):
+		return fmt.Errorf("read table %s: nothing came", p.slices[c.next].table)
+	}
+	return nil
+}
+
+// frame begins a frame of a piece. It waits while too many of the piece's wait already.
+func (d *dumper) frame(ctx context.Context, p *piece, e archive.Entry) (*archive.Frame, error) {
+	f := d.frames.Frame(e)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case p.frames <- f:
+		return f, nil
+	}
+}
+
+// emitter writes statements as frames of a piece.
+func (d *dumper) emitter(ctx context.Context, p *piece) func(archive.Entry, []byte) error {
+	return func(e archive.Entry, sql []byte) error {
+		f, err := d.frame(ctx, p, e)
+		if err != nil {
+			return err
+		}
+		if _, err := f.Write(sql); err != nil {
+			return err
+		}
+		return f.Close()
+	}
+}
+
+// copier takes the rows of a piece's slices, one slice after the other, and writes them in frames.
 type copier struct {
-	d      *dumper
-	t      table
-	digest archive.Digester
-	frame  *archive.FrameWriter
-	slice  int
-	told   int64
-	err    error
+	ctx   context.Context
+	d     *dumper
+	p     *piece
+	next  int               // slice that begins next
+	sum   *archive.Digester // of the present slice
+	frame *archive.Frame
+	told  int64 // bytes of the frame that were counted in d.bytes
 }
 
-func (c *copier) Write(row []byte) (int, error) {
-	c.err = c.write(row)
-	return len(row), c.err
+func (c *copier) begin() error {
+	if c.next == len(c.p.slices) {
+		return errors.New("the server sent more tables than were asked for")
+	}
+	c.sum = &c.p.prints[c.next]
+	c.next++
+	return nil
 }
 
-func (c *copier) write(row []byte) error {
+func (c *copier) row(row []byte) error {
 	last := len(row) - 1
 	if last < 0 || row[last] != '\n' {
-		return errors.New("the server sent a row without its end")
+		return errNoRowEnd
 	}
 	if c.frame == nil {
-		if err := c.beginSlice(); err != nil {
+		if err := c.beginFrame(); err != nil {
 			return err
 		}
 	}
-	c.digest.Add(row[:last])
+	c.sum.Add(row[:last])
 	if _, err := c.frame.Write(row); err != nil {
 		return err
 	}
 	c.frame.Rows++
-	c.d.at.Bytes += int64(len(row))
-	if c.d.at.Bytes-c.told > 1<<20 {
-		c.told = c.d.at.Bytes
-		c.d.report(c.d.at)
-	}
-	if c.frame.Len() >= sliceBytes {
-		return c.endSlice()
+	if n := c.frame.Len(); n-c.told > 1<<20 {
+		c.d.bytes.Add(n - c.told)
+		c.told = n
+		if n >= frameSize {
+			return c.endFrame()
+		}
 	}
 	return nil
 }
 
-func (c *copier) beginSlice() error {
-	columns := make([]string, len(c.t.columns))
-	for i, name := range c.t.columns {
+func (c *copier) end(rows int64) error {
+	if got := c.sum.Digest().Rows; got != rows {
+		return fmt.Errorf("%d rows came, the server speaks of %d", got, rows)
+	}
+	return c.endFrame()
+}
+
+func (c *copier) beginFrame() error {
+	t := c.p.slices[c.next-1].table
+	columns := make([]string, len(t.columns))
+	for i, name := range t.columns {
 		columns[i] = readable(name)
 	}
-	f, err := c.d.w.Frame(archive.Entry{Section: archive.Data, Kind: kindCopy, Schema: readable(c.t.schema), Table: readable(c.t.name), Columns: columns, Slice: c.slice})
+	f, err := c.d.frame(c.ctx, c.p, archive.Entry{Section: archive.Data, Kind: kindCopy, Schema: readable(t.schema), Table: readable(t.name), Columns: columns})
 	if err != nil {
 		return err
 	}
-	c.frame = f
-	c.slice++
-	_, err = f.Write([]byte("COPY " + c.t.copyTarget() + " FROM stdin;\n"))
+	c.frame, c.told = f, 0
+	_, err = f.Write([]byte("COPY " + t.copyTarget() + " FROM stdin;\n"))
 	return err
 }
 
-func (c *copier) endSlice() error {
+func (c *copier) endFrame() error {
 	if c.frame == nil {
 		return nil
 	}
 	if _, err := c.frame.Write([]byte("\\.\n")); err != nil {
 		return err
 	}
+	c.d.bytes.Add(c.frame.Len() - c.told)
 	err := c.frame.Close()
 	c.frame = nil
 	return err
@@ -172,8 +328,8 @@ WHERE c.relkind = 'S' AND c.relpersistence <> 't' AND ` + userSchemas + ` AND ` 
 
 // sequences writes where each sequence stands. That heeds no snapshot: it may be a little ahead of the rows, which
 // leaves a gap in numbers and never gives one twice.
-func (d *dumper) sequences(ctx context.Context) error {
-	rows, err := d.rows.Query(ctx, listSequences)
+func (d *dumper) sequences(ctx context.Context, conn *pgx.Conn, p *piece) error {
+	rows, err := conn.Query(ctx, listSequences)
 	if err != nil {
 		return fmt.Errorf("list sequences: %w", err)
 	}
@@ -182,13 +338,13 @@ func (d *dumper) sequences(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("list sequences: %w", err)
 	}
-	b := batch{w: d.w, entry: archive.Entry{Section: archive.Data, Kind: kindSequences}}
+	b := batch{emit: d.emitter(ctx, p), entry: archive.Entry{Section: archive.Data, Kind: kindSequences}}
 	for part := range slices.Chunk(names, 100) {
 		queries := make([]string, len(part))
 		for i, n := range part {
 			queries[i] = fmt.Sprintf("SELECT %d, last_value, is_called FROM %s", i, qualified(n.Schema, n.Name))
 		}
-		rows, err := d.rows.Query(ctx, strings.Join(queries, " UNION ALL "))
+		rows, err := conn.Query(ctx, strings.Join(queries, " UNION ALL "))
 		if err != nil {
 			return fmt.Errorf("read sequences: %w", err)
 		}

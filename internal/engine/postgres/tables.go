@@ -17,7 +17,8 @@ type table struct {
 	schema      string
 	name        string
 	partitioned bool     // rows are in its partitions
-	condition   string   // extension configuration: "WHERE …" of the rows that are the user's; "" is all
+	config      bool     // extension configuration
+	condition   string   // of it: "WHERE …" of the rows that are the user's; "" is all
 	columns     []string // those that are stored, in their order
 	readable    bool     // the user may SELECT from it
 	hidden      bool     // row security hides rows from the user
@@ -59,7 +60,7 @@ const notOfExtension = `(x.oid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog
 
 // Nothing in it waits for a table's lock: pg_relation_size would.
 const listTables = `
-SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p', coalesce(x.condition, ''),
+SELECT c.oid, n.nspname::text, c.relname::text, c.relkind = 'p', x.oid IS NOT NULL, coalesce(x.condition, ''),
   pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT'),
   pg_catalog.row_security_active(c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` + configOfExtension + `
@@ -83,7 +84,7 @@ func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
-		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.condition, &t.readable, &t.hidden)
+		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.config, &t.condition, &t.readable, &t.hidden)
 		return t, err
 	})
 	if err != nil {
