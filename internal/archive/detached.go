@@ -142,6 +142,9 @@ func (f *frameParts) room(want int) (*[]byte, error) {
 		case s.used < s.limit || f.turn && last < 0:
 			f.parts = append(f.parts, s.take(want))
 		default:
+			if f.turn {
+				s.wake.Broadcast() // the part that is full can be written
+			}
 			s.wake.Wait()
 		}
 	}

@@ -15,6 +15,7 @@ type dumpCmd struct {
 	From   string `required:"" placeholder:"URL" help:"postgres://user@host:port/name or sqlite:///path."`
 	Output string `short:"o" required:"" placeholder:"FILE" help:"The backup file to make, such as shop.sql.zst."`
 	Secret
+	Jobs
 	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
 	Force   bool   `help:"Replace a file that is there."`
 }
@@ -36,6 +37,9 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	}
 	e, t, _, err := cmd.target(ctx, env, cmd.From)
 	if err != nil {
+		return err
+	}
+	if e, err = cmd.in(e); err != nil {
 		return err
 	}
 	findings, err := e.CanDump(ctx, t)

@@ -16,6 +16,7 @@ type loadCmd struct {
 	Into string `required:"" placeholder:"URL" help:"postgres://user@host:port/name or sqlite:///path: an empty database, or with --replace any."`
 	Secret
 	Trust
+	Jobs
 	Replace      bool   `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
 	Safety       string `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
 	KeepPrevious bool   `help:"With --replace: keep the previous database beside the new one."`
@@ -31,6 +32,9 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 	e, t, info, err := cmd.target(ctx, env, cmd.Into)
 	fresh := t.Engine == safepoint.SQLite && safepoint.ErrorCode(err) == safepoint.CodeName // the file is made by loading
 	if err != nil && (!fresh || cmd.Replace) {
+		return err
+	}
+	if e, err = cmd.in(e); err != nil {
 		return err
 	}
 	if h := b.Header(); h.Engine != t.Engine {

@@ -108,6 +108,21 @@ func (s Secret) target(ctx context.Context, env *Env, rawURL string) (engine.Eng
 	return e, t, info, err
 }
 
+// Jobs says how many sessions a command may use beside one another.
+type Jobs struct {
+	Jobs int `short:"j" placeholder:"N" help:"Sessions that read or write rows beside one another (PostgreSQL); default: one per processor of this machine, up to 8."`
+}
+
+const maxJobs = 64
+
+// in is e with so many jobs.
+func (j Jobs) in(e engine.Engine) (engine.Engine, error) {
+	if j.Jobs < 0 || j.Jobs > maxJobs {
+		return nil, usagef("--jobs is a number from 1 to %d", maxJobs)
+	}
+	return kinds.WithJobs(e, j.Jobs), nil
+}
+
 // askSecret asks for a secret without echo.
 func (env *Env) askSecret(prompt string) (string, error) {
 	f, ok := env.In.(*os.File)

@@ -29,6 +29,15 @@ func Engine(family safepoint.Engine) (engine.Engine, bool) {
 	return nil, false
 }
 
+// WithJobs is e with so many sessions beside one another in a dump or load, where its family has that; 0 is the default.
+func WithJobs(e engine.Engine, jobs int) engine.Engine {
+	if p, ok := e.(postgres.Engine); ok {
+		p.Jobs = jobs
+		return p
+	}
+	return e
+}
+
 // Halter is what halts and resumes s; secret is its secret in the clear. What is wrong with s is CodeInvalid.
 func Halter(s safepoint.Service, secret string) (halt.Halter, error) {
 	switch s.Kind {

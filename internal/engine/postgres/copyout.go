@@ -58,7 +58,15 @@ func copyOut(ctx context.Context, conn *pgconn.PgConn, sql string, sink rowSink)
 	}
 }
 
-var errNoRowEnd = errors.New("the server sent a row without its end")
+// What a sink may find wrong.
+var (
+	errNoRowEnd      = errors.New("the server sent a row without its end")
+	errTooManyTables = errors.New("the server sent more tables than were asked for")
+)
+
+func rowsMiscounted(came, spoken int64) error {
+	return fmt.Errorf("%d rows came, the server speaks of %d", came, spoken)
+}
 
 // cancelWith has the server stop when ctx ends, and gives up on its answer a little later. The function that it
 // returns must be called when the answer has come.

@@ -134,6 +134,9 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 			return err
 		}
 	}
+	if err := script(ctx, d.lead, readPlan); err != nil {
+		return err
+	}
 	d.tell()
 	if err := d.work(ctx, snapshot, pieces); err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -15,19 +17,21 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
-// loadSettings make loading quick. The script's own settings come on top, in the same session, and stay to its end.
-const loadSettings = `SET synchronous_commit = off;
-SET maintenance_work_mem = '128MB';
-SET max_parallel_maintenance_workers = 2;
+// loadSettings make loading quick with so many sessions. The script's own settings come on top.
+func loadSettings(jobs int) string {
+	return fmt.Sprintf(`SET synchronous_commit = off;
+SET maintenance_work_mem = '%dMB';
+SET max_parallel_maintenance_workers = %d;
 SET default_transaction_read_only = off;
-`
+`, max(64, 256/max(2, jobs)), max(0, 3-jobs))
+}
 
 // maxDDLFrame bounds a frame of statements, which is held in memory. Ours are about a megabyte.
 const maxDDLFrame = 768 << 20
 
-// Load executes an archive in an empty database, frame by frame in one session. See engine.Engine.
-// Frames of rows are independent of one another: this is the place for more sessions.
-func (Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, report engine.Report) error {
+// Load executes an archive in an empty database: definitions one after the other, rows and then indexes and
+// constraints in several sessions. See engine.Engine.
+func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, report engine.Report) error {
 	if err := ofPostgres(r.Header()); err != nil {
 		return err
 	}
@@ -39,9 +43,19 @@ func (Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, repo
 	if err := mayLoad(ctx, conn, t, r.Header()); err != nil {
 		return explain(ctx, t, err)
 	}
-	l := &loader{conn: conn.PgConn(), r: r, report: report}
+	l := &loader{lead: &loadSession{conn: conn.PgConn()}, r: r, report: report}
 	if report == nil {
 		l.report = func(engine.Progress) {}
+	}
+	if jobs := e.jobs(); jobs > 1 {
+		more, err := openWorkers(ctx, t, jobs-1)
+		if err != nil {
+			return err
+		}
+		defer hangUpAll(more)
+		for _, c := range more {
+			l.others = append(l.others, &loadSession{conn: c.PgConn()})
+		}
 	}
 	if err := l.run(ctx); err != nil {
 		return explainLoad(ctx, t, err)
@@ -74,38 +88,84 @@ func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Hea
 	return nil
 }
 
+// loader is one load on its way.
 type loader struct {
-	conn   *pgconn.PgConn
+	lead   *loadSession
+	others []*loadSession
 	r      *archive.Reader
+
+	mu     sync.Mutex // held while reporting, too
 	report engine.Report
 	at     engine.Progress
-	seen   map[string]bool // tables begun
+	frames map[tableName]int // still to be loaded
+
+	settings settings // that the script has made so far
 }
 
+// loadSession is a session of a load. One goroutine uses it at a time.
+type loadSession struct {
+	conn *pgconn.PgConn
+	made string // the script's settings that were made in it
+}
+
+func (l *loader) sessions() []*loadSession { return append([]*loadSession{l.lead}, l.others...) }
+
 func (l *loader) run(ctx context.Context) error {
-	if err := l.conn.Exec(ctx, loadSettings).Close(); err != nil {
-		return err
+	sessions := l.sessions()
+	for _, s := range sessions {
+		if err := s.conn.Exec(ctx, loadSettings(len(sessions))).Close(); err != nil {
+			return err
+		}
 	}
 	l.at.TablesOf = l.r.Summary().Tables
-	l.seen = map[string]bool{}
-	l.report(l.at)
-	for i, e := range l.r.Entries() {
-		if err := l.frame(ctx, i, e); err != nil {
-			return &frameError{entry: e, err: err}
-		}
-		if e.Section != archive.Data || e.Kind != kindCopy {
-			l.at.Bytes += e.RawLength
-		}
-		l.report(l.at)
+	l.frames = map[tableName]int{}
+	entries := l.r.Entries()
+	for _, e := range entries {
+		l.frames[tableName{e.Schema, e.Table}]++
 	}
-	l.at.Table, l.at.Tables = "", l.at.TablesOf
-	l.report(l.at)
+	l.tell(func() {})
+	rows := slices.IndexFunc(entries, func(e archive.Entry) bool { return e.Section != archive.PreData })
+	if rows < 0 {
+		rows = len(entries)
+	}
+	post := rows
+	for post < len(entries) && entries[post].Section == archive.Data {
+		post++
+	}
+	if err := l.inTurn(ctx, 0, rows); err != nil {
+		return err
+	}
+	if err := l.rows(ctx, rows, post); err != nil {
+		return err
+	}
+	if err := l.postData(ctx, post, len(entries)); err != nil {
+		return err
+	}
+	l.tell(func() { l.at.Table, l.at.Tables = "", l.at.TablesOf })
 	// Statistics make the first queries quick. Where a user's function keeps the server from making them, all is
 	// there nevertheless, and autovacuum will try again.
-	if err := l.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); state(err) == "" {
+	if err := l.lead.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); state(err) == "" {
 		return err
 	}
 	return ctx.Err()
+}
+
+// tell reports where the load is after change has noted it.
+func (l *loader) tell(change func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change()
+	l.report(l.at)
+}
+
+// inTurn executes frames one after the other in the lead.
+func (l *loader) inTurn(ctx context.Context, from, to int) error {
+	for i := from; i < to; i++ {
+		if err := l.frame(ctx, l.lead, i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // frameError says which part of an archive could not be loaded.
@@ -147,19 +207,26 @@ func trimDot(s string) string {
 	return s
 }
 
-func (l *loader) frame(ctx context.Context, i int, e archive.Entry) error {
+// frame executes one frame in a session.
+func (l *loader) frame(ctx context.Context, s *loadSession, i int) error {
+	e := l.r.Entries()[i]
 	f, err := l.r.Frame(i)
 	if err != nil {
-		return err
+		return &frameError{entry: e, err: err}
 	}
 	defer f.Close()
 	switch e.Kind {
 	case kindCopy:
-		return l.copy(ctx, f, e)
+		err = l.copy(ctx, s, f, e)
 	case kindDDL, kindSequences, kindLargeObjects:
-		return l.statements(ctx, f, e)
+		err = l.statements(ctx, s, f, e)
+	default:
+		err = unfit("It holds a part of kind %q.", e.Kind)
 	}
-	return unfit("It holds a part of kind %q.", e.Kind)
+	if err != nil {
+		return &frameError{entry: e, err: err}
+	}
+	return nil
 }
 
 // unfit refuses an archive that this program did not write, or not this version of it.
@@ -169,44 +236,48 @@ func unfit(format string, args ...any) error {
 }
 
 // statements sends a frame as one message. Lines for a client program are refused: there is none.
-func (l *loader) statements(ctx context.Context, f io.Reader, e archive.Entry) error {
-	if e.RawLength > maxDDLFrame {
-		return unfit("A part of %d bytes of statements is too long.", e.RawLength)
-	}
-	sql, err := io.ReadAll(f)
+func (l *loader) statements(ctx context.Context, s *loadSession, f io.Reader, e archive.Entry) error {
+	sql, err := readStatements(f, e)
 	if err != nil {
 		return err
 	}
-	if err := checkScript(sql); err != nil {
+	note := l.settings.note
+	if e.Section == archive.Data { // others may be at it; there are no settings in it
+		note = func([]byte) {}
+	}
+	if err := checkScript(sql, note); err != nil {
 		return unfit("A part of it is not statements: %v.", err)
 	}
-	l.at.Table = ""
-	return l.conn.Exec(ctx, string(sql)).Close()
+	l.tell(func() { l.at.Table = "" })
+	if err := s.conn.Exec(ctx, string(sql)).Close(); err != nil {
+		return err
+	}
+	l.tell(func() { l.at.Bytes += e.RawLength })
+	return nil
+}
+
+func readStatements(f io.Reader, e archive.Entry) ([]byte, error) {
+	if e.RawLength > maxDDLFrame {
+		return nil, unfit("A part of %d bytes of statements is too long.", e.RawLength)
+	}
+	return io.ReadAll(f)
 }
 
 // copy streams one COPY block.
-func (l *loader) copy(ctx context.Context, f io.Reader, e archive.Entry) error {
+func (l *loader) copy(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry) error {
 	s := newScanner(f)
 	statement, meta, err := s.next()
 	if err != nil || meta || !bytes.HasPrefix(statement, []byte("COPY ")) || !bytes.HasSuffix(statement, []byte(" FROM stdin;")) {
 		return unfit("A part that should be rows does not begin with COPY … FROM stdin.")
 	}
-	if key := e.Schema + "." + e.Table; !l.seen[key] {
-		if len(l.seen) > 0 {
-			l.at.Tables = len(l.seen)
-		}
-		l.seen[key] = true
-		l.at.Table = key
-		l.report(l.at)
-	}
+	l.tell(func() { l.at.Table = e.Schema + "." + e.Table })
 	rows := &copyBlock{r: s.r, report: func(n int) {
-		l.at.Bytes += int64(n)
-		l.report(l.at)
+		l.tell(func() { l.at.Bytes += int64(n) })
 	}}
 	if c, err := s.r.ReadByte(); err != nil || c != '\n' {
 		return unfit("A part that should be rows has none.")
 	}
-	tag, err := l.conn.CopyFrom(ctx, rows, string(statement))
+	tag, err := to.conn.CopyFrom(ctx, rows, string(statement))
 	switch {
 	case rows.err != nil && rows.err != io.EOF:
 		return rows.err
@@ -216,6 +287,12 @@ func (l *loader) copy(ctx context.Context, f io.Reader, e archive.Entry) error {
 		return safepoint.Errorf(safepoint.CodeMismatch, "Of %s.%s %d rows were loaded, and %d are in the backup.", e.Schema, e.Table, tag.RowsAffected(), e.Rows).
 			WithHint("Nothing live was changed. Try again; if it stays so, restore another backup.")
 	}
+	l.tell(func() {
+		name := tableName{e.Schema, e.Table}
+		if l.frames[name]--; l.frames[name] == 0 {
+			l.at.Tables++
+		}
+	})
 	return nil
 }
 

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,7 +217,7 @@ type copier struct {
 
 func (c *copier) begin() error {
 	if c.next == len(c.p.slices) {
-		return errors.New("the server sent more tables than were asked for")
+		return errTooManyTables
 	}
 	c.sum = &c.p.prints[c.next]
 	c.next++
@@ -252,7 +251,7 @@ func (c *copier) row(row []byte) error {
 
 func (c *copier) end(rows int64) error {
 	if got := c.sum.Digest().Rows; got != rows {
-		return fmt.Errorf("%d rows came, the server speaks of %d", got, rows)
+		return rowsMiscounted(got, rows)
 	}
 	return c.endFrame()
 }

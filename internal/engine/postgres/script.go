@@ -258,8 +258,9 @@ func (s *scanner) block() error {
 	return nil
 }
 
-// checkScript refuses SQL that is not whole statements, or that holds lines for a client program.
-func checkScript(sql []byte) error {
+// checkScript refuses SQL that is not whole statements, or that holds lines for a client program. It calls each with
+// every statement, which is good until the call returns.
+func checkScript(sql []byte, each func(statement []byte)) error {
 	s := newScanner(bytes.NewReader(sql))
 	for {
 		statement, meta, err := s.next()
@@ -272,5 +273,6 @@ func checkScript(sql []byte) error {
 			line := strings.TrimSpace(string(statement[bytes.LastIndexByte(statement[:max(0, len(statement)-1)], '\n')+1:]))
 			return fmt.Errorf("it holds a command for a client program: %.40q", line)
 		}
+		each(statement)
 	}
 }

@@ -32,13 +32,15 @@ func hangUpAll(conns []*pgx.Conn) {
 	}
 }
 
-// enter begins a transaction that sees what the lead's snapshot sees, in a session that reads rows. A range of pages is
-// read as such and never by way of the whole table.
+// readPlan makes the server read a range of pages as such, and never by way of the whole table.
+const readPlan = "SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off"
+
+// enter begins a transaction that sees what the lead's snapshot sees, in a session that reads rows.
 func enter(ctx context.Context, conn *pgx.Conn, snapshot string) error {
 	for _, sql := range []string{
 		"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
 		"SET TRANSACTION SNAPSHOT " + literal(snapshot),
-		"SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL jit = off",
+		readPlan,
 	} {
 		if err := script(ctx, conn, sql); err != nil {
 			return fmt.Errorf("share the snapshot: %w", err)

@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// rows executes the frames of the data section. Rows of tables that refer to one another already (an extension's, for
+// all other foreign keys are made afterwards) come first, in their order; then all others beside one another, and
+// beside what is not rows, which stays in its order.
+func (l *loader) rows(ctx context.Context, from, to int) error {
+	if !l.parallel() {
+		return l.inTurn(ctx, from, to)
+	}
+	bound, err := l.bound(ctx)
+	if err != nil {
+		return err
+	}
+	var ordered []int
+	free := [][]int{nil} // the first is what is not rows
+	for i := from; i < to; i++ {
+		e := l.r.Entries()[i]
+		switch {
+		case e.Kind != kindCopy:
+			free[0] = append(free[0], i)
+		case bound[tableName{e.Schema, e.Table}]:
+			ordered = append(ordered, i)
+		default:
+			free = append(free, []int{i})
+		}
+	}
+	for _, i := range ordered {
+		if err := l.frame(ctx, l.lead, i); err != nil {
+			return err
+		}
+	}
+	var next atomic.Int64
+	return l.together(ctx, func(ctx context.Context, s *loadSession) error {
+		if err := l.settings.make(ctx, s); err != nil {
+			return err
+		}
+		for n := next.Add(1) - 1; n < int64(len(free)); n = next.Add(1) - 1 {
+			for _, i := range free[n] {
+				if err := l.frame(ctx, s, i); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// parallel says whether several sessions can do what the script says.
+func (l *loader) parallel() bool { return len(l.others) > 0 && !l.settings.unknown }
+
+// together runs work in every session at once.
+func (l *loader) together(ctx context.Context, work func(context.Context, *loadSession) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range l.sessions() {
+		group.Go(func() error { return work(ctx, s) })
+	}
+	return group.Wait()
+}
+
+// bound names the tables that have or are referred to by a foreign key.
+func (l *loader) bound(ctx context.Context) (map[tableName]bool, error) {
+	r := l.lead.conn.ExecParams(ctx, `SELECT DISTINCT n.nspname::text, c.relname::text
+FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid IN (f.conrelid, f.confrelid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE f.contype = 'f'`, nil, nil, nil, nil).Read()
+	if r.Err != nil {
+		return nil, fmt.Errorf("list foreign keys: %w", r.Err)
+	}
+	names := map[tableName]bool{}
+	for _, row := range r.Rows {
+		names[tableName{readable(string(row[0])), readable(string(row[1]))}] = true
+	}
+	return names, nil
+}
+
+// settings are what the script has set so far in the session that reads it from front to back. Whatever is executed in
+// another session needs them there. One goroutine notes them, before others make them.
+type settings struct {
+	names   []string
+	values  map[string]string // statements
+	text    string
+	unknown bool // something was set in a way that is not understood: other sessions will not do
+}
+
+var setStatement = regexp.MustCompile(`^SET ([A-Za-z_.]+) = ('(?:[^'\\]|'')*'|"[^"]+"|[A-Za-z0-9_]+)(, ?[A-Za-z0-9_]+)*;$`)
+
+const setSearchPath = "SELECT pg_catalog.set_config('search_path', '', false);"
+
+// note takes account of a statement of the script.
+func (k *settings) note(statement []byte) {
+	text := strings.TrimSpace(string(withoutComments(statement)))
+	name := ""
+	switch m := setStatement.FindStringSubmatch(text); {
+	case m != nil && !strings.EqualFold(m[1], "role"):
+		name = m[1]
+	case text == setSearchPath:
+		name = "search_path"
+	case strings.HasPrefix(text, "SET "), strings.HasPrefix(text, "RESET "), strings.HasPrefix(text, "SELECT pg_catalog.set_config("):
+		k.unknown = true
+		return
+	default:
+		return
+	}
+	if k.values == nil {
+		k.values = map[string]string{}
+	}
+	if _, known := k.values[name]; !known {
+		k.names = append(k.names, name)
+	}
+	if k.values[name] == text {
+		return
+	}
+	k.values[name] = text
+	var b strings.Builder
+	for _, name := range k.names {
+		b.WriteString(k.values[name] + "\n")
+	}
+	k.text = b.String()
+}
+
+// make makes the settings in a session that has not made them yet.
+func (k *settings) make(ctx context.Context, s *loadSession) error { return s.set(ctx, k.text) }
+
+func (s *loadSession) set(ctx context.Context, text string) error {
+	if s.made == text {
+		return nil
+	}
+	if err := s.conn.Exec(ctx, text).Close(); err != nil {
+		return fmt.Errorf("make the script's settings: %w", err)
+	}
+	s.made = text
+	return nil
+}

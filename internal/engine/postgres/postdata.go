@@ -1,0 +1,423 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/safepoint-db/safepoint/internal/archive"
+)
+
+// postData executes the post-data section: in its order, except that runs of indexes and keys, and runs of foreign keys,
+// are made beside one another. Within such a run nothing depends on anything else but locks.
+func (l *loader) postData(ctx context.Context, from, to int) error {
+	if !l.parallel() {
+		return l.inTurn(ctx, from, to)
+	}
+	p := &postData{l: l, weights: map[string]int64{}}
+	for _, e := range l.r.Entries() {
+		if e.Table != "" {
+			p.weights[qualified(e.Schema, e.Table)] += e.RawLength
+		}
+	}
+	for i := from; i < to; i++ {
+		if err := p.frame(ctx, i); err != nil {
+			return err
+		}
+	}
+	return p.flush(ctx)
+}
+
+// postData cuts the section into what is executed in turn and what is executed together.
+type postData struct {
+	l       *loader
+	weights map[string]int64 // bytes of rows, by table
+
+	entry archive.Entry // of the frame at hand
+	plain []byte        // statements to be executed in turn, all of one frame
+	jobs  []*job        // to be executed together, after plain
+	bytes int           // of statements in jobs
+}
+
+// job is an index or constraint to be made, with what belongs to it.
+type job struct {
+	statements []string
+	settings   string
+	build      build
+	weight     int64
+	entry      archive.Entry
+	done       int // statements that were executed
+}
+
+// maxRun bounds the statements, in bytes, that are held in memory to be executed together.
+const maxRun = 8 << 20
+
+func (p *postData) frame(ctx context.Context, i int) error {
+	e := p.l.r.Entries()[i]
+	p.entry = e
+	if e.Kind != kindDDL {
+		if err := p.flush(ctx); err != nil {
+			return err
+		}
+		return p.l.frame(ctx, p.l.lead, i)
+	}
+	f, err := p.l.r.Frame(i)
+	if err != nil {
+		return &frameError{entry: e, err: err}
+	}
+	defer f.Close()
+	sql, err := readStatements(f, e)
+	if err != nil {
+		return &frameError{entry: e, err: err}
+	}
+	var failed error
+	err = checkScript(sql, func(statement []byte) {
+		if failed == nil {
+			failed = p.statement(ctx, statement)
+		}
+	})
+	switch {
+	case failed != nil:
+		return failed
+	case err != nil:
+		return &frameError{entry: e, err: unfit("A part of it is not statements: %v.", err)}
+	}
+	// What is left of the frame is executed before the next begins: its objects are named in errors.
+	return p.flushPlain(ctx)
+}
+
+func (p *postData) statement(ctx context.Context, statement []byte) error {
+	p.l.settings.note(statement)
+	bare := withoutComments(statement)
+	b, ok := parseBuild(bare)
+	if n := len(p.jobs); !ok && n > 0 && belongsToBuild(bare) {
+		last := p.jobs[n-1]
+		last.statements = append(last.statements, string(statement))
+		last.build.alone = true
+		return nil
+	}
+	if !ok || !p.l.parallel() {
+		if setStatement.Match(bytes.TrimSpace(bare)) && len(p.jobs) > 0 {
+			return nil // it is made wherever what follows is executed, and in the lead by flush
+		}
+		if err := p.flushJobs(ctx); err != nil {
+			return err
+		}
+		p.plain = append(append(p.plain, statement...), '\n')
+		return nil
+	}
+	if len(p.jobs) > 0 && (p.jobs[0].build.foreign != b.foreign || p.bytes > maxRun) {
+		if err := p.flushJobs(ctx); err != nil {
+			return err
+		}
+	}
+	j := &job{statements: []string{string(statement)}, settings: p.l.settings.text, build: b, entry: p.entry}
+	j.entry.Objects = nil
+	if name := describe(statement); name != "" {
+		j.entry.Objects = []string{name}
+	}
+	for _, t := range b.tables {
+		j.weight += p.weights[t]
+	}
+	p.jobs = append(p.jobs, j)
+	p.bytes += len(statement)
+	return nil
+}
+
+func (p *postData) flush(ctx context.Context) error {
+	if err := p.flushPlain(ctx); err != nil {
+		return err
+	}
+	return p.flushJobs(ctx)
+}
+
+// flushPlain executes what must be executed in turn. Jobs that were found since come after it.
+func (p *postData) flushPlain(ctx context.Context) error {
+	if len(p.plain) == 0 {
+		return nil
+	}
+	sql := string(p.plain)
+	p.plain = p.plain[:0]
+	if err := p.l.lead.conn.Exec(ctx, sql).Close(); err != nil {
+		return &frameError{entry: p.entry, err: err}
+	}
+	p.l.tell(func() { p.l.at.Table = ""; p.l.at.Bytes += int64(len(sql)) })
+	return nil
+}
+
+// flushJobs executes the jobs together, and then in turn those that the server refused for the company they had.
+func (p *postData) flushJobs(ctx context.Context) error {
+	jobs := p.jobs
+	p.jobs, p.bytes = nil, 0
+	if len(jobs) == 0 {
+		return nil
+	}
+	if err := p.flushPlain(ctx); err != nil {
+		return err
+	}
+	q := newQueue(jobs)
+	err := p.l.together(ctx, func(ctx context.Context, s *loadSession) error {
+		defer context.AfterFunc(ctx, q.wakeAll)()
+		for {
+			j := q.take(ctx)
+			if j == nil {
+				return nil
+			}
+			err := p.l.build(ctx, s, j)
+			q.finish(j)
+			if err != nil && !mayTryAgain(err) {
+				return &frameError{entry: j.entry, err: err}
+			}
+		}
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		if err := p.l.build(ctx, p.l.lead, j); err != nil {
+			return &frameError{entry: j.entry, err: err}
+		}
+	}
+	return p.l.settings.make(ctx, p.l.lead)
+}
+
+// build executes what is left of a job.
+func (l *loader) build(ctx context.Context, s *loadSession, j *job) error {
+	if j.done == len(j.statements) {
+		return nil
+	}
+	if err := s.set(ctx, j.settings); err != nil {
+		return err
+	}
+	for ; j.done < len(j.statements); j.done++ {
+		statement := j.statements[j.done]
+		if err := s.conn.Exec(ctx, statement).Close(); err != nil {
+			return err
+		}
+		l.tell(func() { l.at.Table = ""; l.at.Bytes += int64(len(statement)) })
+	}
+	return nil
+}
+
+// mayTryAgain says that a statement failed for a reason that may be gone when nothing else is going on: not for its
+// rows (class 23), for want of room (53), or because the session was ended (57).
+func mayTryAgain(err error) bool {
+	code := state(err)
+	return code != "" && !strings.HasPrefix(code, "23") && !strings.HasPrefix(code, "53") && !strings.HasPrefix(code, "57")
+}
+
+// queue gives out jobs, those of the most rows first, so that no two are at work which would wait for one another.
+type queue struct {
+	mu    sync.Mutex
+	wake  sync.Cond
+	jobs  []*job         // by weight
+	left  int            // not begun
+	using map[string]int // tables at work: how many share it, -1 for one alone
+}
+
+func newQueue(jobs []*job) *queue {
+	q := &queue{jobs: slices.Clone(jobs), left: len(jobs), using: map[string]int{}}
+	q.wake.L = &q.mu
+	slices.SortStableFunc(q.jobs, func(a, b *job) int { return int(min(1, max(-1, b.weight-a.weight))) })
+	return q
+}
+
+// take waits for a job that can be done now. It returns nil when all are begun, or ctx ends.
+func (q *queue) take(ctx context.Context) *job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for q.left > 0 && ctx.Err() == nil {
+		for i, j := range q.jobs {
+			if q.free(j.build) {
+				q.jobs = slices.Delete(q.jobs, i, i+1)
+				q.left--
+				q.use(j.build, 1)
+				return j
+			}
+		}
+		q.wake.Wait()
+	}
+	return nil
+}
+
+func (q *queue) free(b build) bool {
+	for _, t := range b.tables {
+		if n := q.using[t]; n < 0 || n > 0 && b.alone {
+			return false
+		}
+	}
+	return true
+}
+
+func (q *queue) use(b build, n int) {
+	for _, t := range b.tables {
+		if b.alone {
+			q.using[t] = -max(n, 0)
+		} else {
+			q.using[t] += n
+		}
+	}
+}
+
+func (q *queue) finish(j *job) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.use(j.build, -1)
+	q.wake.Broadcast()
+}
+
+func (q *queue) wakeAll() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wake.Broadcast()
+}
+
+// build says what a statement makes: an index or a key of one table, or a foreign key between two.
+type build struct {
+	tables  []string // quoted
+	alone   bool     // it bears no other at work on its tables
+	foreign bool
+}
+
+// parseBuild knows the statements of pg_dump that make indexes and keys. All others are not for it to judge.
+func parseBuild(statement []byte) (b build, ok bool) {
+	w := words{rest: statement}
+	switch {
+	case w.are("CREATE"):
+		w.are("UNIQUE")
+		if !w.are("INDEX") || !w.name() || !w.are("ON") {
+			return b, false
+		}
+		w.are("ONLY")
+		t, ok := w.qualified()
+		b.tables = []string{t}
+		return b, ok && w.are("USING")
+	case w.are("ALTER", "TABLE"):
+		w.are("ONLY")
+		t, ok := w.qualified()
+		if !ok || !w.are("ADD", "CONSTRAINT") || !w.name() {
+			return b, false
+		}
+		b.tables, b.alone = []string{t}, true
+		if w.are("PRIMARY", "KEY") || w.are("UNIQUE") || w.are("EXCLUDE") {
+			return b, true
+		}
+		if !w.are("FOREIGN", "KEY") || !w.list() || !w.are("REFERENCES") {
+			return b, false
+		}
+		b.foreign = true
+		other, ok := w.qualified()
+		if other != t {
+			b.tables = append(b.tables, other)
+		}
+		return b, ok
+	}
+	return b, false
+}
+
+// belongsToBuild knows what pg_dump writes about an index or key right after it.
+func belongsToBuild(statement []byte) bool {
+	w := words{rest: statement}
+	switch {
+	case w.are("COMMENT", "ON"):
+		return w.are("INDEX") || w.are("CONSTRAINT")
+	case w.are("ALTER", "TABLE"):
+		w.are("ONLY")
+		if _, ok := w.qualified(); !ok {
+			return false
+		}
+		return w.are("CLUSTER", "ON") || w.are("REPLICA", "IDENTITY")
+	}
+	return false
+}
+
+// words reads a statement from its front.
+type words struct {
+	rest []byte
+	last string // name
+}
+
+func (w *words) space() { w.rest = bytes.TrimLeft(w.rest, " \t\r\n") }
+
+// are passes over keywords, in capitals and unquoted as pg_dump writes them, or over nothing if they do not follow.
+func (w *words) are(keywords ...string) bool {
+	from := w.rest
+	for _, k := range keywords {
+		w.space()
+		rest, ok := bytes.CutPrefix(w.rest, []byte(k))
+		if !ok || len(rest) > 0 && isWordPart(rest[0]) {
+			w.rest = from
+			return false
+		}
+		w.rest = rest
+	}
+	return true
+}
+
+// name passes over an identifier.
+func (w *words) name() bool {
+	w.space()
+	n := 0
+	if len(w.rest) > 0 && w.rest[0] == '"' {
+		var b strings.Builder
+		for n = 1; ; n++ {
+			if n == len(w.rest) {
+				return false
+			}
+			if w.rest[n] == '"' {
+				if n++; n == len(w.rest) || w.rest[n] != '"' {
+					break
+				}
+			}
+			b.WriteByte(w.rest[n])
+		}
+		w.last = b.String()
+	} else {
+		for n < len(w.rest) && isWordPart(w.rest[n]) {
+			n++
+		}
+		w.last = string(w.rest[:n])
+	}
+	w.rest = w.rest[n:]
+	return n > 0
+}
+
+// qualified passes over schema.name and gives it as the table of contents has it, quoted.
+func (w *words) qualified() (string, bool) {
+	if !w.name() || len(w.rest) == 0 || w.rest[0] != '.' {
+		return "", false
+	}
+	schema := w.last
+	w.rest = w.rest[1:]
+	if !w.name() {
+		return "", false
+	}
+	return qualified(readable(schema), readable(w.last)), true
+}
+
+// list passes over names in parentheses.
+func (w *words) list() bool {
+	w.space()
+	if len(w.rest) == 0 || w.rest[0] != '(' {
+		return false
+	}
+	for {
+		w.rest = w.rest[1:]
+		if !w.name() || len(w.rest) == 0 {
+			return false
+		}
+		switch w.rest[0] {
+		case ',':
+		case ')':
+			w.rest = w.rest[1:]
+			return true
+		default:
+			return false
+		}
+	}
+}
