@@ -1,0 +1,324 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/pgserver"
+	"github.com/safepoint-db/safepoint/internal/pgtest"
+	"go.uber.org/goleak"
+)
+
+// dumpJobs dumps with so many jobs, into memory.
+func dumpJobs(t *testing.T, source engine.Target, jobs int, report engine.Report) *archive.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	w := archive.NewWriter(&b, archive.Header{}, nil)
+	if err := (Engine{Jobs: jobs}).Dump(t.Context(), source, w, engine.DumpOptions{Report: report}); err != nil {
+		t.Fatalf("dump with %d jobs: %v", jobs, err)
+	}
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := archive.Open(bytes.NewReader(b.Bytes()), int64(b.Len()), archive.Trust{Unsigned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Verify(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// bigTable makes a table of about 60 MB, which is several slices.
+const bigTable = `CREATE TABLE accounts (id bigint PRIMARY KEY, n bigint NOT NULL, pad text);
+INSERT INTO accounts SELECT i, 0, repeat(md5(i::text), 8) FROM generate_series(1, 180000) i;
+CREATE TABLE moves (id bigserial PRIMARY KEY);
+`
+
+// TestSlicesWhileRowsMove dumps in slices while rows are moved from page to page. Every transaction keeps the sum at
+// zero, adds two accounts and notes itself: a slice that saw another moment, or a row twice or never, would show.
+func TestSlicesWhileRowsMove(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, bigTable)
+	var moved atomic.Int64
+	ctx, stop := context.WithCancel(t.Context())
+	busy := make(chan error, 2)
+	for range cap(busy) {
+		go func() {
+			conn, err := pgserver.Connect(context.Background(), source)
+			if err != nil {
+				busy <- err
+				return
+			}
+			defer conn.Close(context.Background())
+			for ctx.Err() == nil {
+				_, err := conn.Exec(context.Background(), `WITH m AS (INSERT INTO moves DEFAULT VALUES RETURNING id),
+ two AS (INSERT INTO accounts SELECT 1000000 + 2 * id + k, 0, 'new' FROM m, generate_series(0, 1) k)
+UPDATE accounts SET n = n + CASE WHEN id % 2 = 0 THEN 1 ELSE -1 END
+ WHERE id IN (SELECT x + k FROM (SELECT 2 * (random() * 89000)::int + 1 AS x) r, generate_series(0, 1) k)`)
+				if err != nil && state(err) != "40P01" {
+					busy <- err
+					return
+				}
+				moved.Add(1)
+			}
+			busy <- nil
+		}()
+	}
+	waitFor(t, func() bool { return moved.Load() > 50 })
+	before := moved.Load()
+	r := dumpJobs(t, source, 3, nil)
+	if moved.Load() == before {
+		t.Error("nothing moved during the dump")
+	}
+	stop()
+	for range cap(busy) {
+		if err := <-busy; err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices := 0
+	for _, e := range r.Entries() {
+		if e.Table == "accounts" {
+			if e.Slice != slices {
+				t.Errorf("slice %d stands at place %d", e.Slice, slices)
+			}
+			slices++
+		}
+	}
+	if slices < 3 {
+		t.Fatalf("the table is %d slices, too few for this test", slices)
+	}
+	copied := pgtest.Create(t, c)
+	if err := (Engine{Jobs: 3}).Load(t.Context(), copied, r, nil); err != nil { // a row that came twice breaks the key
+		t.Fatal(err)
+	}
+	got := pgtest.Query(t, copied, "SELECT (count(*) - 180000 - 2 * (SELECT count(*) FROM moves))::text || ' ' || sum(n) FROM accounts")
+	if got[0] != "0 0" {
+		t.Errorf("accounts missing and sum: %s, want 0 0", got[0])
+	}
+	for _, jobs := range []int{1, 3} {
+		print, err := Engine{Jobs: jobs}.Digest(t.Context(), copied, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Fingerprint().Compare(print); err != nil {
+			t.Errorf("digest with %d jobs: %v", jobs, err)
+		}
+	}
+}
+
+// TestSameFramesHoweverManyJobs dumps an idle database again and again.
+func TestSameFramesHoweverManyJobs(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, bigTable+`DO $$ BEGIN FOR i IN 1..250 LOOP EXECUTE format('CREATE TABLE tiny_%s (x int); INSERT INTO tiny_%s SELECT %s FROM generate_series(1, %s)', i, i, i, i % 3); END LOOP; END $$`)
+	want := dumpJobs(t, source, 1, nil)
+	for _, jobs := range []int{2, 4, 4} {
+		got := dumpJobs(t, source, jobs, nil)
+		if len(got.Entries()) != len(want.Entries()) {
+			t.Fatalf("%d jobs make %d frames, want %d", jobs, len(got.Entries()), len(want.Entries()))
+		}
+		for i, e := range got.Entries() {
+			if !reflect.DeepEqual(e, want.Entries()[i]) {
+				t.Fatalf("%d jobs: frame %d is %+v, want %+v", jobs, i, e, want.Entries()[i])
+			}
+		}
+		if !reflect.DeepEqual(got.Fingerprint(), want.Fingerprint()) {
+			t.Errorf("%d jobs: another fingerprint", jobs)
+		}
+	}
+}
+
+// TestPiecesLeftToTheLead has somebody queue for a lock that the lead holds. Workers would wait behind; the lead does not.
+func TestPiecesLeftToTheLead(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, bigTable+"INSERT INTO moves SELECT generate_series(1, 1000)")
+	s, err := openSessions(t.Context(), source, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	list, err := lockTables(t.Context(), s.lead, source.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	snapshot, err := exportSnapshot(t.Context(), s.lead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := enter(t.Context(), s.workers[0], snapshot); err != nil {
+		t.Fatal(err)
+	}
+	truncated := make(chan error, 1)
+	go func() { truncated <- c.Exec(context.Background(), source.Name, "TRUNCATE accounts") }()
+	waitFor(t, func() bool {
+		return len(pgtest.Query(t, c.Target("postgres"), "SELECT 1 FROM pg_locks WHERE NOT granted AND mode = 'AccessExclusiveLock'")) > 0
+	})
+	w := archive.NewWriter(&bytes.Buffer{}, archive.Header{}, nil)
+	d := &dumper{sessions: s, w: w, frames: archive.NewFrames(waitingBytes), report: func(engine.Progress) {}, prints: archive.Fingerprint{}}
+	pieces, err := d.plan(t.Context(), list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for _, p := range pieces {
+		if err := d.read(t.Context(), s.workers[0], p, true); err != nil {
+			t.Fatal(err)
+		}
+		if p.left {
+			left++
+		}
+	}
+	if left < 3 {
+		t.Errorf("%d pieces were left to the lead, want every slice of accounts", left)
+	}
+	if err := d.data(t.Context(), pieces); err != nil {
+		t.Fatal(err)
+	}
+	if got := d.prints[`"public"."accounts"`].Rows; got != 180000 {
+		t.Errorf("%d accounts", got)
+	}
+	if got := d.prints[`"public"."moves"`].Rows; got != 1000 {
+		t.Errorf("%d moves", got)
+	}
+	s.close()
+	if err := <-truncated; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestParallelDumpLeavesNothing ends dumps in the middle, in several ways.
+func TestParallelDumpLeavesNothing(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, bigTable)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	kill := func(func()) {
+		pgtest.Query(t, c.Target("postgres"), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND query LIKE 'SAVEPOINT%'", source.Name)
+	}
+	for _, end := range []struct {
+		name, at string // the table at which it comes, "" is before any
+		stop     func(cancel func())
+	}{
+		{"cancelled at once", "", func(cancel func()) { cancel() }},
+		{"cancelled among rows", "public.accounts", func(cancel func()) { cancel() }},
+		{"workers ended", "public.accounts", kill},
+	} {
+		t.Run(end.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			stopped := false
+			err := Engine{Jobs: 3}.Dump(ctx, source, archive.NewWriter(&bytes.Buffer{}, archive.Header{}, nil), engine.DumpOptions{Report: func(p engine.Progress) {
+				if p.TablesOf > 0 && p.Table == end.at && !stopped {
+					stopped = true
+					end.stop(cancel)
+				}
+			}})
+			if !stopped || err == nil {
+				t.Errorf("stopped: %v, error: %v", stopped, err)
+			}
+			waitFor(t, func() bool {
+				return len(pgtest.Query(t, c.Target("postgres"), "SELECT 1 FROM pg_stat_activity WHERE datname = $1", source.Name)) == 0
+			})
+			if left := children(); left != "" {
+				t.Errorf("children %s are left", left)
+			}
+		})
+	}
+}
+
+// children are the pg_dump and pg_restore processes of this one.
+func children() string {
+	var found []string
+	tasks, _ := filepath.Glob("/proc/self/task/*/children")
+	for _, task := range tasks {
+		pids, _ := os.ReadFile(task)
+		for _, pid := range strings.Fields(string(pids)) {
+			comm, _ := os.ReadFile(fmt.Sprintf("/proc/%s/comm", pid))
+			if strings.HasPrefix(string(comm), "pg_") {
+				found = append(found, pid)
+			}
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+// TestParallelLoad loads what makes a load in several sessions hard: partitions, keys between them, indexes in another
+// tablespace, comments, clustering and replica identity on indexes.
+func TestParallelLoad(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE TABLE part (id int, day int, v text, PRIMARY KEY (id, day)) PARTITION BY RANGE (day);
+CREATE TABLE part_a PARTITION OF part FOR VALUES FROM (0) TO (10);
+CREATE TABLE part_b PARTITION OF part FOR VALUES FROM (10) TO (20);
+CREATE INDEX ON part (v);
+INSERT INTO part SELECT i, i % 20, md5(i::text) FROM generate_series(1, 20000) i;
+CREATE TABLE "Odd, ""one" (id int PRIMARY KEY, "the ref" int, day int, v text, UNIQUE (v, id), FOREIGN KEY ("the ref", day) REFERENCES part (id, day));
+INSERT INTO "Odd, ""one" SELECT i, i, i % 20, 'x' || i FROM generate_series(1, 20000) i;
+CREATE INDEX "odd, idx" ON "Odd, ""one" (lower(v)) WHERE id > 5;
+COMMENT ON INDEX "odd, idx" IS 'kept; really';
+ALTER TABLE "Odd, ""one" ALTER COLUMN v SET NOT NULL;
+CREATE UNIQUE INDEX ident ON "Odd, ""one" (v, id);
+ALTER TABLE "Odd, ""one" CLUSTER ON ident;
+ALTER TABLE "Odd, ""one" REPLICA IDENTITY USING INDEX ident;
+CREATE TABLE self (id int PRIMARY KEY, up int REFERENCES self, odd int REFERENCES "Odd, ""one", CONSTRAINT c EXCLUDE USING btree (id WITH =));
+COMMENT ON CONSTRAINT c ON self IS 'a constraint';
+INSERT INTO self SELECT i, nullif(i / 2, 0), i FROM generate_series(1, 5000) i;
+SELECT lo_from_bytea(0, decode(repeat('ab', 3000000), 'hex'));
+`)
+	for i := range 30 {
+		pgtest.Exec(t, source, fmt.Sprintf("CREATE TABLE many_%d (id int PRIMARY KEY, self int REFERENCES self, up int REFERENCES many_%d); CREATE INDEX ON many_%d (self)", i, max(i-1, 0), i))
+	}
+	r := dumpJobs(t, source, 4, nil)
+	for _, jobs := range []int{1, 2, 5} {
+		copied := pgtest.Create(t, c)
+		if err := (Engine{Jobs: jobs}).Load(t.Context(), copied, r, nil); err != nil {
+			t.Fatalf("%d jobs: %v", jobs, err)
+		}
+		wantSame(t, c, source, copied, r)
+	}
+}
+
+func TestParseBuild(t *testing.T) {
+	for sql, want := range map[string]string{
+		`CREATE INDEX i ON public.t USING btree (a);`:                                     `"public"."t"`,
+		`CREATE UNIQUE INDEX "x ON y" ON ONLY "a""b"."C.d" USING gin (a);`:                `"a""b"."C.d"`,
+		"ALTER TABLE ONLY public.t\n    ADD CONSTRAINT p PRIMARY KEY (a, b);":             `"public"."t" alone`,
+		`ALTER TABLE ONLY p.t ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (a);`:            `"p"."t" alone`,
+		`ALTER TABLE ONLY p.t ADD CONSTRAINT f FOREIGN KEY (a, "b)") REFERENCES q.r(x);`:  `"p"."t" "q"."r" alone foreign`,
+		`ALTER TABLE p.t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES p.t(x) ON DELETE X;`: `"p"."t" alone foreign`,
+		`ALTER TABLE p.t ADD CONSTRAINT f CHECK (a > 1);`:                                 "",
+		`CREATE INDEXES i ON public.t USING btree (a);`:                                   "",
+		`CREATE TABLE t (a int);`:                                                         "",
+		`ALTER TABLE p.t ENABLE ROW LEVEL SECURITY;`:                                      "",
+		`CREATE TRIGGER x AFTER INSERT ON p.t EXECUTE FUNCTION p.f();`:                    "",
+	} {
+		b, ok := parseBuild([]byte(sql))
+		got := ""
+		if ok {
+			got = strings.Join(b.tables, " ")
+			if b.alone {
+				got += " alone"
+			}
+			if b.foreign {
+				got += " foreign"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", sql, got, want)
+		}
+	}
+}
