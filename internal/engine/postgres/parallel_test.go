@@ -322,3 +322,30 @@ func TestParseBuild(t *testing.T) {
 		}
 	}
 }
+
+// TestParallelLoadLeavesNothing ends loads in the middle.
+func TestParallelLoadLeavesNothing(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, bigTable+"INSERT INTO moves SELECT generate_series(1, 1000); ALTER TABLE moves ADD one int; CREATE INDEX ON accounts (n); CREATE INDEX ON accounts (pad)")
+	r := dumpJobs(t, source, 3, nil)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	for name, bytes := range map[string]int64{"among rows": 8 << 20, "at indexes": r.Summary().RawSize - 5000} {
+		t.Run(name, func(t *testing.T) {
+			copied := pgtest.Create(t, c)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			err := Engine{Jobs: 3}.Load(ctx, copied, r, func(p engine.Progress) {
+				if p.Bytes > bytes {
+					cancel()
+				}
+			})
+			if err == nil {
+				t.Error("the load succeeded")
+			}
+			waitFor(t, func() bool {
+				return len(pgtest.Query(t, c.Target("postgres"), "SELECT 1 FROM pg_stat_activity WHERE datname = $1", copied.Name)) == 0
+			})
+		})
+	}
+}
