@@ -4,9 +4,9 @@
 // (relay.go); rows are read and written by COPY in our own sessions (rows.go, load.go). A switch is one transaction of two
 // renames (switch.go). What is where:
 //
-//	session.go, tls.go, errors.go   sessions, and what their errors mean
+//	session.go, workers.go, tls.go, errors.go   sessions, and what their errors mean
 //	tables.go, dump.go, slices.go, rows.go, copyout.go, ddl.go, largeobjects.go, relay.go, tool.go, script.go   a dump
-//	load.go, loadrows.go, postdata.go, digest.go   a load, and the fingerprint of what was loaded
+//	load.go, loadrows.go, postdata.go, build.go, digest.go   a load, and the fingerprint of what was loaded
 //	inspect.go, preflight.go        looking
 //	database.go, properties.go      databases as objects of their server: identity, marker, what goes with the name
 //	stage.go, gate.go, switch.go    a restore
