@@ -63,7 +63,7 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		}
 	}
 	m := env.meter(bytesText)
-	err = e.Load(ctx, t, b.Reader, showProgress(m, "load", b.Summary().RawSize))
+	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{Report: showProgress(m, "load", b.Summary().RawSize)})
 	m.end()
 	if err != nil {
 		return fmt.Errorf("load: %w", partly(ctx, e, t, err))

@@ -315,7 +315,7 @@ func TestEveryOrderSurvivesARestore(t *testing.T) {
 		plan, err = e.Stage(t.Context(), live, plan, backup.Header())
 	}
 	if err == nil {
-		err = e.Load(t.Context(), e.StagingTarget(live, plan), backup, nil)
+		err = e.Load(t.Context(), e.StagingTarget(live, plan), backup, engine.LoadOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func TestEveryOrderSurvivesARestore(t *testing.T) {
 	o.end()
 
 	copied := engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(t.TempDir(), "safety.db")}
-	if err := e.Load(t.Context(), copied, safety, nil); err != nil {
+	if err := e.Load(t.Context(), copied, safety, engine.LoadOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	var databases []*sql.DB

@@ -139,7 +139,7 @@ func (s *shop) scratch(id string) engine.Target {
 	f, r := open(s.t, s.file(must(s.api.Operation(s.t.Context(), id))(s.t)))
 	defer f.Close()
 	to := engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(s.t.TempDir(), "scratch.db")}
-	s.must(s.engine.Load(s.t.Context(), to, r, nil))
+	s.must(s.engine.Load(s.t.Context(), to, r, engine.LoadOptions{}))
 	s.must(r.Fingerprint().Compare(must(s.engine.Digest(s.t.Context(), to, nil))(s.t)))
 	return to
 }

@@ -93,6 +93,11 @@ type DumpOptions struct {
 	Now    func() time.Time // nil means time.Now
 }
 
+// LoadOptions are what a load may be told.
+type LoadOptions struct {
+	Report Report
+}
+
 // Engine is one database family. Methods are safe for concurrent use on different targets. Each honours ctx, has its
 // own limits on waiting for a lock or an answer, and returns *safepoint.Error for everything a person can act on:
 // CodeName, CodeRefused, CodeUnreachable, CodePassword, CodeTLS, CodePrivilege, CodeVersion, CodeTool, CodeSpace,
@@ -114,7 +119,7 @@ type Engine interface {
 
 	// Load executes an archive that was verified whole in a target that is empty, as one database role, and
 	// fails at the first statement that does. Digest then recomputes the target's fingerprint.
-	Load(ctx context.Context, t Target, r *archive.Reader, report Report) error
+	Load(ctx context.Context, t Target, r *archive.Reader, opt LoadOptions) error
 	Digest(ctx context.Context, t Target, report Report) (archive.Fingerprint, error)
 
 	// Prepare records identities and names. It changes nothing.

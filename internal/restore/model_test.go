@@ -136,7 +136,7 @@ func (e modelEngine) StagingTarget(t engine.Target, p engine.Plan) engine.Target
 	return t
 }
 
-func (e modelEngine) Load(_ context.Context, t engine.Target, r *archive.Reader, _ engine.Report) error {
+func (e modelEngine) Load(_ context.Context, t engine.Target, r *archive.Reader, _ engine.LoadOptions) error {
 	return e.w.call("Load", func() error {
 		e.w.databases[t.Name].content = r.Fingerprint()
 		return nil

@@ -203,7 +203,8 @@ func (r *run) stage(ctx context.Context) error {
 		return err
 	}
 	total := ar.Summary().RawSize
-	err = r.Engine.Load(ctx, r.Engine.StagingTarget(r.Target, plan), ar, func(p engine.Progress) { r.report(safepoint.StepStage, p, total) })
+	report := func(p engine.Progress) { r.report(safepoint.StepStage, p, total) }
+	err = r.Engine.Load(ctx, r.Engine.StagingTarget(r.Target, plan), ar, engine.LoadOptions{Report: report})
 	if err != nil {
 		return err
 	}

@@ -335,7 +335,7 @@ func (s *shop) loadBackup(t *testing.T, id string) engine.Target {
 	}
 	s.fresh++
 	target := s.make(fmt.Sprintf("scratch%d", s.fresh))
-	if err := s.engine.Load(context.Background(), target, r, nil); err != nil {
+	if err := s.engine.Load(context.Background(), target, r, engine.LoadOptions{}); err != nil {
 		t.Fatalf("load the safety backup: %v", err)
 	}
 	return target

@@ -151,7 +151,7 @@ func testLoadRefusesFilledTarget(t *testing.T, h Harness) {
 	r := dump(t, dumpOf(h, source))
 	filled := h.New(t, "")
 	exec(t, h, filled, "CREATE TABLE precious (a integer)", "INSERT INTO precious VALUES (42)")
-	if err := h.Engine.Load(t.Context(), filled, r, nil); err == nil {
+	if err := h.Engine.Load(t.Context(), filled, r, engine.LoadOptions{}); err == nil {
 		t.Fatal("loaded into a database that was not empty")
 	} else {
 		wantCode(t, "Load", err, safepoint.CodeBlocked)
@@ -171,7 +171,7 @@ func testOtherEngine(t *testing.T, h Harness) {
 		return nil
 	})
 	target := h.New(t, "")
-	wantCode(t, "Load", h.Engine.Load(t.Context(), target, r, nil), safepoint.CodeArchive)
+	wantCode(t, "Load", h.Engine.Load(t.Context(), target, r, engine.LoadOptions{}), safepoint.CodeArchive)
 	found, err := h.Engine.CanRestore(t.Context(), target, r)
 	if err != nil {
 		t.Fatal(err)
@@ -262,7 +262,7 @@ func testLoadCancelled(t *testing.T, h Harness) {
 	copied := h.New(t, "")
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	err := h.Engine.Load(ctx, copied, r, func(engine.Progress) { cancel() })
+	err := h.Engine.Load(ctx, copied, r, engine.LoadOptions{Report: func(engine.Progress) { cancel() }})
 	wantCancelled(t, "Load", err)
 	exec(t, h, copied, "CREATE TABLE after_cancel (a integer)", "DROP TABLE after_cancel")
 }

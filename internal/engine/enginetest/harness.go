@@ -208,7 +208,7 @@ func dump(t *testing.T, d dumper) *archive.Reader {
 
 func load(t *testing.T, h Harness, target engine.Target, r *archive.Reader) {
 	t.Helper()
-	if err := h.Engine.Load(t.Context(), target, r, func(engine.Progress) {}); err != nil {
+	if err := h.Engine.Load(t.Context(), target, r, engine.LoadOptions{Report: func(engine.Progress) {}}); err != nil {
 		t.Fatalf("load: %v", err)
 	}
 }

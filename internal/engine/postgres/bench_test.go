@@ -65,7 +65,7 @@ func BenchmarkPgbench(b *testing.B) {
 		b.SetBytes(sum.RawSize)
 		for b.Loop() {
 			copied := pgtest.Create(b, c)
-			if err := (Engine{}).Load(b.Context(), copied, r, nil); err != nil {
+			if err := (Engine{}).Load(b.Context(), copied, r, engine.LoadOptions{}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -31,7 +31,7 @@ const maxDDLFrame = 768 << 20
 
 // Load executes an archive in an empty database: definitions one after the other, rows and then indexes and
 // constraints in several sessions. See engine.Engine.
-func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, report engine.Report) error {
+func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, opt engine.LoadOptions) error {
 	if err := ofPostgres(r.Header()); err != nil {
 		return err
 	}
@@ -43,8 +43,8 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, re
 	if err := mayLoad(ctx, conn, t, r.Header()); err != nil {
 		return explain(ctx, t, err)
 	}
-	l := &loader{lead: &loadSession{conn: conn.PgConn()}, r: r, report: report}
-	if report == nil {
+	l := &loader{lead: &loadSession{conn: conn.PgConn()}, r: r, report: opt.Report}
+	if opt.Report == nil {
 		l.report = func(engine.Progress) {}
 	}
 	if jobs := e.jobs(); jobs > 1 {

@@ -101,7 +101,7 @@ UPDATE accounts SET n = n + CASE WHEN id % 2 = 0 THEN 1 ELSE -1 END
 		t.Fatalf("the table is %d slices, too few for this test", slices)
 	}
 	copied := pgtest.Create(t, c)
-	if err := (Engine{Jobs: 3}).Load(t.Context(), copied, r, nil); err != nil { // a row that came twice breaks the key
+	if err := (Engine{Jobs: 3}).Load(t.Context(), copied, r, engine.LoadOptions{}); err != nil { // a row that came twice breaks the key
 		t.Fatal(err)
 	}
 	got := pgtest.Query(t, copied, "SELECT (count(*) - 180000 - 2 * (SELECT count(*) FROM moves))::text || ' ' || sum(n) FROM accounts")
@@ -285,7 +285,7 @@ SELECT lo_from_bytea(0, decode(repeat('ab', 3000000), 'hex'));
 	r := dumpJobs(t, source, 4, nil)
 	for _, jobs := range []int{1, 2, 5} {
 		copied := pgtest.Create(t, c)
-		if err := (Engine{Jobs: jobs}).Load(t.Context(), copied, r, nil); err != nil {
+		if err := (Engine{Jobs: jobs}).Load(t.Context(), copied, r, engine.LoadOptions{}); err != nil {
 			t.Fatalf("%d jobs: %v", jobs, err)
 		}
 		wantSame(t, c, source, copied, r)
@@ -335,11 +335,11 @@ func TestParallelLoadLeavesNothing(t *testing.T) {
 			copied := pgtest.Create(t, c)
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
-			err := Engine{Jobs: 3}.Load(ctx, copied, r, func(p engine.Progress) {
+			err := Engine{Jobs: 3}.Load(ctx, copied, r, engine.LoadOptions{Report: func(p engine.Progress) {
 				if p.Bytes > bytes {
 					cancel()
 				}
-			})
+			}})
 			if err == nil {
 				t.Error("the load succeeded")
 			}

@@ -277,7 +277,7 @@ func TestLoadRunsNothingForAClient(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = Engine{}.Load(t.Context(), pgtest.Create(t, c), r, nil)
+			err = Engine{}.Load(t.Context(), pgtest.Create(t, c), r, engine.LoadOptions{})
 			if err == nil {
 				t.Fatal("it was loaded")
 			}
@@ -298,7 +298,7 @@ func TestLoadNamesTheStatement(t *testing.T) {
 	pgtest.Exec(t, source, "CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE kid (p int REFERENCES parent)")
 	pgtest.Exec(t, source, "SET session_replication_role = replica; INSERT INTO kid VALUES (7); UPDATE pg_constraint SET convalidated = true WHERE contype = 'f'")
 	r, _ := dumpFile(t, source)
-	err := Engine{}.Load(t.Context(), pgtest.Create(t, c), r, nil)
+	err := Engine{}.Load(t.Context(), pgtest.Create(t, c), r, engine.LoadOptions{})
 	wantRefusal(t, err, safepoint.CodeBlocked, "kid_p_fkey", "post-data")
 }
 

@@ -160,7 +160,7 @@ func TestOtherEncodings(t *testing.T) {
 				fill(copied)
 				wantSame(t, c, source, copied, r)
 			}
-			if err := (Engine{}).Load(t.Context(), pgtest.Create(t, c), r, nil); err == nil {
+			if err := (Engine{}).Load(t.Context(), pgtest.Create(t, c), r, engine.LoadOptions{}); err == nil {
 				t.Error("loaded into a database of another encoding")
 			}
 		})
@@ -221,7 +221,7 @@ func bothWays(t *testing.T, c *pgserver.Cluster, source engine.Target, r *archiv
 
 func mustLoad(t *testing.T, to engine.Target, r *archive.Reader) {
 	t.Helper()
-	if err := (Engine{}).Load(t.Context(), to, r, nil); err != nil {
+	if err := (Engine{}).Load(t.Context(), to, r, engine.LoadOptions{}); err != nil {
 		t.Fatalf("load: %v", err)
 	}
 }

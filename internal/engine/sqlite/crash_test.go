@@ -142,7 +142,7 @@ func prepared(t *testing.T, e *Engine, live engine.Target, r *archive.Reader) en
 		p, err = e.Stage(t.Context(), live, p, r.Header())
 	}
 	if err == nil {
-		err = e.Load(t.Context(), e.StagingTarget(live, p), r, nil)
+		err = e.Load(t.Context(), e.StagingTarget(live, p), r, engine.LoadOptions{})
 	}
 	if err != nil {
 		t.Fatal(err)

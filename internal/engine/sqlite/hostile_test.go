@@ -47,7 +47,7 @@ func TestHostileScripts(t *testing.T) {
 	canary := filepath.Join(folder, "canary.db")
 	load := func(script string) (string, error) {
 		path := filepath.Join(t.TempDir(), "target.db")
-		err := (&Engine{}).Load(t.Context(), engine.Target{Engine: safepoint.SQLite, Path: path}, scripted(t, strings.ReplaceAll(script, "CANARY", canary)), nil)
+		err := (&Engine{}).Load(t.Context(), engine.Target{Engine: safepoint.SQLite, Path: path}, scripted(t, strings.ReplaceAll(script, "CANARY", canary)), engine.LoadOptions{})
 		return path, err
 	}
 	for _, script := range []string{

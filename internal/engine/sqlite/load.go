@@ -21,7 +21,7 @@ import (
 // Load executes an archive in a file that is empty or not there yet, statement by statement, under an authorizer that
 // lets a script make tables, rows, indexes, views and triggers in this one file, and nothing else. A file that it made
 // is removed again if it fails.
-func (e *Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, report engine.Report) (err error) {
+func (e *Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, opt engine.LoadOptions) (err error) {
 	p, err := archiveProperties(r.Header())
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func (e *Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, r
 		return safepoint.Errorf(safepoint.CodeBlocked, "%s is not empty: it holds tables already.", filepath.Base(path)).
 			WithHint("Name a file that does not exist yet, or replace the database by a restore.")
 	}
-	if err := load(c, r, p, report); err != nil {
+	if err := load(c, r, p, opt.Report); err != nil {
 		return plainWords(err, path)
 	}
 	if err := c.close(); err != nil {

@@ -134,7 +134,7 @@ func byTools(t *testing.T, file string) engine.Target {
 func byLoad(t *testing.T, r *archive.Reader) engine.Target {
 	t.Helper()
 	target := engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(t.TempDir(), "loaded.db")}
-	if err := (&Engine{}).Load(t.Context(), target, r, nil); err != nil {
+	if err := (&Engine{}).Load(t.Context(), target, r, engine.LoadOptions{}); err != nil {
 		t.Fatalf("load: %v", err)
 	}
 	return target
