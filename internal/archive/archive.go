@@ -60,7 +60,7 @@ type Header struct {
 	OrganizationID   string           `json:"organization_id,omitempty"`
 	DatabaseID       string           `json:"database_id,omitempty"`
 	OperationID      string           `json:"operation_id,omitempty"`
-	Foreign          string           `json:"foreign,omitempty"` // how the script was made, if not by Safepoint: "pg_dump 14.2, plain". Its statements are then of unknown origin
+	Foreign          string           `json:"foreign,omitempty"`    // how the script was made, if not by Safepoint: "pg_dump 14.2, plain". Its statements are then of unknown origin
 	Properties       json.RawMessage  `json:"properties,omitempty"` // the engine's own: owner, grants, settings, comment, pragmas
 }
 
