@@ -60,30 +60,6 @@ type Cluster struct {
 
 const superuser = "postgres"
 
-// FindBinDir is the folder of the newest installed initdb and postgres, or an error that wraps ErrNotInstalled.
-func FindBinDir() (string, error) {
-	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
-	best, bestMajor := "", -1
-	for _, d := range append(dirs, filepath.SplitList(os.Getenv("PATH"))...) {
-		if !executable(filepath.Join(d, "initdb")) || !executable(filepath.Join(d, "postgres")) {
-			continue
-		}
-		major, _ := strconv.Atoi(filepath.Base(filepath.Dir(d)))
-		if major > bestMajor {
-			best, bestMajor = d, major
-		}
-	}
-	if best == "" {
-		return "", ErrNotInstalled
-	}
-	return best, nil
-}
-
-func executable(path string) bool {
-	fi, err := os.Stat(path)
-	return err == nil && fi.Mode().IsRegular() && fi.Mode()&0o111 != 0
-}
-
 // Init makes a new data folder at dir/data without starting a server: what Options.Template names.
 func Init(ctx context.Context, dir string, binDir string) (dataDir string, err error) {
 	if binDir == "" {
@@ -316,9 +292,10 @@ func (c *Cluster) Exec(ctx context.Context, database, sql string) error {
 	return err
 }
 
-// Tool prepares a client program of the same version, such as "psql", with its connection in the environment.
+// Tool prepares a client program, such as "psql", with its connection in the environment. Its version is the server's,
+// or the next newer one where that is not installed.
 func (c *Cluster) Tool(ctx context.Context, program, database string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, filepath.Join(c.BinDir, program), args...)
+	cmd := exec.CommandContext(ctx, c.program(program), args...)
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LC_ALL=C.UTF-8", "PGHOST=" + c.Socket, "PGPORT=" + strconv.Itoa(c.Port),
 		"PGUSER=" + c.User, "PGDATABASE=" + database, "HOME=" + c.Dir}
 	return cmd

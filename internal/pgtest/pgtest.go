@@ -25,24 +25,42 @@ var (
 	rootOnce sync.Once
 	rootErr  error
 
-	templateOnce sync.Once
-	template     string
-	templateErr  error
-
-	sharedOnce sync.Once
-	shared     *pgserver.Cluster
-	sharedErr  error
+	mu        sync.Mutex
+	templates = map[string]*once[string]{}         // data folders to copy, by the folder of their programs
+	shared    = map[int]*once[*pgserver.Cluster]{} // by major version; 0 is the machine's own
 
 	databases atomic.Int64
 )
+
+// once is something that is made at the first use.
+type once[T any] struct {
+	sync.Once
+	made T
+	err  error
+}
+
+func at[K comparable, T any](m map[K]*once[T], key K) *once[T] {
+	mu.Lock()
+	defer mu.Unlock()
+	if m[key] == nil {
+		m[key] = &once[T]{}
+	}
+	return m[key]
+}
+
+// Versions are the major versions that Safepoint works with. scripts/postgres-versions fetches those that the
+// machine's packages do not bring.
+func Versions() []int { return []int{13, 14, 15, 16, 17, 18} }
 
 // Main runs a package's tests and then removes what Shared made. Use it as
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 func Main(m *testing.M) int {
 	code := m.Run()
-	if shared != nil {
-		shared.Kill()
+	for _, s := range shared {
+		if s.made != nil {
+			s.made.Kill()
+		}
 	}
 	if root != "" {
 		os.RemoveAll(root)
@@ -54,9 +72,32 @@ func Main(m *testing.M) int {
 // databases made by Create. The package needs TestMain with Main.
 func Shared(t testing.TB) *pgserver.Cluster {
 	t.Helper()
-	sharedOnce.Do(func() { shared, sharedErr = start("shared", pgserver.Options{TCP: true}) })
-	check(t, sharedErr)
-	return shared
+	s := at(shared, 0)
+	s.Do(func() { s.made, s.err = start("shared", pgserver.Options{TCP: true}) })
+	check(t, s.err)
+	return s.made
+}
+
+// SharedVersion is Shared of one major version.
+func SharedVersion(t testing.TB, major int) *pgserver.Cluster {
+	t.Helper()
+	s := at(shared, major)
+	s.Do(func() {
+		var dir string
+		if dir, s.err = pgserver.FindVersion(major); s.err == nil {
+			s.made, s.err = start(fmt.Sprintf("v%d", major), pgserver.Options{TCP: true, BinDir: dir})
+		}
+	})
+	check(t, s.err)
+	return s.made
+}
+
+// Version is the folder of one major version's server, for Options.BinDir.
+func Version(t testing.TB, major int) (binDir string) {
+	t.Helper()
+	dir, err := pgserver.FindVersion(major)
+	check(t, err)
+	return dir
 }
 
 // Start starts a cluster for one test and removes it after. Its system identifier is that of every other cluster of
@@ -157,11 +198,14 @@ func start(name string, opt pgserver.Options) (*pgserver.Cluster, error) {
 	case "new":
 		opt.Template = ""
 	case "":
-		templateOnce.Do(func() { template, templateErr = pgserver.Init(ctx, filepath.Join(root, "t"), opt.BinDir) })
-		if templateErr != nil {
-			return nil, templateErr
+		made := at(templates, opt.BinDir)
+		made.Do(func() {
+			made.made, made.err = pgserver.Init(ctx, filepath.Join(root, fmt.Sprintf("t%d", databases.Add(1))), opt.BinDir)
+		})
+		if made.err != nil {
+			return nil, made.err
 		}
-		opt.Template = template
+		opt.Template = made.made
 	}
 	return pgserver.Start(ctx, filepath.Join(root, name), opt)
 }

@@ -1,8 +1,10 @@
 package pgtest
 
 import (
+	"bytes"
 	"context"
 	"os"
+	"strconv"
 	"testing"
 
 	"github.com/safepoint-db/safepoint/internal/pgserver"
@@ -48,5 +50,21 @@ func TestNewClustersHaveTheirOwnIdentity(t *testing.T) {
 	}
 	if a, b := id(Shared(t)), id(Start(t, pgserver.Options{Template: "new"})); a == b {
 		t.Fatalf("both are %s", a)
+	}
+}
+
+func TestEveryVersion(t *testing.T) {
+	for _, major := range Versions() {
+		t.Run(strconv.Itoa(major), func(t *testing.T) {
+			c := SharedVersion(t, major)
+			target := Create(t, c)
+			if got := Query(t, target, "SELECT current_setting('server_version_num')::int / 10000"); got[0] != strconv.Itoa(major) {
+				t.Errorf("the server is %s", got[0])
+			}
+			out, err := c.Tool(t.Context(), "pg_dump", target.Name, "--schema-only").Output()
+			if err != nil || !bytes.Contains(out, []byte("database dump complete")) {
+				t.Errorf("pg_dump: %v: %s", err, out)
+			}
+		})
 	}
 }
