@@ -46,7 +46,7 @@ var arrows = map[string][]string{
 
 	// Contracts, and their implementations, which know their own contract only.
 	"internal/engine":          {"internal/archive"},
-	"internal/engine/postgres": {"internal/engine", "internal/archive", "internal/egress"},
+	"internal/engine/postgres": {"internal/engine", "internal/archive", "internal/egress", "internal/sqlscript"},
 	"internal/engine/sqlite":   {"internal/engine", "internal/archive"},
 	"internal/storage":         {},
 	"internal/storage/local":   {"internal/storage"},
@@ -54,6 +54,7 @@ var arrows = map[string][]string{
 	"internal/halt/pgbouncer":  {"internal/halt", "internal/egress"},
 	"internal/halt/webhook":    {"internal/halt", "internal/egress"},
 	"internal/archive":         {},
+	"internal/sqlscript":       {},
 	"internal/egress":          {},
 	"internal/event":           {},
 	"internal/fault":           {},

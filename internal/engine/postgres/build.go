@@ -3,6 +3,8 @@ package postgres
 import (
 	"bytes"
 	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // build says what a statement makes: an index or a key of one table, or a foreign key between two.
@@ -78,7 +80,7 @@ func (w *words) are(keywords ...string) bool {
 	for _, k := range keywords {
 		w.space()
 		rest, ok := bytes.CutPrefix(w.rest, []byte(k))
-		if !ok || len(rest) > 0 && isWordPart(rest[0]) {
+		if !ok || len(rest) > 0 && sqlscript.IsWordPart(rest[0]) {
 			w.rest = from
 			return false
 		}
@@ -106,7 +108,7 @@ func (w *words) name() bool {
 		}
 		w.last = b.String()
 	} else {
-		for n < len(w.rest) && isWordPart(w.rest[n]) {
+		for n < len(w.rest) && sqlscript.IsWordPart(w.rest[n]) {
 			n++
 		}
 		w.last = string(w.rest[:n])

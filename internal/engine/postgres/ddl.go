@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // Kinds of frames.
@@ -73,11 +74,11 @@ func (d *dumper) section(ctx context.Context, file string, section archive.Secti
 }
 
 func (d *dumper) statements(script io.Reader, section archive.Section) error {
-	s := newScanner(script)
+	s := sqlscript.New(script)
 	b := batch{emit: d.write, entry: archive.Entry{Section: section, Kind: kindDDL}}
 	begun := false
 	for {
-		statement, meta, err := s.next()
+		statement, meta, err := s.Next()
 		switch {
 		case err == io.EOF:
 			return b.flush()

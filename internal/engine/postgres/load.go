@@ -15,6 +15,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // loadSettings make loading quick with so many sessions. The script's own settings come on top.
@@ -265,16 +266,16 @@ func readStatements(f io.Reader, e archive.Entry) ([]byte, error) {
 
 // copy streams one COPY block.
 func (l *loader) copy(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry) error {
-	s := newScanner(f)
-	statement, meta, err := s.next()
+	s := sqlscript.New(f)
+	statement, meta, err := s.Next()
 	if err != nil || meta || !bytes.HasPrefix(statement, []byte("COPY ")) || !bytes.HasSuffix(statement, []byte(" FROM stdin;")) {
 		return unfit("A part that should be rows does not begin with COPY … FROM stdin.")
 	}
 	l.tell(func() { l.at.Table = e.Schema + "." + e.Table })
-	rows := &copyBlock{r: s.r, report: func(n int) {
+	rows := &copyBlock{r: s.Reader(), report: func(n int) {
 		l.tell(func() { l.at.Bytes += int64(n) })
 	}}
-	if c, err := s.r.ReadByte(); err != nil || c != '\n' {
+	if c, err := s.Reader().ReadByte(); err != nil || c != '\n' {
 		return unfit("A part that should be rows has none.")
 	}
 	tag, err := to.conn.CopyFrom(ctx, rows, string(statement))
