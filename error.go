@@ -27,6 +27,7 @@ const (
 	CodeTool          Code = "tool_missing"   // a program on this machine (pg_dump) is missing or too old
 	CodeSpace         Code = "no_space"       // a disk is full, or would be
 	CodeArchive       Code = "bad_archive"    // truncated, altered, extended, foreign or of another engine
+	CodeKey           Code = "key"            // a file is encrypted, and its key is missing or another
 	CodeBlocked       Code = "blocked"        // something on the server stands in the way of a restore
 	CodeMismatch      Code = "mismatch"       // what was restored is not what was backed up
 	CodeHalt          Code = "halt_failed"    // a service did not halt

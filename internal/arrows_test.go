@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"cmd/safepoint": {"internal/cli"},
 	"internal/cli": {"internal/demo", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
 		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
-		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/pgserver"},
+		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/pgserver"},
 	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",
 		"internal/halt", "internal/halt/webhook", "internal/pgserver", "internal/server", "internal/kinds", "internal/event"},
 	"internal/server": {"internal/api", "internal/web", "internal/app", "internal/catalog", "internal/jobs", "internal/event",
@@ -35,12 +35,12 @@ var arrows = map[string][]string{
 	"internal/web":      {"internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
 
 	"internal/app": {"internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
-		"internal/engine", "internal/storage", "internal/halt", "internal/archive"},
+		"internal/engine", "internal/storage", "internal/halt", "internal/archive", "internal/encrypt"},
 	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
 
 	// What carries out one operation, and what decides when.
 	"internal/restore": {"internal/backup", "internal/engine", "internal/storage", "internal/halt", "internal/archive"},
-	"internal/backup":  {"internal/engine", "internal/storage", "internal/archive"},
+	"internal/backup":  {"internal/engine", "internal/storage", "internal/archive", "internal/encrypt"},
 	"internal/catalog": {"internal/jobs"},
 	"internal/jobs":    {"internal/event"},
 
@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/halt/webhook":    {"internal/halt", "internal/egress"},
 	"internal/archive":         {},
 	"internal/sqlscript":       {},
+	"internal/encrypt":         {},
 	"internal/egress":          {},
 	"internal/event":           {},
 	"internal/fault":           {},

@@ -34,6 +34,7 @@ var Codes = map[safepoint.Code]int{
 	safepoint.CodeTool:          http.StatusServiceUnavailable,
 	safepoint.CodeSpace:         http.StatusInsufficientStorage,
 	safepoint.CodeArchive:       http.StatusUnprocessableEntity,
+	safepoint.CodeKey:           http.StatusUnprocessableEntity,
 	safepoint.CodeBlocked:       http.StatusConflict,
 	safepoint.CodeMismatch:      http.StatusConflict,
 	safepoint.CodeHalt:          http.StatusBadGateway,
