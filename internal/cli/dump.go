@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"io"
 	"os"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
@@ -16,6 +19,7 @@ type dumpCmd struct {
 	Output string `short:"o" required:"" placeholder:"FILE" help:"The backup file to make, such as shop.sql.zst."`
 	Secret
 	Jobs
+	Recipients
 	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
 	Force   bool   `help:"Replace a file that is there."`
 }
@@ -35,6 +39,13 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 			return safepoint.Errorf(safepoint.CodeInvalid, "%s is a public key: signing needs the private one.", cmd.SignKey)
 		}
 	}
+	to, err := cmd.Recipients.parse()
+	if err != nil {
+		return err
+	}
+	if err := env.nameFits(cmd.Output, to); err != nil {
+		return err
+	}
 	e, t, _, err := cmd.target(ctx, env, cmd.From)
 	if err != nil {
 		return err
@@ -49,7 +60,7 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	if err := env.blockers(findings); err != nil {
 		return err
 	}
-	made, err := env.writeBackup(ctx, cmd.Output, cmd.Force, key, func(w *archive.Writer, opt engine.DumpOptions) error {
+	made, err := env.writeBackup(ctx, newBackup{cmd.Output, cmd.Force, key, to}, func(w *archive.Writer, opt engine.DumpOptions) error {
 		return e.Dump(ctx, t, w, opt)
 	})
 	if err != nil {
@@ -58,61 +69,100 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	return env.print(made, made.print)
 }
 
+// nameFits refuses a name that says encrypted for a file that would not be, and notes the reverse.
+func (env *Env) nameFits(path string, to []encrypt.Recipient) error {
+	named := strings.HasSuffix(path, encrypt.Extension)
+	switch {
+	case named && len(to) == 0:
+		return safepoint.Invalid("output", "%s ends in %s, and without --recipient the file would not be encrypted.", path, encrypt.Extension).
+			WithHint("Name whom it is for with --recipient age1…, or choose a name that ends in %s.", safepoint.BackupExtension)
+	case !named && len(to) > 0 && !env.JSON:
+		fmt.Fprintf(env.Err, "note: encrypted files are usually named %s%s\n", path, encrypt.Extension)
+	}
+	return nil
+}
+
+// newBackup is a backup file to make.
+type newBackup struct {
+	path  string
+	force bool
+	key   ed25519.PrivateKey // signs it; nil leaves it unsigned
+	to    []encrypt.Recipient
+}
+
 // writeBackup makes a backup file out of what dump writes. Only when it was synced, read again and found whole does it
 // get its name.
-func (env *Env) writeBackup(ctx context.Context, path string, force bool, key ed25519.PrivateKey,
-	dump func(*archive.Writer, engine.DumpOptions) error) (made fileFacts, err error) {
-	out, err := createOutput(path, force)
+func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive.Writer, engine.DumpOptions) error) (made fileFacts, err error) {
+	out, err := createOutput(n.path, n.force)
 	if err != nil {
 		return made, err
 	}
 	defer out.abort()
-	w := archive.NewWriter(out, archive.Header{Tool: "safepoint " + Version}, key)
+	var dst io.Writer = out
+	var sealing *encrypt.Writer
+	if len(n.to) > 0 {
+		if sealing, err = encrypt.NewWriter(out, n.to); err != nil {
+			return made, fileError(err, n.path)
+		}
+		dst = sealing
+	}
+	w := archive.NewWriter(dst, archive.Header{Tool: "safepoint " + Version}, n.key)
 	m := env.meter(bytesText)
 	err = dump(w, engine.DumpOptions{Report: showProgress(m, "dump", 0)})
 	m.end()
 	if err != nil {
-		return made, fileError(fmt.Errorf("dump: %w", err), path)
+		return made, fileError(fmt.Errorf("dump: %w", err), n.path)
 	}
 	sum, err := w.Close()
+	if err == nil && sealing != nil {
+		err = sealing.Close()
+		sum.Size, sum.SHA256 = sealing.Size(), sealing.SHA256()
+	}
 	if err != nil {
-		return made, fileError(fmt.Errorf("finish backup file: %w", err), path)
+		return made, fileError(fmt.Errorf("finish backup file: %w", err), n.path)
 	}
 	if err := out.Sync(); err != nil {
-		return made, fileError(err, path)
+		return made, fileError(err, n.path)
 	}
-	if made, err = env.readBack(ctx, out.File, path, sum, key); err != nil {
+	if made, err = env.readBack(ctx, out.File, n, sum, sealing); err != nil {
 		return made, fmt.Errorf("read the backup file again: %w", err)
 	}
 	return made, out.commit()
 }
 
-// readBack reads what was written through a second file handle and compares it with what was meant to be written.
-func (env *Env) readBack(ctx context.Context, f *os.File, path string, sum archive.Summary, key ed25519.PrivateKey) (fileFacts, error) {
+// readBack reads what was written through a second file handle and compares it with what was meant to be written. An
+// encrypted file is opened with its own key, which nobody else has and which is forgotten after that.
+func (env *Env) readBack(ctx context.Context, f *os.File, n newBackup, sum archive.Summary, sealing *encrypt.Writer) (made fileFacts, err error) {
 	again, err := os.Open(f.Name())
 	if err != nil {
-		return fileFacts{}, err
+		return made, err
 	}
-	trust := archive.Trust{Unsigned: key == nil}
-	if key != nil {
-		trust.Keys = []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}
+	trust := archive.Trust{Unsigned: n.key == nil}
+	if n.key != nil {
+		trust.Keys = []ed25519.PublicKey{n.key.Public().(ed25519.PublicKey)}
 	}
-	r, err := archive.Open(again, sum.Size, trust)
-	if err != nil {
-		again.Close()
-		return fileFacts{}, err
-	}
-	b := &backupFile{Reader: r, f: again, size: sum.Size}
+	b := &backupFile{f: again, size: sum.Size}
 	defer b.Close()
+	if sealing != nil {
+		err = b.readWith(sealing.FileKey(), trust)
+	} else {
+		b.Reader, err = archive.Open(again, sum.Size, trust)
+	}
+	if err != nil {
+		return made, err
+	}
 	sha, err := env.verify(ctx, b)
 	if err != nil {
-		return fileFacts{}, err
+		return made, err
 	}
 	if sha != sum.SHA256 {
-		return fileFacts{}, safepoint.Errorf(safepoint.CodeArchive, "The file reads back with SHA-256 %s, but %s was written.", sha, sum.SHA256).
+		return made, safepoint.Errorf(safepoint.CodeArchive, "The file reads back with SHA-256 %s, but %s was written.", sha, sum.SHA256).
 			WithHint("The disk does not keep what it is given.")
 	}
-	made := factsOf(path, b)
+	made = factsOf(n.path, b)
 	made.SHA256, made.Whole = sha, true
+	for _, r := range n.to {
+		made.Encrypted.For = append(made.Encrypted.For, r.String())
+	}
 	return made, nil
 }

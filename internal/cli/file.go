@@ -8,19 +8,22 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
 // backupFile is an open backup file.
 type backupFile struct {
 	*archive.Reader
-	f    *os.File
-	size int64
+	f         *os.File
+	size      int64              // of the file as it lies on the disk
+	encrypted *encryptedFacts    // nil if it is not
+	opened    []encrypt.Identity // the keys that were given, with an encrypted file
 }
 
 func (b *backupFile) Close() error { return b.f.Close() }
 
-// openFile opens a backup file and reads its table of contents.
+// openFile opens a backup file, encrypted or not, and reads its table of contents.
 func openFile(path string, t Trust) (*backupFile, error) {
 	trust, err := t.trust()
 	if err != nil {
@@ -39,19 +42,49 @@ func openFile(path string, t Trust) (*backupFile, error) {
 		f.Close()
 		return nil, err
 	}
-	r, err := archive.Open(f, info.Size(), trust)
-	if err != nil {
+	b := &backupFile{f: f, size: info.Size()}
+	if err := b.read(t, trust); err != nil {
 		f.Close()
 		return nil, err
 	}
-	return &backupFile{Reader: r, f: f, size: info.Size()}, nil
+	return b, nil
 }
 
-// verify reads the whole file with a meter and returns its SHA-256.
+// read opens the archive that the file is or, encrypted, holds.
+func (b *backupFile) read(t Trust, trust archive.Trust) error {
+	if !encrypt.Is(b.f) {
+		var err error
+		b.Reader, err = archive.Open(b.f, b.size, trust)
+		return err
+	}
+	key, ids, err := t.unlock(b.f, b.size)
+	if err != nil {
+		return err
+	}
+	b.opened = ids
+	return b.readWith(key, trust)
+}
+
+// readWith opens the archive that an encrypted file holds.
+func (b *backupFile) readWith(key encrypt.FileKey, trust archive.Trust) error {
+	inside, n, err := key.Open(b.f, b.size)
+	if err != nil {
+		return err
+	}
+	b.encrypted = encryptedOf(b.f, b.size)
+	b.Reader, err = archive.Open(inside, n, trust)
+	return err
+}
+
+// verify reads the whole file with a meter and returns its SHA-256, as it lies on the disk.
 func (env *Env) verify(ctx context.Context, b *backupFile) (string, error) {
 	m := env.meter(bytesText)
-	defer m.end()
-	return b.Verify(ctx, func(done, total int64) { m.show("verify", done, total) })
+	sum, err := b.Verify(ctx, func(done, total int64) { m.show("verify", done, total) })
+	m.end()
+	if err != nil || b.encrypted == nil {
+		return sum, err
+	}
+	return env.sum(b.f, b.size)
 }
 
 // fileFacts is what a backup file is, as JSON and as text.
@@ -71,6 +104,8 @@ type fileFacts struct {
 	Signature     string    `json:"signature"`
 	OperationID   string    `json:"operation_id,omitempty"`
 	Whole         bool      `json:"whole,omitempty"`
+
+	Encrypted *encryptedFacts `json:"encrypted,omitempty"`
 }
 
 func factsOf(path string, b *backupFile) fileFacts {
@@ -82,7 +117,7 @@ func factsOf(path string, b *backupFile) fileFacts {
 	return fileFacts{
 		File: path, Engine: string(h.Engine), ServerVersion: h.ServerVersion, Database: h.Database, Encoding: h.Encoding,
 		CreatedAt: h.CreatedAt, Tool: h.Tool, Tables: s.Tables, Rows: s.Rows, Size: b.size, RawSize: s.RawSize,
-		Signature: signature, OperationID: h.OperationID,
+		Signature: signature, OperationID: h.OperationID, Encrypted: b.encrypted,
 	}
 }
 
@@ -94,7 +129,7 @@ func (f fileFacts) print(w ioWriter) {
 	facts(w, "File", f.File, "Database", f.Database, "Engine", safepoint.Engine(f.Engine).Label()+" "+f.ServerVersion,
 		"Encoding", f.Encoding, "Created at", when(f.CreatedAt), "Tool", f.Tool, "Backup of operation", f.OperationID,
 		"Tables", fmt.Sprint(f.Tables), "Rows", fmt.Sprint(f.Rows), "File size", exactSize(f.Size), "SQL", bytesText(f.RawSize),
-		"SHA-256", f.SHA256, "Signature", f.Signature, "Whole", whole)
+		"SHA-256", f.SHA256, "Encrypted", f.Encrypted.text(), "Signature", f.Signature, "Whole", whole)
 }
 
 // showProgress passes an engine's progress on to a meter that counts bytes.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 )
 
@@ -15,6 +16,9 @@ type inspectCmd struct {
 
 func (cmd *inspectCmd) Run(_ context.Context, env *Env) error {
 	b, err := openFile(cmd.File, cmd.Trust)
+	if safepoint.ErrorCode(err) == safepoint.CodeKey && !cmd.anyIdentity() {
+		return env.locked(cmd.File, false)
+	}
 	if err != nil {
 		return err
 	}

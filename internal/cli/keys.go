@@ -10,9 +10,10 @@ import (
 	"github.com/safepoint-db/safepoint/internal/archive"
 )
 
-// Trust is whose signature a file must carry.
+// Trust is whose signature a file must carry, and what opens it where it is encrypted.
 type Trust struct {
-	Key []string `type:"existingfile" placeholder:"FILE" help:"Only accept files signed with this key: a PEM file, public or private, such as signing.key of a data directory. Without it, who signed is not checked."`
+	Identity []string `placeholder:"FILE" help:"Open an encrypted backup with a key in this file, as made by safepoint key new or age-keygen; default: the file that $SAFEPOINT_IDENTITY_FILE names."`
+	Key      []string `type:"existingfile" placeholder:"FILE" help:"Only accept files signed with this key: a PEM file, public or private, such as signing.key of a data directory. Without it, who signed is not checked."`
 }
 
 func (t Trust) trust() (archive.Trust, error) {

@@ -17,10 +17,11 @@ type loadCmd struct {
 	Secret
 	Trust
 	Jobs
-	Replace      bool   `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
-	Safety       string `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
-	KeepPrevious bool   `help:"With --replace: keep the previous database beside the new one."`
-	Yes          bool   `short:"y" help:"With --replace: do not ask."`
+	Recipient    []string `placeholder:"age1…" help:"With --replace: encrypt the safety backup for this public key; can be repeated. Default: the recipients of the keys that opened an encrypted backup."`
+	Replace      bool     `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
+	Safety       string   `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
+	KeepPrevious bool     `help:"With --replace: keep the previous database beside the new one."`
+	Yes          bool     `short:"y" help:"With --replace: do not ask."`
 }
 
 func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/restore"
 	"github.com/safepoint-db/safepoint/internal/server"
@@ -40,12 +42,19 @@ func (cmd *loadCmd) replaceOnce(ctx context.Context, env *Env, e engine.Engine, 
 		return false, fileError(err, journal)
 	}
 	defer ledger.Close()
+	to, err := cmd.safetyRecipients(b)
+	if err != nil {
+		return false, err
+	}
 	safety := cmd.safetyPath(t)
+	if len(to) > 0 && cmd.Safety == "" {
+		safety += encrypt.Extension
+	}
 	j := restore.Job{
 		Engine: e, Target: t, Ledger: ledger, Patience: time.Minute,
 		Source: func(context.Context) (*archive.Reader, io.Closer, error) { return b.Reader, io.NopCloser(nil), nil },
 		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
-			_, err := env.writeBackup(ctx, safety, true, nil, func(w *archive.Writer, opt engine.DumpOptions) error {
+			_, err := env.writeBackup(ctx, newBackup{path: safety, force: true, to: to}, func(w *archive.Writer, opt engine.DumpOptions) error {
 				return dump(ctx, w, opt)
 			})
 			return safety, err
@@ -158,6 +167,26 @@ func (cmd *loadCmd) failed(op safepoint.Operation, code safepoint.Code, hint str
 		}
 	}
 	return e
+}
+
+// safetyRecipients is whom the safety backup is encrypted for: those that were named, else whoever opened the backup
+// file. What is kept encrypted must not come to lie in the clear because it was replaced.
+func (cmd *loadCmd) safetyRecipients(b *backupFile) ([]encrypt.Recipient, error) {
+	if len(cmd.Recipient) > 0 || b.encrypted == nil {
+		return encrypt.ParseRecipients(cmd.Recipient)
+	}
+	var to []encrypt.Recipient
+	for _, id := range b.opened {
+		r := id.Recipient()
+		if r.String() != "" && (len(to) == 0 || r.PostQuantum() == to[0].PostQuantum()) && !slices.ContainsFunc(to, func(o encrypt.Recipient) bool { return o.String() == r.String() }) {
+			to = append(to, r)
+		}
+	}
+	if len(to) == 0 {
+		return nil, safepoint.Errorf(safepoint.CodeKey, "The backup is encrypted with a passphrase, and its safety backup needs a recipient.").
+			WithHint("Name one with --recipient age1…: safepoint key new makes a key and prints its recipient.")
+	}
+	return to, nil
 }
 
 // safetyPath is where the safety backup goes.

@@ -27,6 +27,9 @@ func ownArgs(args []string) []string {
 		if i > 0 && args[i-1] == "--token" {
 			blank(a)
 		}
+		if at := strings.Index(strings.ToUpper(a), secretKeyPrefix); at >= 0 { // never wanted here: it is refused later
+			blank(a[at:])
+		}
 		if t, ok := strings.CutPrefix(a, "--token="); ok {
 			blank(t)
 		}

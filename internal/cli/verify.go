@@ -1,6 +1,11 @@
 package cli
 
-import "context"
+import (
+	"context"
+	"errors"
+
+	"github.com/safepoint-db/safepoint"
+)
 
 type verifyCmd struct {
 	File string `arg:"" help:"The backup file."`
@@ -9,6 +14,9 @@ type verifyCmd struct {
 
 func (cmd *verifyCmd) Run(ctx context.Context, env *Env) error {
 	b, err := openFile(cmd.File, cmd.Trust)
+	if safepoint.ErrorCode(err) == safepoint.CodeKey {
+		return errors.Join(env.locked(cmd.File, true), err)
+	}
 	if err != nil {
 		return err
 	}

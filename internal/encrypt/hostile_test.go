@@ -78,7 +78,9 @@ func whole(file []byte, open func(io.ReaderAt, int64) (io.ReaderAt, int64, error
 // Every cut of an encrypted archive is refused, with words.
 func TestEveryTruncation(t *testing.T) {
 	file, id, trust := sample(t, 60)
-	with := func(r io.ReaderAt, n int64) (io.ReaderAt, int64, error) { return encrypt.Open(r, n, []encrypt.Identity{id}) }
+	with := func(r io.ReaderAt, n int64) (io.ReaderAt, int64, error) {
+		return encrypt.Open(r, n, []encrypt.Identity{id})
+	}
 	if err := whole(file, with, trust); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +194,9 @@ func TestForgedForTheRecipient(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	with := func(r io.ReaderAt, n int64) (io.ReaderAt, int64, error) { return encrypt.Open(r, n, []encrypt.Identity{id}) }
+	with := func(r io.ReaderAt, n int64) (io.ReaderAt, int64, error) {
+		return encrypt.Open(r, n, []encrypt.Identity{id})
+	}
 	refused(t, whole(b.Bytes(), with, trust), "forged")
 	if err := whole(b.Bytes(), with, archive.Trust{Unsigned: true}); err != nil {
 		t.Errorf("the forged file should open for who trusts anybody: %v", err)
