@@ -5,6 +5,15 @@ DATA   ?= ./data
 PG     ?=
 ROUNDS ?= 1
 SCALE  ?= 75
+SIZE   ?= $(if $(QUICK),0.1,1)
+REPS   ?= $(if $(QUICK),1,5)
+REPS_LOAD ?= $(if $(QUICK),1,3)
+ONLY   ?= dump,load,tables
+TABLES ?= $(if $(QUICK),1000,10000)
+JOBS   ?= 2
+MATCH  ?=
+DIR    ?=
+OUT    ?= $(if $(filter 1 1.0,$(SIZE)),docs/benchmarks,tmp/bench)
 CACHE  := $(CURDIR)/.cache
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
@@ -17,7 +26,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/*' -not -path './data/*')
 
-.PHONY: help build demo run test tools lint fmt race soak measure clean
+.PHONY: help build demo run test tools lint fmt race soak measure bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +70,9 @@ soak: tools ## kill the server at every named point, ROUNDS times each (1)
 
 measure: tools ## back up and restore pgbench at SCALE (75: about 1 GiB), and print times and peak memory
 	SAFEPOINT_MEASURE=$(SCALE) go test ./internal/measure -count=1 -v -timeout 0
+
+bench: tools ## dump and load beside the peers; QUICK=1 takes two minutes; SIZE REPS REPS_LOAD ONLY TABLES JOBS DIR OUT
+	go run -buildvcs=false ./internal/bench/cmd -size $(SIZE) -reps $(REPS) -reps-load $(REPS_LOAD) -only $(ONLY) -tables $(TABLES) -jobs $(JOBS) $(if $(MATCH),-match '$(MATCH)') $(if $(DIR),-dir '$(DIR)') -out '$(OUT)'
 
 clean: ## remove what make made; data/ stays
 	rm -rf bin tmp .cache

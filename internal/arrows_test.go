@@ -65,6 +65,8 @@ var arrows = map[string][]string{
 	"docs/examples/go": {},
 
 	// What tests are made of. Nothing that is shipped imports these.
+	"internal/bench":               {"internal/pgserver"},
+	"internal/bench/cmd":           {"internal/bench"},
 	"internal/browsertest":         {},
 	"internal/e2e":                 {},
 	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
@@ -76,7 +78,7 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages of the table's last block.
-var testOnly = []string{"internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
+var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
 	"internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.

@@ -1,0 +1,20 @@
+-- Made after the rows, as pg_dump's files do.
+ALTER TABLE app.customer ADD PRIMARY KEY (id);
+ALTER TABLE app.document ADD PRIMARY KEY (id);
+ALTER TABLE app.event ADD PRIMARY KEY (id);
+ALTER TABLE app.blob ADD PRIMARY KEY (id);
+ALTER TABLE app.ledger ADD PRIMARY KEY (id);
+ALTER TABLE app.measure ADD PRIMARY KEY (sensor, at);
+CREATE UNIQUE INDEX customer_email ON app.customer (lower(email));
+CREATE INDEX document_customer ON app.document (customer_id, created);
+CREATE INDEX document_title ON app.document (title);
+CREATE INDEX document_tags ON app.document USING gin (tags);
+CREATE INDEX event_kind ON app.event (kind, at);
+CREATE INDEX event_customer ON app.event (customer_id);
+CREATE INDEX ledger_customer ON app.ledger (customer_id, booked);
+CREATE INDEX ledger_amount ON app.ledger (amount) WHERE state <> 'returned';
+ALTER TABLE app.document ADD FOREIGN KEY (customer_id) REFERENCES app.customer (id);
+ALTER TABLE app.event ADD FOREIGN KEY (customer_id) REFERENCES app.customer (id);
+ALTER TABLE app.blob ADD FOREIGN KEY (customer_id) REFERENCES app.customer (id);
+ALTER TABLE app.ledger ADD FOREIGN KEY (customer_id) REFERENCES app.customer (id);
+SELECT setval('app.invoice', 31337), setval('app.customer_id_seq', (SELECT max(id) FROM app.customer));
