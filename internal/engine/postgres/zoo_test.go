@@ -59,21 +59,8 @@ func TestSchemaZoo(t *testing.T) {
 func TestChinook(t *testing.T) {
 	for _, name := range []string{"Chinook_PostgreSql.sql", "Chinook_PostgreSql_SerialPKs.sql"} {
 		t.Run(name, func(t *testing.T) {
-			path := filepath.Join("../../../../shared/data/chinook", name)
-			script, err := os.ReadFile(path)
-			if err != nil {
-				t.Skipf("the Chinook sample database is not at ../shared/data/chinook beside the repository (github.com/lerocha/chinook-database has it): %v", err)
-			}
 			c := pgtest.Shared(t)
-			source := pgtest.Create(t, c)
-			// The script makes and enters a database of its own first; ours is there already.
-			var lines []string
-			for line := range strings.Lines(strings.TrimPrefix(string(script), "\ufeff")) {
-				if !strings.Contains(line, "DATABASE") && !strings.HasPrefix(line, `\c`) {
-					lines = append(lines, line)
-				}
-			}
-			runScript(t, c, source.Name, strings.NewReader(strings.Join(lines, "")))
+			source := chinookDatabase(t, c, name)
 			r, file := dumpFile(t, source)
 			if sum := r.Summary(); sum.Tables != 11 || sum.Rows < 15000 {
 				t.Errorf("summary: %+v", sum)
@@ -81,6 +68,25 @@ func TestChinook(t *testing.T) {
 			bothWays(t, c, source, r, file, func(*testing.T, engine.Target) {})
 		})
 	}
+}
+
+// chinookDatabase makes the sample database.
+func chinookDatabase(t *testing.T, c *pgserver.Cluster, name string) engine.Target {
+	t.Helper()
+	script, err := os.ReadFile(filepath.Join("../../../../shared/data/chinook", name))
+	if err != nil {
+		t.Skipf("the Chinook sample database is not at ../shared/data/chinook beside the repository (github.com/lerocha/chinook-database has it): %v", err)
+	}
+	source := pgtest.Create(t, c)
+	// The script makes and enters a database of its own first; ours is there already.
+	var lines []string
+	for line := range strings.Lines(strings.TrimPrefix(string(script), "\ufeff")) {
+		if !strings.Contains(line, "DATABASE") && !strings.HasPrefix(line, `\c`) {
+			lines = append(lines, line)
+		}
+	}
+	runScript(t, c, source.Name, strings.NewReader(strings.Join(lines, "")))
+	return source
 }
 
 // TestExtensionConfiguration is an extension whose tables hold rows that are the user's.

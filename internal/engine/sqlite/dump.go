@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
@@ -148,6 +149,7 @@ type dumper struct {
 	progress engine.Progress
 
 	print archive.Fingerprint
+	notes []string // what the script says of itself
 
 	// The table that is being written.
 	entry     archive.Entry
@@ -181,14 +183,26 @@ type part struct{ object, sql string }
 
 // preData writes what a new file must be told before its first page exists, and then the tables.
 func (d *dumper) preData() error {
-	parts := []part{{"", fmt.Sprintf("-- SQLite database, written by Safepoint. Restore: zstd -dc FILE | sqlite3 -bail NEW.db\n"+
+	notes := ""
+	for _, note := range d.notes {
+		notes += "-- " + strings.Map(visible, note) + "\n"
+	}
+	parts := []part{{"", fmt.Sprintf("-- SQLite database, written by Safepoint. Restore: zstd -dc FILE | sqlite3 -bail NEW.db\n%s"+
 		"PRAGMA page_size=%d;\nPRAGMA encoding='%s';\nPRAGMA auto_vacuum=%d;\nPRAGMA user_version=%d;\nPRAGMA application_id=%d;\n"+
 		"PRAGMA foreign_keys=OFF;\nPRAGMA ignore_check_constraints=ON;\nBEGIN TRANSACTION;\n",
-		d.p.PageSize, d.p.Encoding, d.p.AutoVacuum, d.p.UserVersion, d.p.ApplicationID)}}
+		notes, d.p.PageSize, d.p.Encoding, d.p.AutoVacuum, d.p.UserVersion, d.p.ApplicationID)}}
 	for _, t := range d.all.tables {
 		parts = append(parts, part{t.name, t.creates(d.all.sequenced)})
 	}
 	return d.ddl(archive.PreData, parts)
+}
+
+// visible keeps a comment on its line.
+func visible(c rune) rune {
+	if unicode.IsControl(c) {
+		return ' '
+	}
+	return c
 }
 
 // creates are the statements that make the table, still without rows.
