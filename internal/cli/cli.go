@@ -62,6 +62,7 @@ type commands struct {
 	Load    loadCmd    `cmd:"" help:"Load a backup file into a database." group:"Without a server"`
 	Verify  verifyCmd  `cmd:"" help:"Read a backup file and check every byte of it." group:"Without a server"`
 	Inspect inspectCmd `cmd:"" help:"Show what a backup file holds." group:"Without a server"`
+	Extract extractCmd `cmd:"" help:"Take tables out of a backup file, as SQL." group:"Without a server"`
 	Key     keyCmd     `cmd:"" help:"Keys that open encrypted backup files." group:"Without a server"`
 }
 

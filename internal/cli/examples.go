@@ -47,12 +47,23 @@ The file is plain SQL, compressed. Without Safepoint it is restored by
   zstd -dc shop.sql.zst | psql -v ON_ERROR_STOP=1 empty_shop`
 }
 
+func (extractCmd) Help() string {
+	return `Examples:
+
+  safepoint extract shop.sql.zst --table app.orders > orders.sql
+  safepoint extract shop.sql.zst --table 'app.*' --table customers --out app.sql
+  safepoint extract shop.sql.zst --table orders --archive --out orders.sql.zst
+
+Only these tables' part of the file is read. What stays behind, such as foreign keys to other tables, is said.`
+}
+
 func (loadCmd) Help() string {
 	return `Examples:
 
   safepoint load shop.sql.zst --into postgres://admin@127.0.0.1/empty_shop
   safepoint load shop.sql.zst --into postgres://admin@db.example/shop --replace
   safepoint load shop.sql.zst --into sqlite:///var/lib/shop/new.db
+  safepoint load shop.sql.zst --table app.orders --into postgres://admin@127.0.0.1/empty_shop
 
 With --replace nothing changes before everything was loaded and compared. If it is killed, run it again: it ends what
 was begun, then goes on.`

@@ -19,6 +19,7 @@ type backupFile struct {
 	size      int64              // of the file as it lies on the disk
 	encrypted *encryptedFacts    // nil if it is not
 	opened    []encrypt.Identity // the keys that were given, with an encrypted file
+	part      bool               // Reader is of chosen tables only
 }
 
 func (b *backupFile) Close() error { return b.f.Close() }
@@ -81,7 +82,7 @@ func (env *Env) verify(ctx context.Context, b *backupFile) (string, error) {
 	m := env.meter(bytesText)
 	sum, err := b.Verify(ctx, func(done, total int64) { m.show("verify", done, total) })
 	m.end()
-	if err != nil || b.encrypted == nil {
+	if err != nil || b.encrypted == nil || b.part {
 		return sum, err
 	}
 	return env.sum(b.f, b.size)

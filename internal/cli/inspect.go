@@ -10,7 +10,8 @@ import (
 )
 
 type inspectCmd struct {
-	File string `arg:"" help:"The backup file."`
+	File   string `arg:"" help:"The backup file."`
+	Tables bool   `help:"List the tables."`
 	Trust
 }
 
@@ -23,6 +24,10 @@ func (cmd *inspectCmd) Run(_ context.Context, env *Env) error {
 		return err
 	}
 	defer b.Close()
+	if cmd.Tables {
+		tables := b.Reader.Tables()
+		return env.print(tableFactsOf(tables), func(w ioWriter) { printTables(w, tables) })
+	}
 	type contents struct {
 		fileFacts
 		Header      archive.Header      `json:"header"`

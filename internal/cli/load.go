@@ -17,6 +17,7 @@ type loadCmd struct {
 	Secret
 	Trust
 	Jobs
+	Choice
 	Recipient    []string `placeholder:"age1…" help:"With --replace: encrypt the safety backup for this public key; can be repeated. Default: the recipients of the keys that opened an encrypted backup."`
 	Replace      bool     `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
 	Safety       string   `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
@@ -30,6 +31,12 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer b.Close()
+	if len(cmd.Table) > 0 && cmd.Replace {
+		return usagef("--replace replaces a whole database: load chosen tables into an empty one")
+	}
+	if err := env.only(ctx, b, cmd.Choice); err != nil {
+		return err
+	}
 	e, t, info, err := cmd.target(ctx, env, cmd.Into)
 	fresh := t.Engine == safepoint.SQLite && safepoint.ErrorCode(err) == safepoint.CodeName // the file is made by loading
 	if err != nil && (!fresh || cmd.Replace) {
@@ -79,7 +86,9 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		return err
 	}
 	f := factsOf(cmd.File, b)
-	f.SHA256, f.Whole = sha, true
+	if len(cmd.Table) == 0 {
+		f.SHA256, f.Whole = sha, true
+	}
 	type loaded struct {
 		fileFacts
 		Into string `json:"into"`

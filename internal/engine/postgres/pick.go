@@ -13,6 +13,7 @@ import (
 
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // Pick takes tables out of an archive, with what their definitions name. See engine.Picker, and docs/decisions/0007.
@@ -94,9 +95,9 @@ func (p *picker) statements(ctx context.Context, i int, do func(statement []byte
 		return err
 	}
 	defer f.Close()
-	s := newScanner(f)
+	s := sqlscript.New(f)
 	for {
-		statement, meta, err := s.next()
+		statement, meta, err := s.Next()
 		switch {
 		case err == io.EOF:
 			return nil

@@ -3,6 +3,8 @@ package postgres
 import (
 	"bytes"
 	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // token is one of a statement: a word or quoted name, a string, an operator, or a single other character.
@@ -36,8 +38,8 @@ func tokens(sql []byte) []token {
 		case c == '/' && bytes.HasPrefix(sql[i:], []byte("/*")):
 			i = endOfBlock(sql, i)
 			continue
-		case isWordStart(c):
-			for i < len(sql) && isWordPart(sql[i]) {
+		case startsWord(c):
+			for i < len(sql) && sqlscript.IsWordPart(sql[i]) {
 				i++
 			}
 			if i == from+1 && (c == 'E' || c == 'e') && i < len(sql) && sql[i] == '\'' {
@@ -59,7 +61,7 @@ func tokens(sql []byte) []token {
 			i = endOfDollar(sql, i)
 			out = append(out, token{stringToken, "", from, i})
 		case c >= '0' && c <= '9':
-			for i < len(sql) && (isWordPart(sql[i]) || sql[i] == '.') {
+			for i < len(sql) && (sqlscript.IsWordPart(sql[i]) || sql[i] == '.') {
 				i++
 			}
 		case strings.IndexByte(operatorChars, c) >= 0:
@@ -77,6 +79,8 @@ func tokens(sql []byte) []token {
 	}
 	return out
 }
+
+func startsWord(c byte) bool { return sqlscript.IsWordPart(c) && c != '$' && (c < '0' || c > '9') }
 
 func endOfLine(sql []byte, i int) int {
 	if n := bytes.IndexByte(sql[i:], '\n'); n >= 0 {
@@ -126,10 +130,10 @@ func quotedValue(sql []byte, i int, escapes bool) (string, int) {
 
 func endOfDollar(sql []byte, i int) int {
 	end := i + 1
-	for end < len(sql) && isWordPart(sql[end]) && sql[end] != '$' {
+	for end < len(sql) && sqlscript.IsWordPart(sql[end]) && sql[end] != '$' {
 		end++
 	}
-	if end == len(sql) || sql[end] != '$' || end > i+1 && !isWordStart(sql[i+1]) {
+	if end == len(sql) || sql[end] != '$' || end > i+1 && !startsWord(sql[i+1]) {
 		return i + 1 // $1, or the sign alone
 	}
 	tag := sql[i : end+1]
