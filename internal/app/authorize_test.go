@@ -172,6 +172,17 @@ var routes = map[string]route{
 		}
 		return d.Name, err
 	}},
+	"BackupTables": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		_, tables, err := w.BackupTables(w.ctx, by, th.backup)
+		return tables, err
+	}},
+	"OpenTables": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		d, err := w.OpenTables(w.ctx, by, th.backup, TableChoice{Tables: []string{"*"}})
+		if err == nil {
+			d.Close()
+		}
+		return d.Name, err
+	}},
 	"PreviewDelete": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.PreviewDelete(w.ctx, by, th.backup))
 	}},

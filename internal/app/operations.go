@@ -105,11 +105,8 @@ func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (
 		return Download{}, err
 	}
 	e := act{action: "backup.download", object: "operation", id: op.ID, name: op.Name, outcome: done}
-	if since := a.Now().Sub(by.SignedInAt); by.SignedInAt.IsZero() || since > stepUpLife {
-		e.outcome = denied
-		a.audit(ctx, by, e)
-		return Download{}, safepoint.Errorf(safepoint.CodeStepUp, "Enter your password again to download a backup.").
-			WithHint("A backup holds all data of the database.")
+	if err := a.mayDownload(ctx, by, e); err != nil {
+		return Download{}, err
 	}
 	file, err := a.Storage.Open(ctx, op.StorageKey)
 	if err != nil {
@@ -119,6 +116,17 @@ func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (
 	}
 	a.audit(ctx, by, e)
 	return Download{File: file, Name: op.Name, ModTime: op.FinishedAt, SHA256: op.SHA256}, nil
+}
+
+// mayDownload refuses data to a person whose password was not entered lately, and writes that down as e.
+func (a *App) mayDownload(ctx context.Context, by safepoint.Actor, e act) error {
+	if since := a.Now().Sub(by.SignedInAt); !by.SignedInAt.IsZero() && since <= stepUpLife {
+		return nil
+	}
+	e.outcome = denied
+	a.audit(ctx, by, e)
+	return safepoint.Errorf(safepoint.CodeStepUp, "Enter your password again to download a backup.").
+		WithHint("A backup holds all data of the database.")
 }
 
 // keptBackup is a succeeded backup whose file is there.

@@ -22,6 +22,8 @@ type logsCmd struct {
 	List     logsListCmd     `cmd:"" default:"withargs" help:"List backups and restores, newest first."`
 	View     logsViewCmd     `cmd:"" help:"View one."`
 	Download logsDownloadCmd `cmd:"" help:"Download a backup's file and check it."`
+	Tables   logsTablesCmd   `cmd:"" help:"List the tables in a backup."`
+	Extract  logsExtractCmd  `cmd:"" help:"Download chosen tables of a backup, as SQL."`
 	Delete   logsDeleteCmd   `cmd:"" help:"Delete a backup's file for good."`
 	Cancel   logsCancelCmd   `cmd:"" help:"Cancel what is queued or runs."`
 }

@@ -2,10 +2,12 @@ package client
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -82,6 +84,35 @@ func (c *Client) Download(ctx context.Context, id string, offset int64) (*File, 
 		return nil, safepoint.Errorf(safepoint.CodeUnreachable, "%s cannot go on with a download that broke off.", c.base.Host)
 	}
 	return &File{ReadCloser: resp.Body, Size: resp.ContentLength}, nil
+}
+
+// Tables lists the tables in a backup.
+func (c *Client) Tables(ctx context.Context, id string) ([]wire.Table, error) {
+	return items(get[wire.List[wire.Table]](ctx, c, nil, "operations", id, "tables"))
+}
+
+// Extract opens the SQL of chosen tables of a backup. The notes say what stays behind. Reading to io.EOF without an
+// error means that the script is whole. The caller closes it.
+func (c *Client) Extract(ctx context.Context, id string, in wire.TableChoice) (script io.ReadCloser, notes []string, err error) {
+	path, err := c.inOrg(ctx, "operations", id, "extract")
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err := json.Marshal(in)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode the choice: %w", err)
+	}
+	resp, err := c.do(ctx, http.MethodPost, path, nil, bytes.NewReader(body), nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	var words mime.WordDecoder
+	for _, note := range resp.Header.Values("Safepoint-Note") {
+		if text, err := words.DecodeHeader(note); err == nil {
+			notes = append(notes, text)
+		}
+	}
+	return resp.Body, notes, nil
 }
 
 // Wait asks about an operation until it has ended, and tells each answer to seen (nil: nobody). A server that does not

@@ -75,6 +75,8 @@ type App interface {
 	StartBackup(ctx context.Context, a safepoint.Actor, databaseID string) (safepoint.Operation, error)
 	Cancel(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, error)
 	OpenDownload(ctx context.Context, a safepoint.Actor, id string) (app.Download, error)
+	BackupTables(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, []app.BackupTable, error)
+	OpenTables(ctx context.Context, a safepoint.Actor, id string, c app.TableChoice) (app.TableDownload, error)
 	PreviewDelete(ctx context.Context, a safepoint.Actor, id string) (app.DeletePreview, error)
 	DeleteBackup(ctx context.Context, a safepoint.Actor, id, confirm string) error
 	PreviewRestore(ctx context.Context, a safepoint.Actor, id string) (app.RestorePreview, error)

@@ -34,6 +34,7 @@ type fake struct {
 	audit   []safepoint.AuditEntry
 	restore app.RestorePreview
 	delete  app.DeletePreview
+	tables  []app.BackupTable
 	test    app.TestResult
 	svcTest app.ServiceTest
 	filters []safepoint.OperationFilter // asked for
@@ -255,6 +256,26 @@ func (file) Close() error { return nil }
 
 func (f *fake) OpenDownload(context.Context, safepoint.Actor, string) (app.Download, error) {
 	return app.Download{File: file{bytes.NewReader([]byte("0123456789"))}, Name: "shop \"1\".sql.zst", ModTime: testNow}, f.act("download")
+}
+func (f *fake) BackupTables(_ context.Context, _ safepoint.Actor, id string) (safepoint.Operation, []app.BackupTable, error) {
+	op, err := find(f.ops, func(o safepoint.Operation) string { return o.ID }, id)
+	if err == nil {
+		err = f.broken
+	}
+	return op, f.tables, err
+}
+func (f *fake) OpenTables(_ context.Context, _ safepoint.Actor, id string, c app.TableChoice) (app.TableDownload, error) {
+	err := f.act("tables", id, strings.Join(c.Tables, ","), c.SchemaOnly, c.DataOnly)
+	switch {
+	case err != nil:
+	case f.broken != nil:
+		err = f.broken
+	case len(c.Tables) == 0:
+		err = safepoint.Invalid("tables", "No table was chosen.")
+	default:
+		err = safepoint.Errorf(safepoint.CodeStepUp, "Enter your password again.")
+	}
+	return app.TableDownload{}, err
 }
 func (f *fake) PreviewDelete(_ context.Context, _ safepoint.Actor, id string) (app.DeletePreview, error) {
 	if f.delete.Backup.ID != id {

@@ -134,6 +134,10 @@ func stories() []story {
 		{name: "log-running", fake: sample(), path: "/logs/op_running", want: []string{"62%", "public.shipment_events", "about 2"}},
 		{name: "log-failed", fake: sample(), path: "/logs/op_failed", want: []string{"Free up space"}},
 		{name: "log-safety", fake: sample(), path: "/logs/op_safety", want: []string{"the restore it protects"}},
+		{name: "tables", fake: sample(), path: "/logs/op_1400/tables", want: []string{"public.shipment_events", "48,000,000", "app.&#34;Odd.Name&#34;", "Download chosen tables"}},
+		{name: "tables-search", fake: sample(), path: "/logs/op_1400/tables?q=ORDERS", want: []string{"public.orders", "Show all 4"}},
+		{name: "tables-no-match", fake: sample(), path: "/logs/op_1400/tables?q=x<y", want: []string{"No table matches", "x&lt;y"}},
+		{name: "tables-none-chosen", fake: sample(), path: "/logs/op_1400/tables.sql?t=", status: 422, want: []string{"No table was chosen."}},
 		{name: "delete", fake: sample(), path: "/logs/op_0600/delete", want: []string{"Delete this backup?", "86 other backups"}},
 		{name: "delete-last", fake: with(sample(), func(f *fake) {
 			f.delete.Others, f.delete.NeedsTyping, f.delete.Confirm, f.delete.WayBackOf = 0, true, "harbor_prod", &f.ops[5]

@@ -58,6 +58,8 @@ func Routes() []Route {
 		{"GET", "/logs/{id}/cancel", Admin, false, showCancel},
 		{"POST", "/logs/{id}/cancel", Admin, false, doCancel},
 		{"GET", "/logs/{id}/file", Admin, false, doDownload},
+		{"GET", "/logs/{id}/tables", Admin, false, showTables},
+		{"GET", "/logs/{id}/tables.sql", Admin, false, doTables},
 		{"GET", "/stepup", Admin, false, showStepUp},
 		{"POST", "/stepup", Admin, false, doStepUp},
 

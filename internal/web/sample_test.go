@@ -67,6 +67,10 @@ func sample() *fake {
 		Findings:  []engine.Finding{{Message: "The role reporting does not exist on this server.", Hint: "Its grants are left out."}},
 		Estimates: map[safepoint.Step]time.Duration{safepoint.StepGuard: 6 * time.Minute, safepoint.StepHalt: 20 * time.Second, safepoint.StepResume: 30 * time.Second}, Busy: &f.ops[0]}
 	f.delete = app.DeletePreview{Backup: f.ops[2], Others: 86, Newest: f.ops[1].CreatedAt}
+	f.tables = []app.BackupTable{
+		{Name: "public.orders", Rows: 2_400_112, Size: 310 << 20, RawSize: 1 << 30}, {Name: "public.shipment_events", Rows: 48_000_000, Size: 6 << 30, RawSize: 31 << 30},
+		{Name: `app."Odd.Name"`, Rows: 1, Size: 120, RawSize: 300}, {Name: "app.empty"},
+	}
 	return f
 }
 

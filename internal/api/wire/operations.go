@@ -183,6 +183,24 @@ type RestorePreview struct {
 	SpaceFree       int64            `json:"space_free,omitempty" doc:"Bytes free where backups are stored"`
 }
 
+// Table is one table in a backup.
+type Table struct {
+	Name    string `json:"name" doc:"As it is chosen" example:"app.orders"`
+	Rows    int64  `json:"rows"`
+	Size    int64  `json:"size" doc:"Bytes of the file that hold its rows"`
+	RawSize int64  `json:"raw_size" doc:"Bytes of SQL"`
+}
+
+// TableChoice says which tables of a backup are wanted, and what of them.
+type TableChoice struct {
+	Tables       []string `json:"tables" nullable:"false" minItems:"1" maxItems:"10000" doc:"Names or patterns" example:"[\"app.orders\"]"`
+	SchemaOnly   bool     `json:"schema_only,omitempty" doc:"Definitions without rows"`
+	DataOnly     bool     `json:"data_only,omitempty" doc:"Rows without definitions"`
+	NoOwner      bool     `json:"no_owner,omitempty" doc:"Leave the tables to whoever loads them"`
+	NoPrivileges bool     `json:"no_privileges,omitempty" doc:"Leave grants out"`
+	Triggers     bool     `json:"triggers,omitempty" doc:"Also triggers whose functions nothing else needs"`
+}
+
 // RestoreInput confirms a restore.
 type RestoreInput struct {
 	Confirm string `json:"confirm" doc:"The database's name, exactly" example:"harbor_prod"`

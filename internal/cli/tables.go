@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/api/wire"
+	"github.com/safepoint-db/safepoint/internal/client"
+)
+
+type logsTablesCmd struct {
+	Remote
+	ID string `arg:"" help:"The backup, by ID or file name."`
+}
+
+func (cmd *logsTablesCmd) Run(ctx context.Context, env *Env) error {
+	c, err := cmd.connect(ctx)
+	if err != nil {
+		return err
+	}
+	o, err := findOperation(ctx, c, cmd.ID)
+	if err != nil {
+		return err
+	}
+	tables, err := c.Tables(ctx, o.ID)
+	if err != nil {
+		return err
+	}
+	return env.print(tables, func(w ioWriter) {
+		var rows [][]string
+		for _, t := range tables {
+			rows = append(rows, []string{t.Name, fmt.Sprint(t.Rows), bytesText(t.Size), bytesText(t.RawSize)})
+		}
+		table(w, []string{"table", "rows", "compressed", "sql"}, rows)
+	})
+}
+
+type logsExtractCmd struct {
+	Remote
+	ID string `arg:"" help:"The backup, by ID or file name."`
+	Choice
+	Out           string `short:"O" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
+	DataOnly      bool   `xor:"only" help:"Rows without definitions."`
+	SchemaOnly    bool   `xor:"only" help:"Definitions without rows."`
+	Force         bool   `help:"Replace a file that is there."`
+	PasswordStdin bool   `help:"Where the server wants your password again, read it from standard input."`
+}
+
+func (cmd *logsExtractCmd) Run(ctx context.Context, env *Env) error {
+	c, err := cmd.connect(ctx)
+	if err != nil {
+		return err
+	}
+	o, err := findOperation(ctx, c, cmd.ID)
+	if err != nil {
+		return err
+	}
+	script, err := cmd.open(ctx, env, c, o.ID)
+	if safepoint.ErrorCode(err) == safepoint.CodeStepUp && (cmd.PasswordStdin || env.terminal()) {
+		if c, err = signInAgain(ctx, env, c, cmd.PasswordStdin); err == nil {
+			script, err = cmd.open(ctx, env, c, o.ID)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	defer script.Close()
+	if cmd.Out == "" || cmd.Out == "-" {
+		return brokeOff(copyScript(env.Out, script))
+	}
+	out, err := createOutput(cmd.Out, cmd.Force)
+	if err != nil {
+		return err
+	}
+	defer out.abort()
+	if err := brokeOff(copyScript(out, script)); err != nil {
+		return fileError(err, cmd.Out)
+	}
+	if err := out.commit(); err != nil {
+		return err
+	}
+	return env.print(map[string]any{"file": cmd.Out}, func(w ioWriter) { fmt.Fprintln(w, oneLine(cmd.Out)) })
+}
+
+// open asks for the script, and says what stays behind.
+func (cmd *logsExtractCmd) open(ctx context.Context, env *Env, c *client.Client, id string) (io.ReadCloser, error) {
+	script, notes, err := c.Extract(ctx, id, wire.TableChoice{
+		Tables: cmd.Table, SchemaOnly: cmd.SchemaOnly, DataOnly: cmd.DataOnly,
+		NoOwner: cmd.NoOwner, NoPrivileges: cmd.NoPrivileges, Triggers: cmd.Triggers,
+	})
+	if err == nil && !env.Quiet && !env.JSON {
+		for _, note := range notes {
+			fmt.Fprintln(env.Err, oneLine(note))
+		}
+	}
+	return script, err
+}
+
+// copyScript tells whose failure ended it: read is the connection's.
+func copyScript(w io.Writer, r io.Reader) (written, read error) {
+	c := &counting{w: w, seen: func(int64) {}}
+	_, err := io.Copy(c, r)
+	if c.failed != nil {
+		return c.failed, nil
+	}
+	return nil, err
+}
+
+func brokeOff(written, read error) error {
+	if written != nil || read == nil {
+		return written
+	}
+	return safepoint.Errorf(safepoint.CodeUnreachable, "The download broke off: the script is not whole.").WithHint("Try again.").WithCause(read)
+}

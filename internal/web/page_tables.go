@@ -1,0 +1,89 @@
+package web
+
+import (
+	"bufio"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
+)
+
+// tablesPage is how many tables one page of the list holds.
+const tablesPage = 200
+
+type tablesView struct {
+	Op     safepoint.Operation
+	Tables []app.BackupTable // of this page
+	Total  int               // that match
+	All    int
+	Search string
+	Pager  pager
+}
+
+// showTables lists the tables of a backup, to choose from.
+func showTables(v *visit) (reply, error) {
+	op, all, err := v.app.BackupTables(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	d := tablesView{Op: op, All: len(all), Search: strings.TrimSpace(v.r.URL.Query().Get("q"))}
+	var match []app.BackupTable
+	for _, t := range all {
+		if strings.Contains(strings.ToLower(t.Name), strings.ToLower(d.Search)) {
+			match = append(match, t)
+		}
+	}
+	d.Total = len(match)
+	from, _ := strconv.Atoi(v.r.URL.Query().Get("page"))
+	from = min(max(from, 0), max(0, (d.Total-1)/tablesPage))
+	d.Tables = match[from*tablesPage : min(d.Total, (from+1)*tablesPage)]
+	if d.Total > tablesPage {
+		d.Pager.Text = group(from*tablesPage+1) + "–" + group(from*tablesPage+len(d.Tables)) + " of " + count(d.Total, "table", "tables")
+		if from > 0 {
+			d.Pager.Newer = turn(v.r.URL, strconv.Itoa(from-1))
+		}
+		if d.Total > (from+1)*tablesPage {
+			d.Pager.Older = turn(v.r.URL, strconv.Itoa(from+1))
+		}
+	}
+	return &page{Name: "tables", Title: "Tables of " + op.Name + " · DB Logs", Tab: "logs", Data: d}, nil
+}
+
+// doTables sends the SQL of chosen tables. It is a GET, as the download of the whole file is: the browser comes back to
+// it once the password was entered.
+func doTables(v *visit) (reply, error) {
+	q := v.r.URL.Query()
+	var c app.TableChoice
+	for _, t := range q["t"] {
+		if t = strings.TrimSpace(t); t != "" {
+			c.Tables = append(c.Tables, t)
+		}
+	}
+	c.SchemaOnly, c.DataOnly = q.Get("what") == "schema", q.Get("what") == "rows"
+	d, err := v.app.OpenTables(v.ctx, v.actor, v.id(), c)
+	if safepoint.ErrorCode(err) == safepoint.CodeStepUp {
+		return redirect("/stepup?next=" + url.QueryEscape(v.r.URL.RequestURI())), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	http.NewResponseController(v.w).SetWriteDeadline(time.Time{})
+	h := v.w.Header()
+	h.Set("Content-Type", "application/octet-stream")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.Name}))
+	out := bufio.NewWriterSize(v.w, 64<<10)
+	if err := d.Write(v.ctx, out); err != nil {
+		v.s.Log.WarnContext(v.ctx, "the download of chosen tables broke off", "error", err)
+		panic(http.ErrAbortHandler) // half a script must not look like a whole one
+	}
+	if err := out.Flush(); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil, nil
+}
