@@ -57,6 +57,12 @@ func passwordIn(arg string) string {
 // Secret is how a database's password is given without being in argv.
 type Secret struct {
 	PasswordFile string `type:"existingfile" placeholder:"FILE" help:"Read the database's password from a file."`
+	Programs
+}
+
+// Programs says where client programs are.
+type Programs struct {
+	PgBin []string `name:"pg-bin" type:"existingdir" sep:":" placeholder:"DIR" env:"SAFEPOINT_PG_BIN" help:"Folders of pg_dump and pg_restore, looked through before /usr/lib/postgresql/*/bin and PATH; separated by colons."`
 }
 
 // password is, in this order, what the URL holds, $SAFEPOINT_DB_PASSWORD, $PGPASSWORD, or the file's first line.
@@ -101,6 +107,7 @@ func (s Secret) target(ctx context.Context, env *Env, rawURL string) (engine.Eng
 		return nil, t, engine.Info{}, err
 	}
 	t.Password = password
+	e = kinds.WithPrograms(e, s.PgBin)
 	info, err := e.Inspect(ctx, t)
 	if safepoint.ErrorCode(err) == safepoint.CodePassword && !found && env.terminal() {
 		if t.Password, err = env.askSecret("Password of " + t.User + ": "); err != nil {

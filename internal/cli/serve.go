@@ -16,8 +16,9 @@ type serveCmd struct {
 	TLSKey         string         `type:"existingfile" env:"SAFEPOINT_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM)."`
 	BaseURL        string         `env:"SAFEPOINT_BASE_URL" placeholder:"URL" help:"How browsers reach the console, such as https://backup.example, where a proxy stands before it."`
 	TrustedProxies []netip.Prefix `env:"SAFEPOINT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8."`
-	LogFormat      string         `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
-	LogLevel       slog.Level     `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
+	Programs
+	LogFormat string     `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
+	LogLevel  slog.Level `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
 }
 
 func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
@@ -27,7 +28,7 @@ func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
 	}
 	s, err := server.Open(ctx, server.Config{
 		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL,
-		TrustedProxies: cmd.TrustedProxies, Version: Version, Log: slog.New(handler),
+		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Version: Version, Log: slog.New(handler),
 	})
 	if err != nil {
 		return err

@@ -38,6 +38,15 @@ func WithJobs(e engine.Engine, jobs int) engine.Engine {
 	return e
 }
 
+// WithPrograms is e with folders in which its family's client programs are looked for first.
+func WithPrograms(e engine.Engine, dirs []string) engine.Engine {
+	if p, ok := e.(postgres.Engine); ok {
+		p.Programs = dirs
+		return p
+	}
+	return e
+}
+
 // Halter is what halts and resumes s; secret is its secret in the clear. What is wrong with s is CodeInvalid.
 func Halter(s safepoint.Service, secret string) (halt.Halter, error) {
 	switch s.Kind {

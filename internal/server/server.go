@@ -21,6 +21,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/api"
 	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/catalog"
+	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/event"
 	"github.com/safepoint-db/safepoint/internal/jobs"
 	"github.com/safepoint-db/safepoint/internal/kinds"
@@ -44,6 +45,7 @@ type Config struct {
 	TLSCert, TLSKey string         // PEM files; both or neither
 	BaseURL         string         // how browsers reach the console; "" means URL
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
+	Programs        []string       // folders in which pg_dump is looked for first
 	Version         string         // of the program
 	Log             *slog.Logger   // nil means slog.Default()
 	// Now tells the time; nil means time.Now. It says what is due, not how long to wait for it: whoever moves it calls
@@ -99,6 +101,12 @@ func Open(ctx context.Context, cfg Config) (s *Server, err error) {
 	return s, s.prepareSetup(ctx)
 }
 
+// engine is the engine of a database family, as this server is configured.
+func (s *Server) engine(family safepoint.Engine) (engine.Engine, bool) {
+	e, ok := kinds.Engine(family)
+	return kinds.WithPrograms(e, s.cfg.Programs), ok
+}
+
 // openData opens everything that lives in the data directory, and the app on top of it.
 func (s *Server) openData(ctx context.Context) error {
 	dir := s.cfg.DataDir
@@ -130,7 +138,7 @@ func (s *Server) openData(ctx context.Context) error {
 
 	hub := &event.Hub{}
 	s.App = app.New(app.Config{
-		Catalog: s.catalog, Keys: keys, Storage: store, Engine: kinds.Engine, Halter: kinds.Halter, Hub: hub,
+		Catalog: s.catalog, Keys: keys, Storage: store, Engine: s.engine, Halter: kinds.Halter, Hub: hub,
 		Wake: func() { s.jobs.Wake() }, Now: s.cfg.Now, Log: s.log, DataDir: dir,
 	})
 	// The app is the worker: what is claimed is carried out by App.Work, what a crash left is ended by App.Recover.

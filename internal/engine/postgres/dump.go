@@ -22,8 +22,8 @@ type sessions struct {
 	tool    tool
 }
 
-// openSessions opens the sessions of a dump with so many workers, or fewer if the server has no room for them.
-func openSessions(ctx context.Context, t engine.Target, jobs int) (*sessions, error) {
+// openSessions opens the sessions of a dump with e's workers, or fewer if the server has no room for them.
+func (e Engine) openSessions(ctx context.Context, t engine.Target) (*sessions, error) {
 	lead, err := connectContent(ctx, t)
 	if err != nil {
 		return nil, err
@@ -31,12 +31,12 @@ func openSessions(ctx context.Context, t engine.Target, jobs int) (*sessions, er
 	s := &sessions{lead: lead}
 	num, err := versionNum(ctx, lead)
 	if err == nil {
-		s.tool, err = findTool(ctx, num)
+		s.tool, err = e.findTool(ctx, num)
 	}
 	if err == nil {
 		s.ddl, err = newRelay(ctx, t)
 	}
-	if err == nil && jobs > 1 {
+	if jobs := e.jobs(); err == nil && jobs > 1 {
 		s.workers, err = openWorkers(ctx, t, jobs)
 	}
 	if err != nil {
@@ -63,7 +63,7 @@ func (s *sessions) pids() []int32 {
 
 // Dump writes the database as it is at one moment. See engine.Engine.
 func (e Engine) Dump(ctx context.Context, t engine.Target, w *archive.Writer, opt engine.DumpOptions) error {
-	s, err := openSessions(ctx, t, e.jobs())
+	s, err := e.openSessions(ctx, t)
 	if err != nil {
 		return err
 	}

@@ -21,7 +21,7 @@ const (
 type gate struct {
 	target engine.Target
 	plan   engine.Plan
-	jobs   int
+	engine Engine
 	live   properties // as found
 	closed string     // row_version of the live database right after it was closed
 	admin  *pgx.Conn  // in the maintenance database; holds the restore's lock
@@ -30,7 +30,7 @@ type gate struct {
 
 // Gate closes the live database to everyone else. See engine.Engine.
 func (e Engine) Gate(ctx context.Context, t engine.Target, p engine.Plan, save func(engine.Plan) error) (engine.Gate, error) {
-	g := &gate{target: t, plan: p, jobs: e.jobs()}
+	g := &gate{target: t, plan: p, engine: e}
 	if err := g.begin(ctx, save); err != nil {
 		g.Close()
 		return nil, explain(ctx, t, err)
@@ -74,7 +74,7 @@ func (g *gate) begin(ctx context.Context, save func(engine.Plan) error) (err err
 			return err
 		}
 	}
-	g.inside, err = openSessions(ctx, g.target, g.jobs)
+	g.inside, err = g.engine.openSessions(ctx, g.target)
 	return err
 }
 

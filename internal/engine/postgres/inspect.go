@@ -9,7 +9,7 @@ import (
 )
 
 // Inspect connects and looks. See engine.Engine.
-func (Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, error) {
+func (e Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, error) {
 	conn, err := connectContent(ctx, t)
 	if err != nil {
 		return engine.Info{}, err
@@ -19,7 +19,7 @@ func (Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, error)
 	if err != nil {
 		return engine.Info{}, explain(ctx, t, err)
 	}
-	if tool, err := findTool(ctx, info.ServerVersionNum); err == nil {
+	if tool, err := e.findTool(ctx, info.ServerVersionNum); err == nil {
 		info.Tool = tool.String()
 	}
 	return info, nil

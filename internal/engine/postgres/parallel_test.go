@@ -146,7 +146,7 @@ func TestPiecesLeftToTheLead(t *testing.T) {
 	c := pgtest.Shared(t)
 	source := pgtest.Create(t, c)
 	pgtest.Exec(t, source, bigTable+"INSERT INTO moves SELECT generate_series(1, 1000)")
-	s, err := openSessions(t.Context(), source, 2)
+	s, err := (Engine{Jobs: 2}).openSessions(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
 	}

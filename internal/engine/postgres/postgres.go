@@ -22,6 +22,9 @@ import (
 // Engine is the PostgreSQL family. The zero value is ready.
 type Engine struct {
 	Jobs int // sessions that a dump, a load and a digest use beside one another; 0 is as many as this machine has processors, up to 8
+	// Programs are folders of pg_dump and pg_restore. Where one of them holds a pg_dump that fits a server, it is used;
+	// otherwise /usr/lib/postgresql/*/bin and PATH are looked through.
+	Programs []string
 }
 
 var _ engine.Engine = Engine{}

@@ -38,7 +38,7 @@ func (f *findings) add(err error) error {
 }
 
 // CanDump says what stands in the way of a dump. See engine.Engine.
-func (Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding, error) {
+func (e Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding, error) {
 	conn, err := connectContent(ctx, t)
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func (Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding, e
 		return nil, explain(ctx, t, err)
 	}
 	oldEnough(&f, num, version(conn))
-	_, err = findTool(ctx, num)
+	_, err = e.findTool(ctx, num)
 	if err := f.add(err); err != nil {
 		return nil, err
 	}

@@ -172,7 +172,7 @@ func TestDumpWhenTheStorageFails(t *testing.T) {
 }
 
 func TestNoPgDumpThatFits(t *testing.T) {
-	if _, err := findTool(t.Context(), 990000); err != nil {
+	if _, err := (Engine{}).findTool(t.Context(), 990000); err != nil {
 		wantRefusal(t, err, safepoint.CodeTool, "99")
 		if !strings.Contains(safepoint.UserError(err).Hint, "postgresql-client-99") {
 			t.Errorf("hint: %s", safepoint.UserError(err).Hint)
@@ -180,7 +180,7 @@ func TestNoPgDumpThatFits(t *testing.T) {
 	} else {
 		t.Error("found a pg_dump for PostgreSQL 99")
 	}
-	tool, err := findTool(t.Context(), 130000)
+	tool, err := Engine{}.findTool(t.Context(), 130000)
 	if err != nil || !strings.HasPrefix(tool.String(), "pg_dump 1") {
 		t.Errorf("%v, %v", tool, err)
 	}

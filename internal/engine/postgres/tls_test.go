@@ -58,7 +58,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%+v", r.Summary())
 	}
 	// A session that was lent comes back, and is lent again.
-	s, err := openSessions(t.Context(), good, 2)
+	s, err := (Engine{Jobs: 2}).openSessions(t.Context(), good)
 	if err != nil {
 		t.Fatal(err)
 	}

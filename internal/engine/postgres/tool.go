@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -16,6 +17,7 @@ import (
 type tool struct {
 	dir     string
 	major   int
+	minor   int
 	version string // "15.18 (Debian 15.18-0+deb12u1)"
 }
 
@@ -24,38 +26,60 @@ func (t tool) program(name string) string { return filepath.Join(t.dir, name) }
 // String is what Info.Tool shows.
 func (t tool) String() string { return "pg_dump " + t.version }
 
-var versionLine = regexp.MustCompile(`^pg_dump \(PostgreSQL\) ((\d+)\S*.*)\n`)
+var versionLine = regexp.MustCompile(`^pg_dump \(PostgreSQL\) ((\d+)(?:\.(\d+))?\S*.*)\n`)
 
-// findTool chooses the pg_dump for a server: the one of its own version, else the next newer one, for a pg_dump
-// refuses servers newer than itself, and much newer ones may write what an older server does not read.
-func findTool(ctx context.Context, serverVersionNum int) (tool, error) {
+// findTool chooses the pg_dump for a server: the one of its own version, else of the next newer one, and of those the
+// latest minor version. A pg_dump refuses servers newer than itself, and a much newer one may write what the server
+// that it read from does not understand: docs/decisions/0007.
+func (e Engine) findTool(ctx context.Context, serverVersionNum int) (tool, error) {
 	server := serverVersionNum / 10000
-	var best tool
-	newest := 0
-	for _, dir := range toolDirs() {
-		t, ok := probeTool(ctx, dir)
-		if !ok {
-			continue
+	var newest tool
+	for _, dirs := range [][]string{e.Programs, installedDirs()} {
+		var best tool
+		for _, dir := range dirs {
+			t, ok := probeTool(ctx, dir)
+			if !ok {
+				continue
+			}
+			if t.major > newest.major {
+				newest = t
+			}
+			if t.major >= server && (best.dir == "" || t.fitsBetter(best)) {
+				best = t
+			}
 		}
-		newest = max(newest, t.major)
-		if t.major >= server && (best.dir == "" || t.major < best.major) {
-			best = t
+		if best.dir != "" {
+			return best, nil
 		}
 	}
-	switch {
-	case best.dir != "":
-		return best, nil
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return tool{}, fmt.Errorf("look for pg_dump: %w", ctx.Err())
-	case newest > 0:
-		return tool{}, safepoint.Errorf(safepoint.CodeTool, "The server is PostgreSQL %d, and the newest pg_dump on this machine is %d.", server, newest).
-			WithHint("Install the client programs of PostgreSQL %d or later where Safepoint runs, for example: apt-get install postgresql-client-%d", server, server)
 	}
-	return tool{}, safepoint.Errorf(safepoint.CodeTool, "pg_dump is not installed where Safepoint runs.").
-		WithHint("Install it, for example: apt-get install postgresql-client-%d", server)
+	message := "pg_dump is not installed where Safepoint runs."
+	if newest.dir != "" {
+		message = fmt.Sprintf("The server is PostgreSQL %d, and the newest pg_dump on this machine is %s (in %s): it refuses a newer server.", server, newest.version, newest.dir)
+	}
+	return tool{}, safepoint.Errorf(safepoint.CodeTool, "%s", message).
+		WithHint("Install the client programs of PostgreSQL %d or later where Safepoint runs, for example: apt-get install postgresql-client-%d. It looks in %s.", server, server, e.lookedIn())
 }
 
-func toolDirs() []string {
+// fitsBetter compares two that both can dump a server.
+func (t tool) fitsBetter(than tool) bool {
+	if t.major != than.major {
+		return t.major < than.major
+	}
+	return t.minor > than.minor
+}
+
+func (e Engine) lookedIn() string {
+	const usual = "/usr/lib/postgresql/*/bin and PATH; --pg-bin (SAFEPOINT_PG_BIN) names other folders"
+	if len(e.Programs) == 0 {
+		return usual
+	}
+	return strings.Join(e.Programs, ", ") + " (--pg-bin), /usr/lib/postgresql/*/bin and PATH"
+}
+
+func installedDirs() []string {
 	dirs, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
 	return append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
 }
@@ -78,7 +102,8 @@ func probeTool(ctx context.Context, dir string) (tool, bool) {
 		return tool{}, false
 	}
 	major, _ := strconv.Atoi(string(m[2]))
-	return tool{dir: dir, major: major, version: string(m[1])}, true
+	minor, _ := strconv.Atoi(string(m[3])) // "" of a beta is 0
+	return tool{dir: dir, major: major, minor: minor, version: string(m[1])}, true
 }
 
 // toolEnv is all a tool gets to see: nothing of ours, so that no PG… variable and no secret reaches it.
