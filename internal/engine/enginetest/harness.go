@@ -10,6 +10,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -43,6 +44,9 @@ type Harness struct {
 	// Foreign makes a database of the name that p gives to staging, or to the set-aside one, by other hands:
 	// no marker, another identity. nil where the engine cannot tell.
 	Foreign func(t *testing.T, target engine.Target, name string)
+
+	// Only are names of tests; nil is all of them.
+	Only []string
 }
 
 // Session is an ordinary client.
@@ -85,6 +89,9 @@ func Run(t *testing.T, h Harness) {
 		{"RestoreOverEmpty", testRestoreOverEmpty},
 	}
 	for _, test := range tests {
+		if h.Only != nil && !slices.Contains(h.Only, test.name) {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) { test.test(t, h) })
 	}
 }

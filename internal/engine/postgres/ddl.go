@@ -91,6 +91,8 @@ func (d *dumper) statements(script io.Reader, section archive.Section) error {
 			continue
 		case !begun && isSetting(statement):
 			continue // ours are in the preamble; those of a newer pg_dump an older server may not know
+		case d.public.untouched && handsOverPublic(statement):
+			continue
 		}
 		begun = true
 		if err := b.add(append(statement, '\n'), describe(statement)); err != nil {

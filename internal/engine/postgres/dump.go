@@ -80,6 +80,7 @@ type dumper struct {
 	at     engine.Progress // of what is being written; Bytes is taken from bytes
 	bytes  atomic.Int64    // of SQL, read so far
 	prints archive.Fingerprint
+	public publicSchema
 }
 
 // tell reports where the dump is. Only the goroutine that writes does so.
@@ -127,6 +128,9 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	}
 	pieces, err := d.plan(ctx, list)
 	if err != nil {
+		return err
+	}
+	if d.public, err = lookAtPublic(ctx, d.lead); err != nil {
 		return err
 	}
 	for _, w := range d.workers {
@@ -251,6 +255,7 @@ SET TimeZone = 'UTC';
 SET lc_monetary = 'C';
 
 `, literal(d.lead.PgConn().ParameterStatus("server_encoding")))
+	settings += d.public.base(d.tool)
 	if err := b.add([]byte(settings), ""); err != nil {
 		return err
 	}

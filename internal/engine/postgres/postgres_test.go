@@ -18,16 +18,14 @@ import (
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
 func TestConformance(t *testing.T) {
-	pgtest.Shared(t)
-	enginetest.Run(t, harness())
+	enginetest.Run(t, harness(pgtest.Shared(t), Engine{}))
 }
 
 // harness runs the suite as the superuser over the Unix socket.
-func harness() enginetest.Harness {
+func harness(c *pgserver.Cluster, e Engine) enginetest.Harness {
 	return enginetest.Harness{
-		Engine: Engine{},
+		Engine: e,
 		New: func(t *testing.T, name string) engine.Target {
-			c := pgtest.Shared(t)
 			t.Cleanup(func() { dropLeftovers(t, c) })
 			if name == "" {
 				return pgtest.Create(t, c)
@@ -44,13 +42,13 @@ func harness() enginetest.Harness {
 			return session{conn}, nil
 		},
 		Names:       []string{`my "shop" a=b; DROP`, "it's -x", "-d", "postgresql://evil/x", "host=evil dbname=x", "emoji 😀😀😀😀😀😀😀😀😀😀😀", "back\\slash", "new\nline", "$safepoint$"},
-		Unreachable: unreachableTargets,
+		Unreachable: func(t *testing.T) map[safepoint.Code]engine.Target { return unreachableTargets(t, c) },
 		Exists: func(t *testing.T, target engine.Target, name string) bool {
 			there := target
 			there.Name = "postgres"
 			return len(pgtest.Query(t, there, "SELECT 1 FROM pg_database WHERE datname = $1", name)) == 1
 		},
-		Foreign: func(t *testing.T, _ engine.Target, name string) { pgtest.CreateNamed(t, pgtest.Shared(t), name) },
+		Foreign: func(t *testing.T, _ engine.Target, name string) { pgtest.CreateNamed(t, c, name) },
 	}
 }
 
@@ -67,8 +65,7 @@ func dropLeftovers(t *testing.T, c *pgserver.Cluster) {
 	}
 }
 
-func unreachableTargets(t *testing.T) map[safepoint.Code]engine.Target {
-	c := pgtest.Shared(t)
+func unreachableTargets(t *testing.T, c *pgserver.Cluster) map[safepoint.Code]engine.Target {
 	good := pgtest.Create(t, c)
 	base := c.TCPTarget(good.Name)
 	name, refused, password, tls, noDatabase := base, base, base, base, base

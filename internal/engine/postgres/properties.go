@@ -174,7 +174,7 @@ const listOwners = `SELECT DISTINCT pg_catalog.pg_get_userbyid(o)::text FROM (
   SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ` + userSchemas + `
   UNION SELECT p.proowner FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ` + userSchemas + `
   UNION SELECT t.typowner FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE ` + userSchemas + `
-  UNION SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE ` + userSchemas + `
+  UNION SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE ` + userSchemas + ` AND NOT (n.nspname = 'public' AND n.nspowner = 10)
   UNION SELECT d.refobjid FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.deptype = 'o'
     AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 ) AS owners (o) WHERE pg_catalog.pg_get_userbyid(o) !~ '^pg_' ORDER BY 1`

@@ -22,10 +22,13 @@ import (
 // TestConformanceAsOwner runs the cycle as a user who is not a superuser: owner of the database, CREATEDB, and
 // pg_signal_backend.
 func TestConformanceAsOwner(t *testing.T) {
-	c := pgtest.Shared(t)
+	enginetest.Run(t, ownersHarness(t, pgtest.Shared(t), Engine{}))
+}
+
+func ownersHarness(t *testing.T, c *pgserver.Cluster, e Engine) enginetest.Harness {
 	pgtest.Exec(t, c.Target("postgres"), `DO $$ BEGIN CREATE ROLE shop_owner LOGIN CREATEDB PASSWORD 'owner''s secret'; GRANT pg_signal_backend TO shop_owner;
 EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
-	h := harness()
+	h := harness(c, e)
 	superNew := h.New
 	h.New = func(t *testing.T, name string) engine.Target {
 		target := superNew(t, name)
@@ -35,7 +38,7 @@ EXCEPTION WHEN duplicate_object THEN NULL; END $$`)
 		return owner
 	}
 	h.Names = h.Names[:2]
-	enginetest.Run(t, h)
+	return h
 }
 
 // staged is a restore whose staging is loaded. The live table says "new", the archive "old".

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -25,7 +26,7 @@ func TestSchemaZoo(t *testing.T) {
 	c := pgtest.Shared(t)
 	roles(t, c, "zoo_owner", "zoo_reader")
 	source := pgtest.Create(t, c)
-	runFile(t, c, source.Name, "testdata/zoo.sql")
+	runScript(t, c, source.Name, strings.NewReader(zoo(t, major(t, c))))
 	r, file := dumpFile(t, source)
 	for _, table := range []string{`"public"."events_2026_a"`, `"public"."no_columns"`, `"public"."only_generated"`, `"Odd ""schema"" 'x' \y;"."T;""able"`, `"app"."secrets"`} {
 		if r.Fingerprint()[table].Rows == 0 {
@@ -35,7 +36,13 @@ func TestSchemaZoo(t *testing.T) {
 	if _, there := r.Fingerprint()[`"public"."events"`]; there {
 		t.Error("the root of partitions was read: rows are twice in the archive")
 	}
-	bothWays(t, c, source, r, file, func(t *testing.T, copied engine.Target) {
+	bothWays(t, c, source, r, file, sameExtras(source))
+}
+
+// sameExtras compares what neither definitions nor the fingerprint hold: sequences, large objects, views' content.
+func sameExtras(source engine.Target) func(*testing.T, engine.Target) {
+	return func(t *testing.T, copied engine.Target) {
+		t.Helper()
 		for _, sql := range []string{
 			"SELECT last_value || ' ' || is_called FROM public.never_called", "SELECT last_value || ' ' || is_called FROM public.far",
 			"SELECT last_value || ' ' || is_called FROM public.not_yet", "SELECT last_value || ' ' || is_called FROM app.customers_id_seq",
@@ -53,7 +60,7 @@ func TestSchemaZoo(t *testing.T) {
 				pgtest.Exec(t, source, "SELECT setval('public.never_called', 42, false)")
 			}
 		}
-	})
+	}
 }
 
 func TestChinook(t *testing.T) {
@@ -173,6 +180,16 @@ func TestOtherEncodings(t *testing.T) {
 	}
 }
 
+// major is a cluster's major version.
+func major(t *testing.T, c *pgserver.Cluster) int {
+	t.Helper()
+	n, err := strconv.Atoi(pgtest.Query(t, c.Target("postgres"), "SELECT current_setting('server_version_num')::int / 10000")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func roles(t *testing.T, c *pgserver.Cluster, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -183,6 +200,11 @@ func roles(t *testing.T, c *pgserver.Cluster, names ...string) {
 // dumpFile dumps into a file, verifies it, and opens it as it stands on disk.
 func dumpFile(t *testing.T, source engine.Target) (*archive.Reader, string) {
 	t.Helper()
+	return dumpFileOf(t, Engine{}, source)
+}
+
+func dumpFileOf(t *testing.T, e Engine, source engine.Target) (*archive.Reader, string) {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "backup.sql.zst")
 	f, err := os.Create(path)
 	if err != nil {
@@ -191,7 +213,7 @@ func dumpFile(t *testing.T, source engine.Target) (*archive.Reader, string) {
 	t.Cleanup(func() { f.Close() })
 	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
 	w := archive.NewWriter(f, archive.Header{Tool: "test"}, key)
-	if err := (Engine{}).Dump(t.Context(), source, w, engine.DumpOptions{}); err != nil {
+	if err := e.Dump(t.Context(), source, w, engine.DumpOptions{}); err != nil {
 		t.Fatalf("dump: %v", err)
 	}
 	sum, err := w.Close()

@@ -1,4 +1,5 @@
--- One of everything that a PostgreSQL schema may hold. Roles zoo_owner and zoo_reader exist.
+-- One of everything that a PostgreSQL schema may hold. Roles zoo_owner and zoo_reader exist. What stands between
+-- "--# from N" and "--# end" is for servers of that version and later, "--# before N" for those before it.
 CREATE SCHEMA app AUTHORIZATION zoo_owner;
 CREATE SCHEMA "Odd ""schema"" 'x' \y;";
 COMMENT ON SCHEMA app IS 'It''s the app''s; with a backslash \ and
@@ -13,11 +14,13 @@ CREATE TYPE app.floatrange AS RANGE (subtype = float8, subtype_diff = float8mi);
 CREATE COLLATION app.plain (provider = libc, locale = 'C');
 
 CREATE FUNCTION app.double(x integer) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT x * 2; -- ; $x$ $$;
+--# from 14
 CREATE FUNCTION app.atomic(x integer) RETURNS integer LANGUAGE sql IMMUTABLE
 BEGIN ATOMIC
   SELECT CASE WHEN x > 0 THEN 1 ELSE 2 END;
   SELECT x + 1;
 END;
+--# end
 CREATE PROCEDURE app.proc(INOUT x integer) LANGUAGE plpgsql AS $body$
 BEGIN
   -- Name: evil; Type: TABLE; Schema: public; Owner: nobody
@@ -36,14 +39,14 @@ CREATE TABLE public.types (
   i2 smallint, f4 real, f8 double precision, n numeric, m money, b boolean, t text, c char(7), v varchar(20), by bytea,
   d date, ti time, tz timetz, ts timestamp, tstz timestamptz, iv interval, u uuid, j json, jb jsonb, x xml,
   ip inet, ci cidr, mac macaddr, bits bit(5), vb bit varying, pt point, ln line, bx box, pa path, po polygon, cir circle,
-  ir int4range, tr tstzrange, mr int4multirange, fr app.floatrange, e app.mood, p app.pair, dom app.positive,
+  ir int4range, tr tstzrange, fr app.floatrange, e app.mood, p app.pair, dom app.positive,
   arr integer[], arr2 text[][], tsv tsvector, tsq tsquery, rc regclass, nm name, ch "char", lsn pg_lsn, ea app.mood[], o oid,
   doubled integer GENERATED ALWAYS AS (app.double(3)) STORED
 );
-INSERT INTO public.types (i2, f4, f8, n, m, b, t, c, v, by, d, ti, tz, ts, tstz, iv, u, j, jb, x, ip, ci, mac, bits, vb, pt, ln, bx, pa, po, cir, ir, tr, mr, fr, e, p, dom, arr, arr2, tsv, tsq, rc, nm, ch, lsn, ea, o) VALUES
- (1, 'NaN', 'Infinity', 'NaN', 12.34, true, E'tab\t nl\n cr\r bs\\ quote'' \\. nul\x01 é 😀', 'ab', '\N', '\xdeadbeef00', '2026-02-28', '12:34:56.789', '12:34+02', '2026-01-01 00:00:00.000001', '2026-01-01 00:00+05:30', '1 year -2 mons +3 days -04:05:06.7', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a" : 1,  "b": [1,2]}', '{"b":1,"a":null}', '<a>x</a>', '10.1.2.3/24', '10.1.0.0/16', '08:00:2b:01:02:03', B'10101', B'1', '(1,2)', '{1,2,3}', '(1,1),(0,0)', '[(0,0),(1,1)]', '((0,0),(1,1),(2,0))', '<(1,1),2>', '[1,5)', '[2026-01-01,)', '{[1,3),[5,7)}', '[0.1,0.2]', 'it''s "fine"', '(1,"x,y")', 5, '{1,NULL,3}', '{{a,"b,c"},{"",NULL}}', 'fat cat', 'fat & rat', 'public.types', 'nämé', 'x', '0/16B3748', '{sad,happy}', 4294967295),
- (NULL, '-Infinity', 0.1::float8 + 0.2::float8, 1e-30, -0.01, NULL, '', '', '', '', 'infinity', NULL, NULL, '-infinity', '0044-03-15 BC', '-1 days', NULL, NULL, NULL, NULL, '::1', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'empty', NULL, '{}', NULL, NULL, NULL, NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
- (2, 1.17549435e-38, 2.2250738585072014e-308, 123456789012345678901234567890.123456789, NULL, false, '\.', E'\\.', NULL, decode(repeat('00ff', 500), 'hex'), NULL, '24:00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO public.types (i2, f4, f8, n, m, b, t, c, v, by, d, ti, tz, ts, tstz, iv, u, j, jb, x, ip, ci, mac, bits, vb, pt, ln, bx, pa, po, cir, ir, tr, fr, e, p, dom, arr, arr2, tsv, tsq, rc, nm, ch, lsn, ea, o) VALUES
+ (1, 'NaN', 'Infinity', 'NaN', 12.34, true, E'tab\t nl\n cr\r bs\\ quote'' \\. nul\x01 é 😀', 'ab', '\N', '\xdeadbeef00', '2026-02-28', '12:34:56.789', '12:34+02', '2026-01-01 00:00:00.000001', '2026-01-01 00:00+05:30', '1 year -2 mons +3 days -04:05:06.7', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a" : 1,  "b": [1,2]}', '{"b":1,"a":null}', '<a>x</a>', '10.1.2.3/24', '10.1.0.0/16', '08:00:2b:01:02:03', B'10101', B'1', '(1,2)', '{1,2,3}', '(1,1),(0,0)', '[(0,0),(1,1)]', '((0,0),(1,1),(2,0))', '<(1,1),2>', '[1,5)', '[2026-01-01,)', '[0.1,0.2]', 'it''s "fine"', '(1,"x,y")', 5, '{1,NULL,3}', '{{a,"b,c"},{"",NULL}}', 'fat cat', 'fat & rat', 'public.types', 'nämé', 'x', '0/16B3748', '{sad,happy}', 4294967295),
+ (NULL, '-Infinity', 0.1::float8 + 0.2::float8, 1e-30, -0.01, NULL, '', '', '', '', 'infinity', NULL, NULL, '-infinity', '0044-03-15 BC', '-1 days', NULL, NULL, NULL, NULL, '::1', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, 'empty', NULL, NULL, NULL, NULL, NULL, '{}', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+ (2, 1.17549435e-38, 2.2250738585072014e-308, 123456789012345678901234567890.123456789, NULL, false, '\.', E'\\.', NULL, decode(repeat('00ff', 500), 'hex'), NULL, '24:00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 
 CREATE TABLE app.customers (id serial PRIMARY KEY, name text NOT NULL COLLATE app.plain, note text, born date CHECK (born > '1900-01-01'), EXCLUDE USING gist (int4range(id, id + 1) WITH &&));
 CREATE TABLE app.orders (id int GENERATED BY DEFAULT AS IDENTITY, customer int NOT NULL REFERENCES app.customers DEFERRABLE INITIALLY DEFERRED, self int, total app.positive, UNIQUE (id), PRIMARY KEY (id, customer), FOREIGN KEY (self) REFERENCES app.orders (id) ON DELETE SET NULL);
@@ -122,7 +125,13 @@ ALTER DEFAULT PRIVILEGES FOR ROLE zoo_owner IN SCHEMA app GRANT SELECT ON TABLES
 ALTER TABLE app.customers OWNER TO zoo_owner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 
-CREATE PUBLICATION pub FOR TABLE app.customers WHERE (id > 0), public.base WITH (publish = 'insert');
+--# before 15
+CREATE PUBLICATION pub FOR TABLE app.customers, public.base WITH (publish = 'insert');
+--# end
+--# from 15
+CREATE PUBLICATION pub FOR TABLE app.customers WHERE (id > 0), public.base (id) WITH (publish = 'insert');
+CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA "Odd ""schema"" 'x' \y;";
+--# end
 CREATE PUBLICATION everything FOR ALL TABLES;
 CREATE FOREIGN DATA WRAPPER zoo_fdw OPTIONS (debug 'true');
 CREATE SERVER zoo_server FOREIGN DATA WRAPPER zoo_fdw OPTIONS (host 'x;y');
@@ -137,3 +146,39 @@ SELECT lo_from_bytea(424244, 'it''s \\x');
 GRANT SELECT ON LARGE OBJECT 424242 TO zoo_reader WITH GRANT OPTION;
 COMMENT ON LARGE OBJECT 424244 IS 'a; comment''s \ ';
 ALTER LARGE OBJECT 424244 OWNER TO zoo_owner;
+
+--# from 14
+CREATE TABLE public.since_14 (mr int4multirange, fm app.floatmultirange, c text COMPRESSION pglz, EXCLUDE USING gist (mr WITH &&));
+INSERT INTO public.since_14 VALUES ('{[1,3),[5,7)}', '{[0.1,0.2]}', repeat('c', 5000)), ('{}', NULL, NULL);
+CREATE STATISTICS public.of_expressions ON (c || 'x'), (upper(mr)) FROM public.since_14;
+--# end
+--# from 15
+CREATE TABLE public.since_15 (a int, b int, UNIQUE NULLS NOT DISTINCT (a, b), FOREIGN KEY (a, b) REFERENCES public.since_15 (a, b) ON DELETE SET NULL (b));
+INSERT INTO public.since_15 VALUES (1, 2), (NULL, NULL);
+CREATE VIEW public.invoked WITH (security_invoker) AS SELECT a FROM public.since_15;
+CREATE COLLATION public.icu15 (provider = icu, locale = 'de-u-co-phonebk', deterministic = false);
+--# end
+--# from 16
+CREATE TABLE public.since_16 (id int PRIMARY KEY, t text STORAGE EXTERNAL, n numeric DEFAULT 0x_ff + 1_000, d text COLLATE public.icu15);
+INSERT INTO public.since_16 VALUES (1, 'x', DEFAULT, 'ä');
+CREATE VIEW public.json16 AS SELECT json_object('a': id) AS o, '{"a": 1}' IS JSON OBJECT AS j FROM public.since_16;
+--# end
+--# from 17
+CREATE COLLATION public.builtin17 (provider = builtin, locale = 'C.UTF-8');
+CREATE TABLE public.since_17 (id int GENERATED ALWAYS AS IDENTITY, k int, t text COLLATE public.builtin17) PARTITION BY RANGE (k);
+CREATE TABLE public.since_17_a PARTITION OF public.since_17 FOR VALUES FROM (0) TO (10);
+INSERT INTO public.since_17 (k, t) VALUES (1, 'a'), (2, 'b');
+GRANT MAINTAIN ON public.since_17 TO zoo_reader;
+CREATE VIEW public.json17 AS SELECT * FROM JSON_TABLE('[1,2]', '$[*]' COLUMNS (n int PATH '$', i FOR ORDINALITY)) AS j;
+--# end
+--# from 18
+CREATE EXTENSION btree_gist WITH SCHEMA app;
+CREATE TABLE public.since_18 (id int CONSTRAINT named NOT NULL, during daterange, a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL, c int GENERATED ALWAYS AS (a + 1) STORED,
+ d int CONSTRAINT here_only NOT NULL NO INHERIT, CONSTRAINT pk PRIMARY KEY (id, during WITHOUT OVERLAPS), CONSTRAINT loose CHECK (a > 0) NOT ENFORCED);
+INSERT INTO public.since_18 (id, during, a, d) VALUES (1, '[2026-01-01,2026-02-01)', -5, 1), (1, '[2026-02-01,2026-03-01)', NULL, 2);
+CREATE TABLE public.since_18_child (id int NOT NULL, during daterange, e int, FOREIGN KEY (id, PERIOD during) REFERENCES public.since_18 (id, PERIOD during));
+ALTER TABLE public.since_18_child ADD CONSTRAINT unchecked NOT NULL e NOT VALID;
+INSERT INTO public.since_18_child VALUES (1, '[2026-01-15,2026-02-15)', 0);
+CREATE TABLE public.since_18_heir () INHERITS (public.since_18);
+CREATE PUBLICATION generated18 FOR TABLE public.since_18 WITH (publish_generated_columns = stored);
+--# end
