@@ -8,6 +8,9 @@ import (
 // BackupExtension ends the name of every backup file: SQL, compressed with zstd.
 const BackupExtension = ".sql.zst"
 
+// EncryptedExtension follows it where the file is encrypted with age.
+const EncryptedExtension = ".age"
+
 // BackupFileName is what a backup's file is called for people, such as "shop_2026-11-22_140000-utc.sql.zst" or, for a safety
 // backup, "shop_2026-11-22_140000-utc_safety.sql.zst". The time is in UTC: of the start, or for a scheduled run when it is
 // due. It holds a-z, 0-9, "-", "_" and "." only.

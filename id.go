@@ -14,6 +14,7 @@ const (
 	SchedulePrefix     = "sch"
 	OperationPrefix    = "op"
 	TokenPrefix        = "tok"
+	RecipientPrefix    = "rcp"
 	AuditPrefix        = "aud"
 )
 

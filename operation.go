@@ -67,6 +67,7 @@ type Operation struct {
 	Tables        int
 	Rows          int64
 	ServerVersion string
+	Recipients    []string // public keys of age the file is encrypted for; none: it is not encrypted
 
 	// A restore.
 	SourceID      string // the backup restored; for an undo, the restore undone

@@ -97,6 +97,7 @@ type RestorePreview struct {
 	Estimates map[safepoint.Step]time.Duration
 	Space     storage.Space
 	Confirm   string // the text to type: the database's name
+	NeedsKey  bool   // the backup is encrypted, and Safepoint keeps none of its keys
 }
 
 // DeletePreview is what a person sees before confirming a delete.

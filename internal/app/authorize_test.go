@@ -15,7 +15,7 @@ import (
 
 // things are the IDs of what the admin's organization has.
 type things struct {
-	database, schedule, service, backup, restore, member string
+	database, schedule, service, backup, restore, member, recipient string
 }
 
 // route is one method of App: what it needs, and how to call it about things of the admin's organization.
@@ -78,6 +78,26 @@ var routes = map[string]route{
 	}},
 	"Audit": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Audit(w.ctx, by, AuditFilter{}))
+	}},
+
+	"Encryption": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Encryption(w.ctx, by)) }},
+	"AddRecipient": {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.AddRecipient(w.ctx, by, RecipientInput{}))
+	}},
+	"Challenge": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.Challenge(w.ctx, by, th.recipient))
+	}},
+	"ProveRecipient": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.ProveRecipient(w.ctx, by, th.recipient, Proof{Word: "x"}))
+	}},
+	"RemoveRecipient": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.RemoveRecipient(w.ctx, by, th.recipient)
+	}},
+	"ForgetKey": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.ForgetKey(w.ctx, by, th.recipient)
+	}},
+	"SetEncryption": {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.SetEncryption(w.ctx, by, false, "theirs"))
 	}},
 
 	"Databases": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Databases(w.ctx, by)) }},
@@ -224,7 +244,9 @@ func (w *world) furnish() things {
 	w.ok(err)
 	r, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop")
 	w.ok(err)
-	return things{database: d.ID, schedule: s.ID, service: svc.ID, backup: b.ID, restore: r.ID, member: w.viewer.UserID}
+	n, err := w.AddRecipient(w.ctx, w.admin, RecipientInput{Keep: true})
+	w.ok(err)
+	return things{database: d.ID, schedule: s.ID, service: svc.ID, backup: b.ID, restore: r.ID, member: w.viewer.UserID, recipient: n.ID}
 }
 
 // ours is a hash of everything the catalog holds of the admin's organization but its audit log.
@@ -234,7 +256,7 @@ func (w *world) ours() string {
 	w.ok(err)
 	defer db.Close()
 	h := sha256.New()
-	for _, table := range []string{"organizations", "members", "databases", "services", "schedules", "operations"} {
+	for _, table := range []string{"organizations", "members", "databases", "services", "schedules", "operations", "recipients"} {
 		column := "organization_id"
 		if table == "organizations" {
 			column = "id"
@@ -263,7 +285,7 @@ func TestEveryMethodAsksWhoIsThere(t *testing.T) {
 	w := newWorld(t)
 	th := w.furnish()
 	stray := safepoint.Actor{UserID: w.foreign.UserID, UserName: "Stray", Via: "session"}
-	private := []string{w.admin.OrganizationID, th.database, th.schedule, th.service, th.backup, th.restore, "Ines", "Vera"}
+	private := []string{w.admin.OrganizationID, th.database, th.schedule, th.service, th.backup, th.restore, th.recipient, "Ines", "Vera"}
 	was := w.ours()
 
 	app, actor := reflect.TypeOf(w.App), reflect.TypeOf(safepoint.Actor{})

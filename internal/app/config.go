@@ -14,6 +14,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/catalog"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/event"
 	"github.com/safepoint-db/safepoint/internal/halt"
@@ -53,6 +54,9 @@ type App struct {
 
 	mu      sync.Mutex
 	testing map[string]string // organization → name of the service being tested: no restore starts meanwhile
+
+	heldMu sync.Mutex
+	held   map[string]encrypt.FileKey // restore → the key of the one file it reads, as long as it needs it
 }
 
 // New makes an App. It panics if a required field is missing: that is a mistake of the program, not of its user.

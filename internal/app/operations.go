@@ -87,6 +87,7 @@ func (a *App) Cancel(ctx context.Context, by safepoint.Actor, id string) (safepo
 	}
 	a.audit(ctx, by, act{action: "cancel", object: "operation", id: op.ID, name: op.Name, outcome: done})
 	if op.Status.Ended() {
+		a.letGo(op.ID)
 		a.finishAudit(ctx, op)
 	}
 	a.changed(op.OrganizationID, "operation", op.ID)
@@ -120,13 +121,10 @@ func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (
 
 // mayDownload refuses data to a person whose password was not entered lately, and writes that down as e.
 func (a *App) mayDownload(ctx context.Context, by safepoint.Actor, e act) error {
-	if since := a.Now().Sub(by.SignedInAt); !by.SignedInAt.IsZero() && since <= stepUpLife {
-		return nil
+	if err := a.stepUp(ctx, by, e, "download a backup"); err != nil {
+		return safepoint.UserError(err).WithHint("A backup holds all data of the database.")
 	}
-	e.outcome = denied
-	a.audit(ctx, by, e)
-	return safepoint.Errorf(safepoint.CodeStepUp, "Enter your password again to download a backup.").
-		WithHint("A backup holds all data of the database.")
+	return nil
 }
 
 // keptBackup is a succeeded backup whose file is there.

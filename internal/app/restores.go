@@ -2,13 +2,13 @@ package app
 
 import (
 	"context"
-	"errors"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/storage"
 )
@@ -39,7 +39,8 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	ctx, cancel := context.WithTimeout(ctx, testLimit)
 	defer cancel()
 	var taken time.Time
-	p.Findings, taken, err = a.look(ctx, op, d)
+	p.NeedsKey = a.locked(ctx, op)
+	p.Findings, taken, err = a.look(ctx, op, d, p.NeedsKey)
 	if err != nil {
 		f := a.failure(ctx, "restore cannot start", slow(ctx, err, address(d)))
 		p.Findings = append(p.Findings, engine.Finding{Blocker: true, Code: f.Code, Message: f.Message, Hint: f.Hint})
@@ -79,14 +80,20 @@ func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Op
 	return nil, err
 }
 
-// look opens the backup and asks the engine what stands in the way, and when the backup's snapshot was taken.
-func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database) ([]engine.Finding, time.Time, error) {
-	r, file, err := a.openBackup(ctx, op)
-	if err != nil {
-		return nil, time.Time{}, err
+// look opens the backup and asks the engine what stands in the way, and when the backup's snapshot was taken. A backup
+// whose key is not here is not opened: then it is asked whether the database answers, and the rest is seen once the key
+// was given.
+func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) ([]engine.Finding, time.Time, error) {
+	var r *archive.Reader
+	var taken time.Time
+	if !locked {
+		opened, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
+		if err != nil {
+			return nil, taken, err
+		}
+		defer file.Close()
+		r, taken = opened, opened.Header().CreatedAt
 	}
-	defer file.Close()
-	taken := r.Header().CreatedAt
 	e, ok := a.Engine(d.Engine)
 	if !ok {
 		return nil, taken, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
@@ -95,7 +102,12 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 	if err != nil {
 		return nil, taken, err
 	}
-	findings, err := e.CanRestore(ctx, t, r)
+	var findings []engine.Finding
+	if locked {
+		_, err = e.Inspect(ctx, t)
+	} else {
+		findings, err = e.CanRestore(ctx, t, r)
+	}
 	if err == nil {
 		err = a.roomForSafety(ctx, op)
 	}
@@ -103,13 +115,20 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 }
 
 // openBackup opens a backup's archive, which must be the one that was stored and signed here. Its frames are verified
-// by whoever restores it.
-func (a *App) openBackup(ctx context.Context, op safepoint.Operation) (*archive.Reader, io.Closer, error) {
-	file, err := a.Storage.Open(ctx, op.StorageKey)
+// by whoever restores it. An encrypted one is opened with its file's key, or with a key that Safepoint keeps if that is
+// zero: CodeKey if there is none.
+func (a *App) openBackup(ctx context.Context, op safepoint.Operation, key encrypt.FileKey) (*archive.Reader, io.Closer, error) {
+	file, err := a.openStored(ctx, op)
 	if err != nil {
-		return nil, nil, missingFile(err)
+		return nil, nil, err
 	}
-	r, err := a.readBackup(file, op)
+	if len(op.Recipients) > 0 && key.IsZero() {
+		key, err = a.unlock(ctx, file, op, "")
+	}
+	var r *archive.Reader
+	if err == nil {
+		r, err = a.readBackup(file, op, key)
+	}
 	if err != nil {
 		file.Close()
 		return nil, nil, err
@@ -117,12 +136,30 @@ func (a *App) openBackup(ctx context.Context, op safepoint.Operation) (*archive.
 	return r, file, nil
 }
 
-func (a *App) readBackup(file storage.File, op safepoint.Operation) (*archive.Reader, error) {
+// openStored opens a backup's file, which must have the size of the one that was stored.
+func (a *App) openStored(ctx context.Context, op safepoint.Operation) (storage.File, error) {
+	file, err := a.Storage.Open(ctx, op.StorageKey)
+	if err != nil {
+		return nil, missingFile(err)
+	}
 	if file.Size() != op.Size {
+		file.Close()
 		return nil, safepoint.Errorf(safepoint.CodeArchive, "The file is not the one that was stored: it has %d bytes instead of %d.", file.Size(), op.Size).
 			WithHint("Choose another backup.")
 	}
-	r, err := archive.Open(file, file.Size(), a.trust())
+	return file, nil
+}
+
+func (a *App) readBackup(file storage.File, op safepoint.Operation, key encrypt.FileKey) (*archive.Reader, error) {
+	var src io.ReaderAt = file
+	size := file.Size()
+	if len(op.Recipients) > 0 {
+		var err error
+		if src, size, err = key.Open(file, size); err != nil {
+			return nil, err
+		}
+	}
+	r, err := archive.Open(src, size, a.trust())
 	if err != nil {
 		return nil, err
 	}
@@ -172,9 +209,26 @@ func stepTimes(journal []safepoint.JournalEntry) map[safepoint.Step]time.Duratio
 	return took
 }
 
+// locked says whether a backup can only be opened with a key that Safepoint does not keep. A file that cannot be read
+// at all is found by whoever opens it.
+func (a *App) locked(ctx context.Context, op safepoint.Operation) bool {
+	if len(op.Recipients) == 0 {
+		return false
+	}
+	file, err := a.openStored(ctx, op)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	_, err = a.unlock(ctx, file, op, "")
+	return safepoint.ErrorCode(err) == safepoint.CodeKey
+}
+
 // StartRestore queues the restore of a backup into the database it was made of, once the database's name was typed.
-// What has changed since the preview stops it in its first step, with nothing touched.
-func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm string) (safepoint.Operation, error) {
+// What has changed since the preview stops it in its first step, with nothing touched. keys are the texts of identity
+// files, for an encrypted backup whose key Safepoint does not keep: they are used here, and only the key of this one
+// file stays in memory until the restore has ended. A missing or wrong key is CodeKey, and nothing is queued.
+func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error) {
 	if err := a.authorize(ctx, by, admin, "restore"); err != nil {
 		return safepoint.Operation{}, err
 	}
@@ -186,17 +240,41 @@ func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm 
 		return safepoint.Operation{}, safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was started.", d.Label())
 	}
 	taken := op.StartedAt
-	if r, file, err := a.openBackup(ctx, op); err == nil {
-		taken = r.Header().CreatedAt
-		file.Close()
-	} else if bad := (*safepoint.Error)(nil); errors.As(err, &bad) && bad.Code == safepoint.CodeArchive {
+	key, err := a.keyFor(ctx, op, strings.Join(keys, "\n"))
+	if err != nil {
 		return safepoint.Operation{}, err
 	}
-	return a.queueRestore(ctx, by, safepoint.Operation{
-		DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
+	if r, file, err := a.openBackup(ctx, op, key); err == nil {
+		taken = r.Header().CreatedAt
+		file.Close()
+	} else if code := safepoint.ErrorCode(err); code == safepoint.CodeArchive || code == safepoint.CodeKey {
+		return safepoint.Operation{}, err
+	}
+	queued := safepoint.NewID(safepoint.OperationPrefix)
+	a.hold(queued, key) // before a worker can take it
+	started, err := a.queueRestore(ctx, by, safepoint.Operation{
+		ID: queued, DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
 		Type: safepoint.TypeRestore, Trigger: safepoint.TriggerManual, Name: op.Name + " restored",
 		SourceID: op.ID, SourceName: op.Name, SourceAt: taken,
 	})
+	if err != nil {
+		a.letGo(queued)
+	}
+	return started, err
+}
+
+// keyFor is the key of an encrypted backup's file, if keys are given; zero otherwise. Keys that are given for a backup
+// that is not encrypted are not looked at.
+func (a *App) keyFor(ctx context.Context, op safepoint.Operation, keys string) (encrypt.FileKey, error) {
+	if len(op.Recipients) == 0 || strings.TrimSpace(keys) == "" {
+		return encrypt.FileKey{}, nil
+	}
+	file, err := a.openStored(ctx, op)
+	if err != nil {
+		return encrypt.FileKey{}, err
+	}
+	defer file.Close()
+	return a.unlock(ctx, file, op, keys)
 }
 
 // StartUndo queues the way back to the database that a restore set aside: within the undo window, once, and only while

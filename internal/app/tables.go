@@ -8,6 +8,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
@@ -50,7 +51,7 @@ func (a *App) BackupTables(ctx context.Context, by safepoint.Actor, id string) (
 	if err != nil {
 		return op, nil, err
 	}
-	r, file, err := a.openBackup(ctx, op)
+	r, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
 	if err != nil {
 		return op, nil, err
 	}
@@ -89,7 +90,7 @@ func (a *App) openTables(ctx context.Context, op safepoint.Operation, c TableCho
 	if c.SchemaOnly && c.DataOnly {
 		return TableDownload{}, safepoint.Invalid("data_only", "Definitions alone and rows alone cannot both be wanted.")
 	}
-	r, file, err := a.openBackup(ctx, op)
+	r, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
 	if err != nil {
 		return TableDownload{}, err
 	}

@@ -70,6 +70,7 @@ func (a *App) carryOut(ctx context.Context, c jobs.Claim, do func(*work) safepoi
 	if !op.Status.Ended() {
 		return op
 	}
+	a.letGo(op.ID)
 	if op.Trigger == safepoint.TriggerUndo && op.Status == safepoint.StatusSucceeded {
 		if err := a.Catalog.SetUndone(context.WithoutCancel(ctx), op.SourceID, op.ID); err != nil {
 			a.Log.ErrorContext(ctx, "undo was not recorded on its restore", "operation", op.ID, "error", err)
@@ -113,12 +114,22 @@ func (w *work) backup(ctx context.Context, report func(safepoint.Progress)) safe
 // makeBackup stores one backup under the claim's operation and returns the operation with what is known of its file.
 func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFunc, report func(safepoint.Progress)) (safepoint.Operation, error) {
 	op := c.Operation
+	to, err := w.recipients(ctx, op.OrganizationID)
+	if err != nil {
+		return op, err
+	}
+	if len(to) > 0 {
+		op.Name = backup.EncryptedName(op.Name)
+	}
+	for _, r := range to {
+		op.Recipients = append(op.Recipients, r.String())
+	}
 	op.StorageKey = backup.StorageKey(op)
 	if err := w.Catalog.SaveOperation(ctx, c, op); err != nil {
 		return op, err
 	}
 	j := backup.Job{
-		StorageKey: op.StorageKey, Storage: w.Storage, Dump: dump, Key: w.Keys.Signing(), Trust: w.trust(), Now: w.Now,
+		StorageKey: op.StorageKey, Storage: w.Storage, Dump: dump, Key: w.Keys.Signing(), Trust: w.trust(), Recipients: to, Now: w.Now,
 		Header: archive.Header{Tool: "safepoint", OrganizationID: op.OrganizationID, DatabaseID: op.DatabaseID, OperationID: op.ID},
 	}
 	if last, err := w.Catalog.DatabaseBackups(ctx, op.OrganizationID, op.DatabaseID); err == nil && len(last) > 0 {
@@ -215,7 +226,7 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 			if err != nil {
 				return nil, nil, err
 			}
-			return w.openBackup(ctx, src)
+			return w.openBackup(ctx, src, w.heldKey(op.ID))
 		},
 		Room: func(ctx context.Context) error {
 			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)

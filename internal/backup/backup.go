@@ -8,10 +8,12 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/storage"
@@ -22,12 +24,13 @@ type Job struct {
 	StorageKey string // see StorageKey. The caller records it before Run, so that a crash leaves no unknown file
 	Storage    storage.Storage
 	Dump       DumpFunc
-	Header     archive.Header     // its organization, database and operation IDs and its Tool; the dump fills in the rest
-	Key        ed25519.PrivateKey // signs the archive
-	Trust      archive.Trust      // must accept Key's signature: the finished file is checked with it
-	Expect     int64              // bytes the file is likely to have, such as the last one's size; 0: not known
-	ExpectRaw  int64              // bytes of SQL, likewise
-	Now        func() time.Time   // nil means time.Now
+	Header     archive.Header      // its organization, database and operation IDs and its Tool; the dump fills in the rest
+	Key        ed25519.PrivateKey  // signs the archive
+	Recipients []encrypt.Recipient // the file is encrypted for them; none leaves it in the clear
+	Trust      archive.Trust       // must accept Key's signature: the finished file is checked with it
+	Expect     int64               // bytes the file is likely to have, such as the last one's size; 0: not known
+	ExpectRaw  int64               // bytes of SQL, likewise
+	Now        func() time.Time    // nil means time.Now
 }
 
 // DumpFunc is the shape of engine.Gate.Dump; engine.Engine.Dump fits with its target bound.
@@ -82,11 +85,11 @@ func (b *backup) run(ctx context.Context) (Result, error) {
 	if err := Room(ctx, b.Storage, b.Expect); err != nil {
 		return Result{}, err
 	}
-	sum, err := b.store(ctx)
+	w, err := b.store(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	res, err := b.verify(ctx, sum)
+	res, err := b.verify(ctx, w)
 	if err != nil {
 		// A file that does not read back as it was written must not look like a backup.
 		return Result{}, errors.Join(err, b.Storage.Delete(context.WithoutCancel(ctx), b.StorageKey))
@@ -115,8 +118,23 @@ func Room(ctx context.Context, s storage.Storage, expect int64) error {
 	return nil
 }
 
+// written is what was stored.
+type written struct {
+	archive.Summary                 // of the archive
+	sealed          *encrypt.Writer // what encrypted it, nil if nothing did: it has the file's own key
+}
+
+// file is the summary of the file as it is stored.
+func (w written) file() archive.Summary {
+	s := w.Summary
+	if w.sealed != nil {
+		s.Size, s.SHA256 = w.sealed.Size(), w.sealed.SHA256()
+	}
+	return s
+}
+
 // store writes the archive. When it returns nil the file is durable and under its final name.
-func (b *backup) store(ctx context.Context) (sum archive.Summary, err error) {
+func (b *backup) store(ctx context.Context) (sum written, err error) {
 	up, err := b.Storage.Create(ctx, b.StorageKey)
 	if err != nil {
 		return sum, fmt.Errorf("create backup file: %w", err)
@@ -129,7 +147,14 @@ func (b *backup) store(ctx context.Context) (sum archive.Summary, err error) {
 	if err := fault.Point("backup.create"); err != nil {
 		return sum, err
 	}
-	w := archive.NewWriter(up, b.Header, b.Key)
+	var dst io.Writer = up
+	if len(b.Recipients) > 0 {
+		if sum.sealed, err = encrypt.NewWriter(up, b.Recipients); err != nil {
+			return sum, fmt.Errorf("encrypt backup file: %w", err)
+		}
+		dst = sum.sealed
+	}
+	w := archive.NewWriter(dst, b.Header, b.Key)
 	opt := engine.DumpOptions{Now: b.Now, Report: func(p engine.Progress) { b.report(b.dumped(p)) }}
 	if err := b.Dump(ctx, w, opt); err != nil {
 		return sum, fmt.Errorf("dump: %w", err)
@@ -137,8 +162,13 @@ func (b *backup) store(ctx context.Context) (sum archive.Summary, err error) {
 	if err := fault.Point("backup.dump"); err != nil {
 		return sum, err
 	}
-	if sum, err = w.Close(); err != nil {
+	if sum.Summary, err = w.Close(); err != nil {
 		return sum, fmt.Errorf("finish archive: %w", err)
+	}
+	if sum.sealed != nil {
+		if err := sum.sealed.Close(); err != nil {
+			return sum, fmt.Errorf("finish encrypted file: %w", err)
+		}
 	}
 	if err := ctx.Err(); err != nil {
 		return sum, err
@@ -152,8 +182,10 @@ func (b *backup) store(ctx context.Context) (sum archive.Summary, err error) {
 	return sum, nil
 }
 
-// verify reads the stored file from its first byte to its last, as a restore would.
-func (b *backup) verify(ctx context.Context, written archive.Summary) (Result, error) {
+// verify reads the stored file from its first byte to its last, as a restore would. An encrypted file is opened with
+// its own key, which whoever made it still has and then forgets: that it can be opened is known without any
+// recipient's key, and every byte of it is proven, for a changed one does not decrypt.
+func (b *backup) verify(ctx context.Context, w written) (Result, error) {
 	if err := fault.Point("backup.commit.after"); err != nil {
 		return Result{}, err
 	}
@@ -162,12 +194,12 @@ func (b *backup) verify(ctx context.Context, written archive.Summary) (Result, e
 		return Result{}, fmt.Errorf("read the backup again: %w", err)
 	}
 	defer f.Close()
-	r, err := archive.Open(f, f.Size(), b.Trust)
+	r, err := b.open(f, w)
 	if err != nil {
 		return Result{}, fmt.Errorf("read the backup again: %w", err)
 	}
 	sum, err := r.Verify(ctx, func(done, total int64) {
-		b.report(safepoint.Progress{Phase: "verify", Tables: written.Tables, TablesOf: written.Tables, Bytes: done, BytesOf: total,
+		b.report(safepoint.Progress{Phase: "verify", Tables: w.Tables, TablesOf: w.Tables, Bytes: done, BytesOf: total,
 			Percent: verifyFrom + share(100-verifyFrom, done, total)})
 	})
 	if err != nil {
@@ -176,12 +208,24 @@ func (b *backup) verify(ctx context.Context, written archive.Summary) (Result, e
 	if err := fault.Point("backup.verify"); err != nil {
 		return Result{}, err
 	}
-	if f.Size() != written.Size || sum != written.SHA256 {
+	if f.Size() != w.file().Size || sum != w.SHA256 {
 		return Result{}, safepoint.Errorf(safepoint.CodeArchive, "What %s gives back is not what was written.", b.Storage.Name()).
 			WithHint("Check the disk it is on. The unusable file was removed.")
 	}
 	h := r.Header()
-	return Result{Summary: written, SnapshotAt: h.CreatedAt, VerifiedAt: b.Now(), ServerVersion: h.ServerVersion}, nil
+	return Result{Summary: w.file(), SnapshotAt: h.CreatedAt, VerifiedAt: b.Now(), ServerVersion: h.ServerVersion}, nil
+}
+
+// open opens the archive in the stored file.
+func (b *backup) open(f storage.File, w written) (*archive.Reader, error) {
+	if w.sealed == nil {
+		return archive.Open(f, f.Size(), b.Trust)
+	}
+	inside, size, err := w.sealed.FileKey().Open(f, f.Size())
+	if err != nil {
+		return nil, err
+	}
+	return archive.Open(inside, size, b.Trust)
 }
 
 // verifyFrom is the percentage at which the dump is done.

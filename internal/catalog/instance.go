@@ -70,7 +70,8 @@ func (c *Catalog) keyCheck(ctx context.Context) (check, signing string, sealed b
 		return "", "", false, err
 	}
 	err = c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM databases WHERE sealed_password IS NOT NULL)
-		OR EXISTS (SELECT 1 FROM services WHERE sealed_secret IS NOT NULL)`).Scan(&sealed)
+		OR EXISTS (SELECT 1 FROM services WHERE sealed_secret IS NOT NULL)
+		OR EXISTS (SELECT 1 FROM recipients WHERE sealed_identity IS NOT NULL)`).Scan(&sealed)
 	return check, signing, sealed, err
 }
 

@@ -106,7 +106,7 @@ func (c *Catalog) State(ctx context.Context, orgID string) (safepoint.Organizati
 
 // SetAttention replaces the names of the services that a restore could not resume.
 func (c *Catalog) SetAttention(ctx context.Context, operationID string, names []string) error {
-	_, err := c.exec(ctx, `UPDATE operations SET attention = $2 WHERE id = $1`, operationID, attentionJSON(names))
+	_, err := c.exec(ctx, `UPDATE operations SET attention = $2 WHERE id = $1`, operationID, namesJSON(names))
 	if err != nil {
 		return fmt.Errorf("record attention: %w", err)
 	}

@@ -158,10 +158,11 @@ func TestOperationRoundTrip(t *testing.T) {
 // filled is an operation of which no field is zero.
 func filled(now time.Time) safepoint.Operation {
 	op := safepoint.Operation{
-		Failure:   &safepoint.Failure{Code: safepoint.CodeSpace, Message: "full", Hint: "buy a disk"},
-		Progress:  safepoint.Progress{Phase: "dump", Table: "t", Tables: 1, TablesOf: 2, Bytes: 3, BytesOf: 4, Percent: 5, Rate: 6, SecondsETA: 7, At: now},
-		Attention: []string{"web, \"the\" shop", "worker"},
-		Step:      safepoint.StepGuard,
+		Failure:    &safepoint.Failure{Code: safepoint.CodeSpace, Message: "full", Hint: "buy a disk"},
+		Progress:   safepoint.Progress{Phase: "dump", Table: "t", Tables: 1, TablesOf: 2, Bytes: 3, BytesOf: 4, Percent: 5, Rate: 6, SecondsETA: 7, At: now},
+		Attention:  []string{"web, \"the\" shop", "worker"},
+		Step:       safepoint.StepGuard,
+		Recipients: []string{"age1one", "age1two"},
 	}
 	v := reflect.ValueOf(&op).Elem()
 	for i := range v.NumField() {

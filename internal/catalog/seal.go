@@ -194,6 +194,11 @@ func DatabasePlace(orgID, id string) Place { return Place{orgID, "databases", id
 // ServicePlace is where a service's secret is kept.
 func ServicePlace(orgID, id string) Place { return Place{orgID, "services", id, "sealed_secret"} }
 
+// RecipientPlace is where the secret key of a recipient is kept.
+func RecipientPlace(orgID, id string) Place {
+	return Place{orgID, "recipients", id, "sealed_identity"}
+}
+
 func (p Place) data() []byte {
 	var b []byte
 	for _, s := range []string{p.OrganizationID, p.Table, p.Row, p.Column} {

@@ -18,7 +18,7 @@ import (
 )
 
 // Extension ends the name of an encrypted file, behind that of what is inside.
-const Extension = ".age"
+const Extension = safepoint.EncryptedExtension
 
 // Magic are the first bytes of every file of this kind.
 const Magic = "age-encryption.org/v1\n"
@@ -87,6 +87,9 @@ type FileKey struct{ key []byte }
 // Format hides the key, whatever the verb.
 func (FileKey) Format(f fmt.State, _ rune) { io.WriteString(f, "the key of one file") }
 
+// IsZero says that k is the key of nothing.
+func (k FileKey) IsZero() bool { return len(k.key) == 0 }
+
 // Unlock finds the key of an encrypted file of size bytes with any of the identities. It refuses with CodeKey where
 // none was given or none fits, and with CodeArchive where the header is not what was written. It reads only the header.
 func Unlock(r io.ReaderAt, size int64, with []Identity) (FileKey, error) {
@@ -116,7 +119,7 @@ func Unlock(r io.ReaderAt, size int64, with []Identity) (FileKey, error) {
 // the header and the end, which proves the length; each part is proven when it is read. The reader is safe for
 // concurrent use, and holds no more than a few chunks of 64 KiB.
 func (k FileKey) Open(r io.ReaderAt, size int64) (io.ReaderAt, int64, error) {
-	if len(k.key) == 0 {
+	if k.IsZero() {
 		return nil, 0, NoKey()
 	}
 	in, n, err := age.DecryptReaderAt(marked{r}, size, age.NewInjectedFileKeyIdentity(k.key))

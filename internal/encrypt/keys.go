@@ -253,3 +253,16 @@ func (id Identity) Format(f fmt.State, _ rune) {
 func (id Identity) MarshalText() ([]byte, error) {
 	return nil, fmt.Errorf("a key is not to be encoded")
 }
+
+// Armor writes an encrypted file as text, to be pasted: age -d reads it too.
+func Armor(file []byte) (string, error) {
+	var b strings.Builder
+	w := armor.NewWriter(&b)
+	if _, err := w.Write(file); err != nil {
+		return "", err
+	}
+	if err := w.Close(); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}

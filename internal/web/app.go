@@ -41,6 +41,14 @@ type App interface {
 	Subscribe(a safepoint.Actor) (<-chan event.Event, func(), error)
 	Audit(ctx context.Context, a safepoint.Actor, f app.AuditFilter) (app.AuditPage, error)
 
+	Encryption(ctx context.Context, a safepoint.Actor) (safepoint.Encryption, error)
+	AddRecipient(ctx context.Context, a safepoint.Actor, in app.RecipientInput) (app.NewRecipient, error)
+	Challenge(ctx context.Context, a safepoint.Actor, id string) (string, error)
+	ProveRecipient(ctx context.Context, a safepoint.Actor, id string, p app.Proof) (safepoint.Encryption, error)
+	RemoveRecipient(ctx context.Context, a safepoint.Actor, id string) error
+	ForgetKey(ctx context.Context, a safepoint.Actor, id string) error
+	SetEncryption(ctx context.Context, a safepoint.Actor, on bool, confirm string) (safepoint.Encryption, error)
+
 	Databases(ctx context.Context, a safepoint.Actor) ([]safepoint.Database, error)
 	Database(ctx context.Context, a safepoint.Actor, id string) (safepoint.Database, error)
 	CreateDatabase(ctx context.Context, a safepoint.Actor, in app.DatabaseInput) (safepoint.Database, error)
@@ -80,6 +88,6 @@ type App interface {
 	PreviewDelete(ctx context.Context, a safepoint.Actor, id string) (app.DeletePreview, error)
 	DeleteBackup(ctx context.Context, a safepoint.Actor, id, confirm string) error
 	PreviewRestore(ctx context.Context, a safepoint.Actor, id string) (app.RestorePreview, error)
-	StartRestore(ctx context.Context, a safepoint.Actor, id, confirm string) (safepoint.Operation, error)
+	StartRestore(ctx context.Context, a safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error)
 	StartUndo(ctx context.Context, a safepoint.Actor, restoreID string) (safepoint.Operation, error)
 }

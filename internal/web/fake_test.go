@@ -292,7 +292,7 @@ func (f *fake) PreviewRestore(_ context.Context, _ safepoint.Actor, id string) (
 	}
 	return f.restore, f.broken
 }
-func (f *fake) StartRestore(_ context.Context, _ safepoint.Actor, id, confirm string) (safepoint.Operation, error) {
+func (f *fake) StartRestore(_ context.Context, _ safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error) {
 	return safepoint.Operation{ID: "op_restore"}, f.act("restore", id, confirm)
 }
 func (f *fake) StartUndo(_ context.Context, _ safepoint.Actor, id string) (safepoint.Operation, error) {
