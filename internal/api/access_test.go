@@ -20,6 +20,13 @@ var access = map[string]struct {
 	"list-organizations":  {nil, 200},
 	"get-organization":    {nil, 200},
 	"update-organization": {wire.OrganizationInput{Name: "Taken"}, 403},
+	"get-encryption":      {nil, 200},
+	"set-encryption":      {wire.EncryptionInput{On: true}, 403},
+	"add-recipient":       {wire.RecipientInput{Name: "taken"}, 403},
+	"get-challenge":       {nil, 403},
+	"prove-recipient":     {wire.ProofInput{Word: "x"}, 403},
+	"remove-recipient":    {nil, 403},
+	"forget-key":          {nil, 403},
 	"list-members":        {nil, 200},
 	"invite-member":       {wire.MemberInput{Email: "new@harbor.example", Role: "viewer"}, 403},
 	"set-role":            {wire.RoleInput{Role: "viewer"}, 403},
@@ -123,10 +130,11 @@ func (b *bench) oneOfEach(t *testing.T) map[string]string {
 		Name: "Shop", Description: "every night", Interval: "24h", DatabaseID: d.ID,
 	}), 201)
 	op := decode[wire.Operation](t, b.do(t, b.admin, http.MethodPost, b.in("databases", d.ID, "backup"), nil), 202)
+	n := decode[wire.NewRecipient](t, b.do(t, b.admin, http.MethodPost, b.in("encryption", "recipients"), wire.RecipientInput{KeepKey: true}), 201)
 	vera := decode[wire.Me](t, b.do(t, b.viewer, http.MethodGet, "/api/v1/me", nil), 200)
 	return map[string]string{
 		"organization": b.harbor.ID, "database": d.ID, "service": s.ID, "schedule": sch.ID, "operation": op.ID,
-		"token": b.tokens[b.admin].ID, "user": vera.UserID,
+		"token": b.tokens[b.admin].ID, "user": vera.UserID, "recipient": n.ID,
 	}
 }
 
@@ -141,7 +149,7 @@ func fill(path string, ids map[string]string) string {
 func (b *bench) snapshot(t *testing.T) string {
 	t.Helper()
 	all := map[string]json.RawMessage{}
-	for _, what := range []string{"", "databases", "services", "schedules", "operations", "members", "state"} {
+	for _, what := range []string{"", "databases", "services", "schedules", "operations", "members", "state", "encryption"} {
 		all[what] = b.do(t, b.admin, http.MethodGet, strings.TrimSuffix(b.in(what), "/"), nil).body
 	}
 	out, err := json.MarshalIndent(all, "", " ")

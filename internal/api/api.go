@@ -58,6 +58,7 @@ func New(cfg Config) *API {
 
 	a.accountRoutes()
 	a.organizationRoutes()
+	a.encryptionRoutes()
 	a.stateRoutes()
 	a.databaseRoutes()
 	a.serviceRoutes()

@@ -100,7 +100,7 @@ func (a *API) restoreRoutes(tag, one string) {
 	restore := with(http.StatusAccepted, change(http.MethodPost, one+"/restore", "start-restore", "Restore the database to this backup", tag))
 	restore.Description += " Services are halted, a safety backup is made, and services resume by themselves. Ask for the preview first."
 	handle(a, restore, func(ctx context.Context, by safepoint.Actor, in *restoreRequest) (*body[wire.Operation], error) {
-		o, err := a.cfg.App.StartRestore(ctx, by, in.Operation, in.Body.Confirm)
+		o, err := a.cfg.App.StartRestore(ctx, by, in.Operation, in.Body.Confirm, in.Body.Identity)
 		return reply(wire.FromOperation(o), err)
 	})
 
@@ -120,7 +120,7 @@ func restorePreview(p app.RestorePreview) wire.RestorePreview {
 	w := wire.RestorePreview{
 		Ready: p.Ready, Confirm: p.Confirm, Backup: wire.FromOperation(p.Backup), Database: wire.FromDatabase(p.Database),
 		ChangesSeconds: p.Changes.Seconds(), Services: wire.Map(p.Services, wire.FromService), Findings: findings(p.Findings),
-		Busy: wire.FromOperationOrNil(p.Busy), SpaceFree: p.Space.Free, EstimateSeconds: map[string]int64{},
+		Busy: wire.FromOperationOrNil(p.Busy), NeedsKey: p.NeedsKey, SpaceFree: p.Space.Free, EstimateSeconds: map[string]int64{},
 	}
 	for step, d := range p.Estimates {
 		w.EstimateSeconds[step.String()] = int64(d / time.Second)

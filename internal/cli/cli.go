@@ -46,17 +46,18 @@ type commands struct {
 	Serve serveCmd `cmd:"" help:"Run the server: console, API, scheduler." group:"Run"`
 	Demo  demoCmd  `cmd:"" help:"Run everything with a sample shop, to look at." group:"Run"`
 
-	Login    loginCmd    `cmd:"" help:"Sign in to a server and keep a token for it." group:"On a server"`
-	Logout   logoutCmd   `cmd:"" help:"Revoke the token and forget it." group:"On a server"`
-	Backup   backupCmd   `cmd:"" help:"Start a manual backup." group:"On a server"`
-	Schedule scheduleCmd `cmd:"" help:"DB Backup: the schedules." group:"On a server"`
-	Logs     logsCmd     `cmd:"" help:"DB Logs: every backup and restore." group:"On a server"`
-	Restore  restoreCmd  `cmd:"" help:"Restore a database to a backup." group:"On a server"`
-	Undo     undoCmd     `cmd:"" help:"Undo a restore within its window." group:"On a server"`
-	Database databaseCmd `cmd:"" help:"Databases." group:"On a server"`
-	Service  serviceCmd  `cmd:"" help:"Services: what a restore halts and resumes." group:"On a server"`
-	State    stateCmd    `cmd:"" help:"Whether services may work on the databases: operating or halted." group:"On a server"`
-	Audit    auditCmd    `cmd:"" help:"The audit log." group:"On a server"`
+	Login      loginCmd      `cmd:"" help:"Sign in to a server and keep a token for it." group:"On a server"`
+	Logout     logoutCmd     `cmd:"" help:"Revoke the token and forget it." group:"On a server"`
+	Backup     backupCmd     `cmd:"" help:"Start a manual backup." group:"On a server"`
+	Schedule   scheduleCmd   `cmd:"" help:"DB Backup: the schedules." group:"On a server"`
+	Logs       logsCmd       `cmd:"" help:"DB Logs: every backup and restore." group:"On a server"`
+	Restore    restoreCmd    `cmd:"" help:"Restore a database to a backup." group:"On a server"`
+	Undo       undoCmd       `cmd:"" help:"Undo a restore within its window." group:"On a server"`
+	Database   databaseCmd   `cmd:"" help:"Databases." group:"On a server"`
+	Service    serviceCmd    `cmd:"" help:"Services: what a restore halts and resumes." group:"On a server"`
+	State      stateCmd      `cmd:"" help:"Whether services may work on the databases: operating or halted." group:"On a server"`
+	Encryption encryptionCmd `cmd:"" help:"Whether and for whom backups are encrypted." group:"On a server"`
+	Audit      auditCmd      `cmd:"" help:"The audit log." group:"On a server"`
 
 	Dump    dumpCmd    `cmd:"" help:"Back up a database into a file." group:"Without a server"`
 	Load    loadCmd    `cmd:"" help:"Load a backup file into a database." group:"Without a server"`

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint/internal/api/wire"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
 )
 
 type ioWriter = io.Writer
@@ -20,11 +21,20 @@ func printOperation(w io.Writer, o wire.Operation) {
 		"Why", failureText(o.Failure), "Database", o.DatabaseName, "Date created", when(o.CreatedAt),
 		"Started", when(o.StartedAt), "Finished", when(o.FinishedAt), "Took", seconds(o.DurationSeconds), "By", by(o),
 		"File size", exactSize(o.Size), "SQL", sizeText(o.RawSize), "Tables", number(int64(o.Tables)), "Rows", number(o.Rows),
-		"SHA-256", o.SHA256, "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
+		"SHA-256", o.SHA256, "Encrypted for", encryptedFor(o), "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
 		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", when(o.SourceAt),
 		"Safety backup", o.SafetyID, "Step", o.Step, haltedName(o), span(o.HaltedAt, o.ResumedAt),
 		"Can be undone until", undoable(o), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
 	)
+}
+
+// encryptedFor names the recipients of a backup's file, "" if it is not encrypted.
+func encryptedFor(o wire.Operation) string {
+	short := make([]string, len(o.Recipients))
+	for i, r := range o.Recipients {
+		short[i] = encrypt.Short(r)
+	}
+	return strings.Join(short, ", ")
 }
 
 // undoable is until when a restore can be undone. An undo cannot.

@@ -11,9 +11,10 @@ import (
 
 type restoreCmd struct {
 	Remote
-	ID      string `arg:"" help:"The backup to restore, by ID or file name."`
-	Confirm string `placeholder:"NAME" help:"The database's name, exactly: what will be replaced."`
-	Wait    bool   `short:"w" help:"Wait until it has ended; the exit code tells how."`
+	ID       string   `arg:"" help:"The backup to restore, by ID or file name."`
+	Confirm  string   `placeholder:"NAME" help:"The database's name, exactly: what will be replaced."`
+	Identity []string `placeholder:"FILE" help:"For an encrypted backup whose key the server does not keep: the file that holds one. The server uses it for this restore and stores it nowhere. Default: the file that $SAFEPOINT_IDENTITY_FILE names."`
+	Wait     bool     `short:"w" help:"Wait until it has ended; the exit code tells how."`
 }
 
 func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
@@ -39,7 +40,13 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
-	r, err := c.StartRestore(ctx, o.ID, confirm)
+	key := ""
+	if len(o.Recipients) > 0 {
+		if key, err = identityText(cmd.Identity); err != nil {
+			return err
+		}
+	}
+	r, err := c.StartRestore(ctx, o.ID, confirm, key)
 	if err != nil {
 		return err
 	}
@@ -58,6 +65,9 @@ func printPreview(w io.Writer, p wire.RestorePreview) {
 	}
 	fmt.Fprintf(w, "%s of changes to %s will be replaced.\n%s\nA safety backup of it is made first.\n",
 		seconds(p.ChangesSeconds), oneLine(p.Database.Name), oneLine(halts))
+	if p.NeedsKey {
+		fmt.Fprintln(w, "The backup is encrypted, and the server keeps none of its keys: name the file that holds one with --identity.")
+	}
 	for _, f := range p.Findings {
 		kind := "note"
 		if f.Blocker {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
@@ -147,9 +148,42 @@ func (c *Client) PreviewRestore(ctx context.Context, id string) (wire.RestorePre
 	return get[wire.RestorePreview](ctx, c, nil, "operations", id, "restore-preview")
 }
 
-// StartRestore restores the database to a backup. confirm is the database's name.
-func (c *Client) StartRestore(ctx context.Context, id, confirm string) (wire.Operation, error) {
-	return post[wire.Operation](ctx, c, wire.RestoreInput{Confirm: confirm}, "operations", id, "restore")
+// StartRestore restores the database to a backup. confirm is the database's name; keys are the texts of identity files,
+// for an encrypted backup whose key the server does not keep.
+func (c *Client) StartRestore(ctx context.Context, id, confirm string, keys ...string) (wire.Operation, error) {
+	return post[wire.Operation](ctx, c, wire.RestoreInput{Confirm: confirm, Identity: strings.Join(keys, "\n")}, "operations", id, "restore")
+}
+
+func (c *Client) Encryption(ctx context.Context) (wire.Encryption, error) {
+	return get[wire.Encryption](ctx, c, nil, "encryption")
+}
+
+func (c *Client) SetEncryption(ctx context.Context, in wire.EncryptionInput) (wire.Encryption, error) {
+	return put[wire.Encryption](ctx, c, in, "encryption")
+}
+
+// AddRecipient adds a recipient, which is used once ProveRecipient has shown that its key is there.
+func (c *Client) AddRecipient(ctx context.Context, in wire.RecipientInput) (wire.NewRecipient, error) {
+	return post[wire.NewRecipient](ctx, c, in, "encryption", "recipients")
+}
+
+// Challenge is the age file, as text, that the recipient's key must open.
+func (c *Client) Challenge(ctx context.Context, id string) (string, error) {
+	ch, err := get[wire.Challenge](ctx, c, nil, "encryption", "recipients", id, "challenge")
+	return ch.Challenge, err
+}
+
+func (c *Client) ProveRecipient(ctx context.Context, id string, in wire.ProofInput) (wire.Encryption, error) {
+	return post[wire.Encryption](ctx, c, in, "encryption", "recipients", id, "proof")
+}
+
+func (c *Client) RemoveRecipient(ctx context.Context, id string) error {
+	return remove(ctx, c, nil, "encryption", "recipients", id)
+}
+
+// ForgetKey makes the server forget its copy of a recipient's key.
+func (c *Client) ForgetKey(ctx context.Context, id string) error {
+	return remove(ctx, c, nil, "encryption", "recipients", id, "key")
 }
 
 func (c *Client) StartUndo(ctx context.Context, restoreID string) (wire.Operation, error) {

@@ -266,3 +266,16 @@ func Armor(file []byte) (string, error) {
 	}
 	return b.String(), nil
 }
+
+// Unarmor opens a small encrypted file that Armor wrote, with any of the identities.
+func Unarmor(text string, with []Identity) ([]byte, error) {
+	file, err := io.ReadAll(io.LimitReader(armor.NewReader(strings.NewReader(text)), maxKeyFile))
+	if err != nil {
+		return nil, altered("its armor is not what was written", err)
+	}
+	in, n, err := Open(bytes.NewReader(file), int64(len(file)), with)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(in, 0, n))
+}

@@ -32,6 +32,8 @@ type fake struct {
 	members []safepoint.Member
 	tokens  []safepoint.Token
 	audit   []safepoint.AuditEntry
+	enc     safepoint.Encryption
+	made    app.NewRecipient // what AddRecipient answers
 	restore app.RestorePreview
 	delete  app.DeletePreview
 	tables  []app.BackupTable
@@ -286,6 +288,27 @@ func (f *fake) PreviewDelete(_ context.Context, _ safepoint.Actor, id string) (a
 func (f *fake) DeleteBackup(_ context.Context, _ safepoint.Actor, id, confirm string) error {
 	return f.act("delete", id, confirm)
 }
+func (f *fake) Encryption(context.Context, safepoint.Actor) (safepoint.Encryption, error) {
+	return f.enc, f.broken
+}
+func (f *fake) AddRecipient(_ context.Context, _ safepoint.Actor, in app.RecipientInput) (app.NewRecipient, error) {
+	return f.made, f.act("recipient-add", in.Name, in.PublicKey, in.Keep)
+}
+func (f *fake) Challenge(context.Context, safepoint.Actor, string) (string, error) {
+	return f.made.Challenge, f.broken
+}
+func (f *fake) ProveRecipient(_ context.Context, _ safepoint.Actor, id string, p app.Proof) (safepoint.Encryption, error) {
+	return f.enc, f.act("recipient-prove", id, p.Word, len(p.Identity))
+}
+func (f *fake) RemoveRecipient(_ context.Context, _ safepoint.Actor, id string) error {
+	return f.act("recipient-remove", id)
+}
+func (f *fake) ForgetKey(_ context.Context, _ safepoint.Actor, id string) error {
+	return f.act("key-forget", id)
+}
+func (f *fake) SetEncryption(_ context.Context, _ safepoint.Actor, on bool, confirm string) (safepoint.Encryption, error) {
+	return f.enc, f.act("encryption", on, confirm)
+}
 func (f *fake) PreviewRestore(_ context.Context, _ safepoint.Actor, id string) (app.RestorePreview, error) {
 	if f.restore.Backup.ID != id {
 		return f.restore, errMissing
@@ -293,10 +316,20 @@ func (f *fake) PreviewRestore(_ context.Context, _ safepoint.Actor, id string) (
 	return f.restore, f.broken
 }
 func (f *fake) StartRestore(_ context.Context, _ safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error) {
-	return safepoint.Operation{ID: "op_restore"}, f.act("restore", id, confirm)
+	return safepoint.Operation{ID: "op_restore"}, f.act("restore", append([]any{id, confirm}, named(keys)...)...)
 }
 func (f *fake) StartUndo(_ context.Context, _ safepoint.Actor, id string) (safepoint.Operation, error) {
 	return safepoint.Operation{ID: "op_undo"}, f.act("undo", id)
+}
+
+// named says that keys were given, without them.
+func named(keys []string) (args []any) {
+	for _, k := range keys {
+		if k != "" {
+			args = append(args, fmt.Sprintf("a key of %d characters", len(k)))
+		}
+	}
+	return args
 }
 
 var (

@@ -75,6 +75,7 @@ type Operation struct {
 	Tables        int       `json:"tables,omitempty"`
 	Rows          int64     `json:"rows,omitempty"`
 	ServerVersion string    `json:"server_version,omitempty" example:"15.18"`
+	Recipients    []string  `json:"recipients,omitempty" doc:"The public keys of age that the file is encrypted for; left out: it is not encrypted"`
 	RestoreID     string    `json:"restore_id,omitempty" doc:"Safety backups: the restore that made it"`
 	DeletedAt     time.Time `json:"deleted_at,omitzero"`
 
@@ -103,7 +104,7 @@ func FromOperation(o safepoint.Operation) Operation {
 		DueAt: utc(o.DueAt), CreatedAt: o.CreatedAt.UTC(), StartedAt: utc(o.StartedAt), FinishedAt: utc(o.FinishedAt),
 		CreatedBy: o.CreatedByName, CancelAsked: o.CancelAsked, Failure: FromFailure(o.Failure),
 		Size: o.Size, RawSize: o.RawSize, SHA256: o.SHA256, VerifiedAt: utc(o.VerifiedAt), Tables: o.Tables, Rows: o.Rows,
-		ServerVersion: o.ServerVersion, RestoreID: o.RestoreID, DeletedAt: utc(o.DeletedAt),
+		ServerVersion: o.ServerVersion, Recipients: o.Recipients, RestoreID: o.RestoreID, DeletedAt: utc(o.DeletedAt),
 		SourceID: o.SourceID, SourceName: o.SourceName, SourceAt: utc(o.SourceAt), SafetyID: o.SafetyID, Step: o.Step.String(),
 		Switched: o.Switched, HaltedAt: utc(o.HaltedAt), ResumedAt: utc(o.ResumedAt), Services: o.Services,
 		UndoUntil: utc(o.UndoUntil), UndoneByID: o.UndoneByID, Attention: o.Attention, NeedsOperator: o.NeedsOperator,
@@ -180,6 +181,7 @@ type RestorePreview struct {
 	Findings        []Finding        `json:"findings" nullable:"false" doc:"A blocker makes ready false"`
 	Busy            *Operation       `json:"busy,omitempty" doc:"What must finish first"`
 	EstimateSeconds map[string]int64 `json:"estimate_seconds,omitempty" doc:"By step, where earlier runs tell"`
+	NeedsKey        bool             `json:"needs_key,omitempty" doc:"The backup is encrypted and Safepoint keeps none of its keys: the restore needs identity"`
 	SpaceFree       int64            `json:"space_free,omitempty" doc:"Bytes free where backups are stored"`
 }
 
@@ -203,5 +205,6 @@ type TableChoice struct {
 
 // RestoreInput confirms a restore.
 type RestoreInput struct {
-	Confirm string `json:"confirm" doc:"The database's name, exactly" example:"harbor_prod"`
+	Confirm  string `json:"confirm" doc:"The database's name, exactly" example:"harbor_prod"`
+	Identity string `json:"identity,omitempty" maxLength:"65536" format:"password" writeOnly:"true" doc:"For an encrypted backup: the key of one of its recipients, as an identity file of age holds it. It is used for this restore and stored nowhere"`
 }
