@@ -96,6 +96,13 @@ type DumpOptions struct {
 // LoadOptions are what a load may be told.
 type LoadOptions struct {
 	Report Report
+	Plan   *Plan // of the restore that this load is a step of; nil for a load by hand
+
+	// Files whose statements are of unknown origin, foreign ones and those that no known key signed, are executed
+	// with few rights, and refused where these do not do. An operator may know better.
+	Trusted    bool     // the operator vouches for the file: what needs more rights is done
+	Owner      string   // the role that is to own what the file gives to no fit role; "" is the database's owner
+	Extensions []string // that may be made for it, besides those that the server lets anyone make
 }
 
 // Engine is one database family. Methods are safe for concurrent use on different targets. Each honours ctx, has its
@@ -156,7 +163,8 @@ type Engine interface {
 	DropStaging(ctx context.Context, t Target, p Plan) error
 	DropAside(ctx context.Context, t Target, p Plan) error
 
-	// Leftovers lists names of staging and set-aside databases on the target's server, whoever made them.
+	// Leftovers lists names of staging and set-aside databases on the target's server, and of logins made to load one,
+	// whoever made them.
 	Leftovers(ctx context.Context, t Target) ([]string, error)
 }
 

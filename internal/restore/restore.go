@@ -204,7 +204,7 @@ func (r *run) stage(ctx context.Context) error {
 	}
 	total := ar.Summary().RawSize
 	report := func(p engine.Progress) { r.report(safepoint.StepStage, p, total) }
-	err = r.Engine.Load(ctx, r.Engine.StagingTarget(r.Target, plan), ar, engine.LoadOptions{Report: report})
+	err = r.Engine.Load(ctx, r.Engine.StagingTarget(r.Target, plan), ar, engine.LoadOptions{Report: report, Plan: &plan})
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,7 @@ const (
 	stateCannotConnect     = "57P03"
 	stateDatabaseDropped   = "57P04"
 	stateDuplicateDatabase = "42P04"
+	stateUndefinedObject   = "42704"
 	stateIdentity          = "SP001" // raised by our own switch: an identity is not the plan's
 )
 

@@ -44,24 +44,16 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 	if err := mayLoad(ctx, conn, t, r.Header()); err != nil {
 		return explain(ctx, t, err)
 	}
-	l := &loader{lead: &loadSession{conn: conn.PgConn()}, r: r, report: opt.Report}
+	l := &loader{r: r, report: opt.Report}
 	if opt.Report == nil {
 		l.report = func(engine.Progress) {}
 	}
-	if jobs := e.jobs(); jobs > 1 {
-		more, err := openWorkers(ctx, t, jobs-1)
-		if err != nil {
-			return err
-		}
-		defer hangUpAll(more)
-		for _, c := range more {
-			l.others = append(l.others, &loadSession{conn: c.PgConn()})
-		}
+	done, err := l.enter(ctx, conn, t, opt, e.jobs())
+	if err == nil {
+		defer done()
+		err = l.run(ctx)
 	}
-	if err := l.run(ctx); err != nil {
-		return explainLoad(ctx, t, err)
-	}
-	return nil
+	return l.explain(ctx, t, err)
 }
 
 func ofPostgres(h archive.Header) error {
@@ -93,6 +85,7 @@ func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Hea
 type loader struct {
 	lead   *loadSession
 	others []*loadSession
+	priv   *privileges
 	r      *archive.Reader
 
 	mu     sync.Mutex // held while reporting, too
@@ -136,6 +129,9 @@ func (l *loader) run(ctx context.Context) error {
 	if err := l.inTurn(ctx, 0, rows); err != nil {
 		return err
 	}
+	if err := l.priv.letIn(ctx); err != nil {
+		return err
+	}
 	if err := l.rows(ctx, rows, post); err != nil {
 		return err
 	}
@@ -145,10 +141,13 @@ func (l *loader) run(ctx context.Context) error {
 	l.tell(func() { l.at.Table, l.at.Tables = "", l.at.TablesOf })
 	// Statistics make the first queries quick. Where a user's function keeps the server from making them, all is
 	// there nevertheless, and autovacuum will try again.
-	if err := l.lead.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); state(err) == "" {
+	if err := l.lead.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); err != nil && state(err) == "" {
 		return err
 	}
-	return ctx.Err()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return l.settle(ctx)
 }
 
 // tell reports where the load is after change has noted it.
@@ -188,9 +187,15 @@ func (e *frameError) what() string {
 	return string(e.entry.Section)
 }
 
-// explainLoad adds to the server's words which part of the backup they are about.
-func explainLoad(ctx context.Context, t engine.Target, err error) error {
+// explain adds to the server's words which part of the backup they are about.
+func (l *loader) explain(ctx context.Context, t engine.Target, err error) error {
 	told := explain(ctx, t, err)
+	var pg *pgconn.PgError
+	var own *ownError
+	if state(err) == statePrivilege && l.priv.login != nil && errors.As(err, &pg) && !errors.As(err, &own) {
+		told = safepoint.Errorf(safepoint.CodePrivilege, "It asks for a right that no backup is given while it is loaded: %s.", pg.Message).
+			WithHint("Functions that a table's rows or indexes call may only use what is in the backup itself.").WithCause(err)
+	}
 	var frame *frameError
 	var known *safepoint.Error
 	if ctx.Err() == nil && errors.As(err, &frame) && errors.As(told, &known) && state(err) != "" {
@@ -250,7 +255,7 @@ func (l *loader) statements(ctx context.Context, s *loadSession, f io.Reader, e 
 		return unfit("A part of it is not statements: %v.", err)
 	}
 	l.tell(func() { l.at.Table = "" })
-	if err := s.conn.Exec(ctx, string(sql)).Close(); err != nil {
+	if err := l.execute(ctx, s, sql, e); err != nil {
 		return err
 	}
 	l.tell(func() { l.at.Bytes += e.RawLength })

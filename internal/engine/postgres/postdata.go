@@ -92,6 +92,9 @@ func (p *postData) statement(ctx context.Context, statement []byte) error {
 	p.l.settings.note(statement)
 	bare := withoutComments(statement)
 	b, ok := parseBuild(bare)
+	if !ok && p.l.priv.putsOff(statement) {
+		return nil // a comment on an index ends no run of them
+	}
 	if n := len(p.jobs); !ok && n > 0 && belongsToBuild(bare) {
 		last := p.jobs[n-1]
 		last.statements = append(last.statements, string(statement))
@@ -138,9 +141,9 @@ func (p *postData) flushPlain(ctx context.Context) error {
 	if len(p.plain) == 0 {
 		return nil
 	}
-	sql := string(p.plain)
-	p.plain = p.plain[:0]
-	if err := p.l.lead.conn.Exec(ctx, sql).Close(); err != nil {
+	sql := p.plain
+	p.plain = nil
+	if err := p.l.execute(ctx, p.l.lead, sql, p.entry); err != nil {
 		return &frameError{entry: p.entry, err: err}
 	}
 	p.l.tell(func() { p.l.at.Table = ""; p.l.at.Bytes += int64(len(sql)) })

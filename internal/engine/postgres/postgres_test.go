@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,7 +60,11 @@ func dropLeftovers(t *testing.T, c *pgserver.Cluster) {
 		t.Error(err)
 	}
 	for _, name := range left {
-		if err := c.Exec(context.Background(), "postgres", "DROP DATABASE "+pgtest.Quote(name)+" WITH (FORCE)"); err != nil {
+		sql := "DROP DATABASE " + pgtest.Quote(name) + " WITH (FORCE)"
+		if strings.HasSuffix(name, loginSuffix) {
+			sql = "DROP ROLE " + pgtest.Quote(name)
+		}
+		if err := c.Exec(context.Background(), "postgres", sql); err != nil {
 			t.Error(err)
 		}
 	}

@@ -237,10 +237,23 @@ func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 	if err := f.tablespaces(ctx, asks); err != nil {
 		return err
 	}
+	if err := f.vet(ctx, r); err != nil {
+		return err
+	}
 	if !slices.ContainsFunc(f.findings, func(g engine.Finding) bool { return g.Blocker }) {
-		return f.rehearse(ctx, h)
+		return f.rehearse(ctx, h, ofUnknownOrigin(r))
 	}
 	return nil
+}
+
+// vet looks at every statement of the backup, as the load will before it executes the first.
+func (f *preflight) vet(ctx context.Context, r *archive.Reader) error {
+	l := &loader{r: r, priv: &privileges{unknown: ofUnknownOrigin(r)}}
+	found, err := l.vet(ctx)
+	if err == nil {
+		err = l.priv.admit(ctx, f.conn, found, engine.LoadOptions{})
+	}
+	return f.add(err)
 }
 
 func (f *preflight) roles(ctx context.Context, asks properties) error {
@@ -318,7 +331,7 @@ func (f *preflight) missing(ctx context.Context, wanted []string, query string) 
 
 // rehearse makes, renames and drops an empty database as the restore will: the one sure way to know that encoding,
 // locale and rights are there.
-func (f *preflight) rehearse(ctx context.Context, h archive.Header) error {
+func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool) error {
 	id := safepoint.OperationPrefix + "_check" + strings.ToLower(rand.Text()[:11])
 	name, renamed := engine.StagingName(id), engine.AsideName(id)
 	defer func() {
@@ -327,9 +340,13 @@ func (f *preflight) rehearse(ctx context.Context, h archive.Header) error {
 		for _, n := range []string{name, renamed} {
 			script(ctx, f.admin, "DROP DATABASE IF EXISTS "+ident(n)+" WITH (FORCE)")
 		}
+		dropLogin(ctx, f.admin, id)
 	}()
 	if err := script(ctx, f.admin, createDatabase(name, h, f.num, f.live.Tablespace)); err != nil {
 		return f.refused(ctx, err, fmt.Sprintf("An empty database with the backup's encoding (%s) and locale (%s) could not be made", h.Encoding, cmpLocale(h)))
+	}
+	if err := f.login(ctx, id, name, unknown); err != nil {
+		return f.refused(ctx, err, "A login for the load could not be made")
 	}
 	rename := rename(name, renamed)
 	if f.live.Owner != f.t.User {
@@ -338,6 +355,31 @@ func (f *preflight) rehearse(ctx context.Context, h archive.Header) error {
 	if err := script(ctx, f.admin, rename); err != nil {
 		return f.refused(ctx, err, "A database could not be renamed and handed over to "+f.live.Owner)
 	}
+	return nil
+}
+
+// login tries whether the backup can be executed by a login with few rights.
+func (f *preflight) login(ctx context.Context, operationID, database string, unknown bool) error {
+	there := f.t
+	there.Name = database
+	own, err := connect(ctx, there)
+	if err != nil {
+		return err
+	}
+	defer hangUp(own)
+	login, err := makeLogin(ctx, own, there, operationID, nil, 1)
+	var none *noLoginError
+	if !errors.As(err, &none) {
+		if err == nil {
+			login.discard(ctx)
+		}
+		return err
+	}
+	if unknown {
+		f.blocker(safepoint.CodePrivilege, none.hint, "A file of unknown origin is only executed with few rights, and %s.", none.why)
+		return nil
+	}
+	f.warning(safepoint.CodePrivilege, none.hint, "What the backup's functions do while it is loaded they do with the rights of the user %s, for %s.", f.t.User, none.why)
 	return nil
 }
 

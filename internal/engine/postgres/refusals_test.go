@@ -249,10 +249,10 @@ func TestLoadRunsNothingForAClient(t *testing.T) {
 		sql   string
 	}{
 		"command":          {archive.Entry{Section: archive.PreData, Kind: kindDDL}, "SELECT 1;\n\\! touch " + trace + "\n"},
-		"command in rows":  {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "\\! touch " + trace + "\nCOPY t FROM stdin;\n\\.\n"},
+		"command in rows":  {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "\\! touch " + trace + "\nCOPY public.t FROM stdin;\n\\.\n"},
 		"copy from file":   {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY t FROM '/etc/passwd';\n\\.\n"},
-		"no end of rows":   {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY pg_temp.t FROM stdin;\n1\n"},
-		"text after rows":  {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY pg_temp.t FROM stdin;\n1\n\\.\nSELECT 1;\n"},
+		"no end of rows":   {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY public.t FROM stdin;\n1\n"},
+		"text after rows":  {archive.Entry{Section: archive.Data, Kind: kindCopy, Table: "t"}, "COPY public.t FROM stdin;\n1\n\\.\nSELECT 1;\n"},
 		"half a statement": {archive.Entry{Section: archive.PreData, Kind: kindDDL}, "CREATE TABLE half (a int"},
 		"unknown kind":     {archive.Entry{Section: archive.PreData, Kind: "shell"}, "SELECT 1;\n"},
 	} {
@@ -262,7 +262,7 @@ func TestLoadRunsNothingForAClient(t *testing.T) {
 			for _, f := range []struct {
 				entry archive.Entry
 				sql   string
-			}{{archive.Entry{Section: archive.PreData, Kind: kindDDL}, "CREATE TEMP TABLE t (a text);\n"}, frame} {
+			}{{archive.Entry{Section: archive.PreData, Kind: kindDDL}, "CREATE TABLE public.t (a text);\n"}, frame} {
 				fw, err := w.Frame(f.entry)
 				if err != nil {
 					t.Fatal(err)

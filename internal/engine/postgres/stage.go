@@ -144,6 +144,9 @@ func drop(ctx context.Context, t engine.Target, p engine.Plan, oid, name, role s
 			err = nil // somebody was quicker
 		}
 	}
+	if err == nil && role == roleStaging {
+		err = dropLogin(ctx, conn, p.OperationID)
+	}
 	return explain(ctx, t, err)
 }
 
@@ -228,7 +231,7 @@ func abandoned(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Pl
 		WithHint("Nothing was dropped. Drop it by hand if it is not needed.")
 }
 
-// Leftovers lists staging and set-aside databases on the server. See engine.Engine.
+// Leftovers lists staging and set-aside databases and load logins on the server. See engine.Engine.
 func (Engine) Leftovers(ctx context.Context, t engine.Target) ([]string, error) {
 	conn, err := maintenance(ctx, t)
 	if err != nil {
@@ -236,7 +239,8 @@ func (Engine) Leftovers(ctx context.Context, t engine.Target) ([]string, error) 
 	}
 	defer hangUp(conn)
 	rows, err := conn.Query(ctx, `SELECT datname::text FROM pg_database
-WHERE datname ~ '^safepoint_op_.*_(staging|aside)$' OR starts_with(shobj_description(oid, 'pg_database'), $1) ORDER BY 1`, markerPrefix)
+WHERE datname ~ '^safepoint_op_.*_(staging|aside)$' OR starts_with(shobj_description(oid, 'pg_database'), $1)
+UNION SELECT rolname::text FROM pg_roles WHERE rolname ~ '^safepoint_(op_|cli).*_load$' OR starts_with(shobj_description(oid, 'pg_authid'), $1) ORDER BY 1`, markerPrefix)
 	if err != nil {
 		return nil, explain(ctx, t, err)
 	}

@@ -1,0 +1,446 @@
+package postgres
+
+import (
+	"fmt"
+	"strings"
+)
+
+// rights says with which rights, and when, a statement of a backup is executed.
+type rights int
+
+const (
+	refused      rights = iota
+	asLogin             // by the load login, at its place
+	ours                // by our own session, at its place: others need what it makes
+	oursLater           // by our own session, after everything was loaded and indexed: owners, grants, comments
+	oursLast            // by our own session, after nothing belongs to the load login any more: it would fire
+	refresh             // by the load login, and if that may not, by our own session when the owner is known
+	makesSetting        // it makes a setting of the session
+	passedOver          // BEGIN and COMMIT: how statements are grouped is ours to say
+)
+
+// verdict is what classify says of one statement.
+type verdict struct {
+	rights rights
+	what   string // "CREATE FUNCTION", for people
+	why    string // it is refused, "" if the server would not be asked either way
+	code   bool   // it makes something that runs later, with its owner's rights
+	gives  string // the role that it makes an owner, or whose future objects it grants
+	made   string // of a foreign table, quoted: to be handed over to the load login at once
+	only   string // the extension it makes
+	early  bool   // an extension may still be made after it: nothing that its script could call is there
+}
+
+// classify reads a statement as far as needed to know what it is. Everything that pg_dump writes is known; what is not
+// is refused. Statements of a file of unknown origin may make nothing that needs a superuser.
+func classify(statement []byte, unknown bool) verdict {
+	c := &classifier{reader: readLexemes(statement), unknown: unknown}
+	v := c.statement()
+	if v.what == "" {
+		v.what = excerpt(statement)
+	}
+	return v
+}
+
+func excerpt(statement []byte) string {
+	return fmt.Sprintf("%.60s", strings.Join(strings.Fields(string(withoutComments(statement))), " "))
+}
+
+type classifier struct {
+	*reader
+	unknown bool
+}
+
+// special is for what only a superuser can make, or what reaches out of the database.
+func (c *classifier) special(r rights, what string) verdict {
+	if c.unknown {
+		return verdict{what: what, why: what + " needs a superuser, and nobody vouches for this file"}
+	}
+	return verdict{rights: r, what: what}
+}
+
+func refuse(what, why string) verdict { return verdict{what: what, why: why} }
+
+const noPart = "it is no part of a backup of one database"
+
+func (c *classifier) statement() verdict {
+	verb := c.at.text
+	if c.at.kind != wordLexeme {
+		return refuse("", noPart)
+	}
+	c.step()
+	switch verb {
+	case "CREATE":
+		return c.create()
+	case "ALTER":
+		return c.alter()
+	case "COMMENT":
+		return c.comment()
+	case "GRANT", "REVOKE":
+		return c.grant(verb)
+	case "SET", "RESET":
+		return c.set(verb)
+	case "SELECT":
+		return c.selects()
+	case "SECURITY":
+		if c.is("LABEL") {
+			return c.special(oursLater, "SECURITY LABEL")
+		}
+	case "REFRESH":
+		if c.is("MATERIALIZED", "VIEW") {
+			return verdict{rights: refresh, what: "REFRESH MATERIALIZED VIEW", code: true}
+		}
+	case "BEGIN", "COMMIT":
+		if c.ends() {
+			return verdict{rights: passedOver, what: verb, early: true}
+		}
+	case "INSERT":
+		if c.is("INTO") {
+			return verdict{rights: asLogin, what: "INSERT"}
+		}
+	case "DROP":
+		return c.drop()
+	}
+	return refuse("", noPart)
+}
+
+// plainKinds are objects that whoever may create in a schema can make, and owns then.
+var plainKinds = []string{
+	"AGGREGATE", "COLLATION", "CONVERSION", "DOMAIN", "INDEX", "UNIQUE INDEX", "POLICY", "RULE", "SCHEMA", "SEQUENCE", "STATISTICS", "TABLE",
+	"TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TRIGGER", "CONSTRAINT TRIGGER", "UNLOGGED TABLE", "UNLOGGED SEQUENCE", "VIEW", "RECURSIVE VIEW",
+	"MATERIALIZED VIEW", "FUNCTION", "PROCEDURE", "TYPE", "OPERATOR",
+}
+
+// specialKinds need a superuser, or lead out of the database.
+var specialKinds = []string{
+	"ACCESS METHOD", "CAST", "FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "TRUSTED PROCEDURAL LANGUAGE", "TRUSTED LANGUAGE",
+	"PROCEDURAL LANGUAGE", "LANGUAGE", "OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE", "TRANSFORM",
+}
+
+func (c *classifier) create() verdict {
+	c.is("OR", "REPLACE")
+	if kind, ok := c.oneOf(specialKinds...); ok {
+		v := c.special(ours, "CREATE "+kind)
+		v.early = strings.HasSuffix(kind, "LANGUAGE")
+		return v
+	}
+	switch {
+	case c.is("EVENT", "TRIGGER"):
+		return c.special(oursLast, "CREATE EVENT TRIGGER")
+	case c.is("EXTENSION"):
+		return c.extension()
+	case c.is("FOREIGN", "TABLE"):
+		return c.foreignTable()
+	case c.is("PUBLICATION"):
+		return c.publication("CREATE PUBLICATION")
+	case c.is("SUBSCRIPTION"):
+		return c.subscription()
+	}
+	kind, ok := c.oneOf(plainKinds...)
+	if !ok {
+		return refuse("", noPart)
+	}
+	v := verdict{rights: asLogin, what: "CREATE " + kind}
+	switch kind {
+	case "FUNCTION", "PROCEDURE":
+		return c.routine(v)
+	case "TYPE":
+		return c.typeOf(v)
+	case "MATERIALIZED VIEW", "STATISTICS", "AGGREGATE", "OPERATOR":
+		v.code = true
+	case "SCHEMA":
+		_, ok := c.name()
+		v.early = ok && c.ends()
+	case "COLLATION":
+		v.early = true
+	}
+	return v
+}
+
+// extension is CREATE EXTENSION [IF NOT EXISTS] name [WITH SCHEMA name].
+func (c *classifier) extension() verdict {
+	c.is("IF", "NOT", "EXISTS")
+	name, ok := c.name()
+	if ok && (c.is("WITH", "SCHEMA") || c.is("SCHEMA")) {
+		_, ok = c.name()
+	}
+	if !ok || !c.ends() {
+		return refuse("CREATE EXTENSION", "it asks for more than a name and a schema")
+	}
+	return verdict{rights: ours, what: "CREATE EXTENSION " + name, only: name, early: true}
+}
+
+// foreignTable may not have bounds as a partition: they are expressions, which would be computed with our rights.
+func (c *classifier) foreignTable() verdict {
+	v := c.special(ours, "CREATE FOREIGN TABLE")
+	schema, name, ok := c.qualified()
+	if !ok || schema == "" || c.is("PARTITION") {
+		return refuse(v.what, "it is not written as pg_dump writes it")
+	}
+	v.made = qualified(schema, name)
+	return v
+}
+
+func (c *classifier) publication(what string) verdict {
+	if c.unknown {
+		return verdict{rights: asLogin, what: what}
+	}
+	return verdict{rights: oursLater, what: what}
+}
+
+// subscription must be one that does not connect, which leaves it disabled.
+func (c *classifier) subscription() verdict {
+	v := c.special(oursLater, "CREATE SUBSCRIPTION")
+	quiet := false
+	for ; c.at.kind != endLexeme; c.step() {
+		switch {
+		case c.at.kind == oddLexeme:
+			return refuse(v.what, "it is not written as pg_dump writes it")
+		case c.is("CONNECT"):
+			quiet = c.sign("=") && c.is("FALSE")
+		case c.at.kind == wordLexeme && (c.at.text == "ENABLED" || c.at.text == "CREATE_SLOT"):
+			return refuse(v.what, "it would begin to connect")
+		}
+	}
+	if !quiet {
+		return refuse(v.what, "it would connect to another server")
+	}
+	return v
+}
+
+// unsafeLanguages are those known to be for superusers only. Others like them are found out by trying.
+var unsafeLanguages = map[string]bool{"c": true, "internal": true, "plpython3u": true, "plpythonu": true, "plperlu": true, "pltclu": true}
+
+// routine looks for what makes a function one of a superuser.
+func (c *classifier) routine(v verdict) verdict {
+	v.code = true
+	for last := ""; c.at.kind != endLexeme; {
+		if c.at.kind == oddLexeme {
+			return verdict{rights: asLogin, what: v.what, code: true} // the login's rights are what bounds it
+		}
+		if c.at.kind == signLexeme && c.at.text == "(" && !c.list() {
+			return v
+		}
+		switch word := c.at.text; {
+		case c.at.kind != wordLexeme:
+			last = ""
+		case last == "LANGUAGE" && unsafeLanguages[strings.ToLower(word)]:
+			return c.unsafe(v, "in the language "+strings.ToLower(word))
+		case word == "LEAKPROOF" && last != "NOT", word == "SUPPORT":
+			return c.unsafe(v, "that is "+word)
+		case word == "BEGIN" && last != "AS":
+			return v // a body follows
+		default:
+			last = word
+		}
+		if c.at.kind == nameLexeme && last == "LANGUAGE" && unsafeLanguages[c.at.text] {
+			return c.unsafe(v, "in the language "+c.at.text)
+		}
+		c.step()
+	}
+	return v
+}
+
+func (c *classifier) unsafe(v verdict, how string) verdict {
+	u := c.special(ours, v.what+" "+how)
+	u.code = true
+	return u
+}
+
+// list passes over (…) of any content and what follows directly.
+func (c *classifier) list() bool {
+	for depth := 0; ; c.step() {
+		switch {
+		case c.at.kind == endLexeme || c.at.kind == oddLexeme:
+			return false
+		case c.at.kind == signLexeme && c.at.text == "(":
+			depth++
+		case c.at.kind == signLexeme && c.at.text == ")":
+			if depth--; depth == 0 {
+				return true
+			}
+		}
+	}
+}
+
+// typeOf tells types that anyone can make from base types and what is made for them.
+func (c *classifier) typeOf(v verdict) verdict {
+	if _, _, ok := c.qualified(); !ok {
+		return refuse(v.what, "it has no name")
+	}
+	if !c.is("AS") {
+		return c.special(ours, "CREATE TYPE of its own representation")
+	}
+	if c.is("RANGE") {
+		for ; c.at.kind != endLexeme && c.at.kind != oddLexeme; c.step() {
+			if c.at.kind == wordLexeme && c.at.text == "CANONICAL" {
+				return c.special(ours, "CREATE TYPE … CANONICAL") // as is the shell that was made before
+			}
+		}
+	}
+	return v
+}
+
+// drop is what pg_dump --clean writes.
+func (c *classifier) drop() verdict {
+	if kind, ok := c.oneOf(append([]string{"FOREIGN TABLE", "EXTENSION", "PUBLICATION"}, plainKinds...)...); ok {
+		return verdict{rights: asLogin, what: "DROP " + kind, early: true}
+	}
+	return refuse("", noPart)
+}
+
+// comment is COMMENT ON … IS '…'. It runs nothing.
+func (c *classifier) comment() verdict {
+	if !c.is("ON") || c.at.kind != wordLexeme {
+		return refuse("COMMENT", noPart)
+	}
+	what := "COMMENT ON " + c.at.text
+	if _, ok := c.oneOf("DATABASE", "ROLE", "TABLESPACE"); ok {
+		return refuse(what, noPart)
+	}
+	for c.at.kind != endLexeme {
+		if c.at.kind == oddLexeme || c.at.kind == stringLexeme {
+			break
+		}
+		if c.is("IS") && (c.at.kind == stringLexeme || c.at.kind == wordLexeme && c.at.text == "NULL") {
+			if c.step(); c.ends() {
+				return verdict{rights: oursLater, what: what, early: true}
+			}
+			break
+		}
+		if c.at.kind != wordLexeme || c.at.text != "IS" {
+			c.step()
+		}
+	}
+	return refuse(what, "it is not written as pg_dump writes it")
+}
+
+// set is one of the settings that pg_dump makes for its script.
+func (c *classifier) set(verb string) verdict {
+	if c.is("SESSION", "AUTHORIZATION") {
+		what := verb + " SESSION AUTHORIZATION"
+		if c.unknown {
+			return refuse(what, "it would act as another role")
+		}
+		if verb == "SET" {
+			if c.at.kind == wordLexeme && c.at.text == "DEFAULT" {
+				return refuse(what, noPart)
+			}
+			if _, ok := c.name(); !ok && c.at.kind == stringLexeme {
+				c.step()
+			}
+		}
+		if !c.ends() {
+			return refuse(what, "it is not written as pg_dump writes it")
+		}
+		return verdict{rights: oursLater, what: what}
+	}
+	if verb != "SET" {
+		return refuse(verb, noPart)
+	}
+	name, ok := c.name()
+	what := "SET " + name
+	allowed, known := settingsOfScripts[name]
+	if !ok || !known {
+		return refuse(what, "a backup has no need of that setting")
+	}
+	if !c.sign("=") && !c.is("TO") {
+		return refuse(what, "it is not written as pg_dump writes it")
+	}
+	value := strings.ToLower(strings.Trim(c.at.text, "'"))
+	if allowed != nil && !allowed(value) {
+		return refuse(what, "to "+value)
+	}
+	for c.step(); c.sign(","); c.step() {
+		if allowed != nil {
+			return refuse(what, "it is not written as pg_dump writes it")
+		}
+	}
+	if !c.ends() {
+		return refuse(what, "it is not written as pg_dump writes it")
+	}
+	return verdict{rights: makesSetting, what: what, early: true}
+}
+
+// settingsOfScripts are those that a script may make, with what they may be: any value, or those for which the function
+// says so. They are the login's own, and none of them lets it do more.
+var settingsOfScripts = map[string]func(value string) bool{
+	"statement_timeout": nil, "lock_timeout": nil, "idle_in_transaction_session_timeout": nil, "idle_session_timeout": nil, "transaction_timeout": nil,
+	"check_function_bodies": nil, "xmloption": nil, "client_min_messages": nil, "row_security": nil, "escape_string_warning": nil,
+	"default_tablespace": nil, "default_with_oids": nil, "default_table_access_method": nil, "default_toast_compression": nil, "search_path": nil,
+	"bytea_output": nil, "datestyle": nil, "intervalstyle": nil, "extra_float_digits": nil, "timezone": nil, "synchronous_commit": nil,
+	"restrict_nonsystem_relation_kind": nil, "lc_monetary": nil, "quote_all_identifiers": nil,
+	// Our reading of quotes stands on these.
+	"standard_conforming_strings": func(v string) bool { return v == "on" },
+	"client_encoding": func(v string) bool {
+		switch v {
+		case "sjis", "shift_jis_2004", "big5", "gbk", "gb18030", "uhc", "johab", "mskanji", "shiftjis", "win932", "windows932", "win936", "windows936", "win949", "windows949", "win950", "windows950":
+			return false // a backslash or a quote may be half of a letter
+		}
+		return true
+	},
+}
+
+// selects are the functions by which pg_dump sets what is not rows.
+func (c *classifier) selects() verdict {
+	if c.sign("*") && !c.is("FROM") {
+		return refuse("", noPart)
+	}
+	schema, name, ok := c.qualified()
+	if !ok || schema != "" && schema != "pg_catalog" || c.at.text != "(" {
+		return refuse("", noPart)
+	}
+	what := "SELECT " + name
+	constants := c.constants()
+	switch name {
+	case "set_config":
+		if len(constants) == 3 && constants[0] == "'search_path'" && c.ends() {
+			return verdict{rights: makesSetting, what: what, early: true}
+		}
+	case "setval", "lo_create", "lo_from_bytea", "lo_put", "lo_open", "lowrite", "lo_close":
+		if constants != nil && c.ends() {
+			return verdict{rights: ours, what: what, early: true}
+		}
+	case "pg_restore_relation_stats", "pg_restore_attribute_stats", "pg_restore_extended_stats":
+		return verdict{rights: asLogin, what: what}
+	}
+	return refuse("", noPart)
+}
+
+// constants reads (…) that holds literals only. It returns nil for anything else.
+func (c *classifier) constants() []string {
+	if !c.sign("(") {
+		return nil
+	}
+	list := []string{}
+	for {
+		c.sign("-")
+		switch {
+		case c.at.kind == stringLexeme || c.at.kind == numberLexeme:
+		case c.at.kind == wordLexeme && (c.at.text == "TRUE" || c.at.text == "FALSE"):
+		default:
+			return nil
+		}
+		list = append(list, c.at.text)
+		c.step()
+		if c.sign(":") { // '…'::regclass
+			if _, _, ok := c.castTo(); !ok {
+				return nil
+			}
+		}
+		switch {
+		case c.sign(")"):
+			return list
+		case !c.sign(","):
+			return nil
+		}
+	}
+}
+
+func (c *classifier) castTo() (schema, name string, ok bool) {
+	if !c.sign(":") {
+		return "", "", false
+	}
+	schema, name, ok = c.qualified()
+	return schema, name, ok && (schema == "" || schema == "pg_catalog")
+}
