@@ -56,6 +56,7 @@ var arrows = map[string][]string{
 	"internal/archive":         {},
 	"internal/sqlscript":       {},
 	"internal/encrypt":         {},
+	"internal/foreign":         {"internal/archive", "internal/sqlscript"},
 	"internal/egress":          {},
 	"internal/event":           {},
 	"internal/fault":           {},

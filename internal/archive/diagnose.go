@@ -17,6 +17,10 @@ const (
 	searchChunk  = 1 << 20
 )
 
+// ErrNoContents is the cause of a refusal of a file in which there is nothing that was a table of contents: it is
+// foreign, or so little of an archive that one cannot tell.
+var ErrNoContents = errors.New("no table of contents")
+
 // diagnose says in words what is wrong with a file whose end is not the end of an archive: bytes were added or cut
 // off, or it never was an archive. otherwise is returned where it stands where it should and is altered.
 func diagnose(r io.ReaderAt, size int64, otherwise error) error {
@@ -115,14 +119,14 @@ func foreign(r io.ReaderAt, size int64) error {
 	}
 	refuse := func(what, hint string) error {
 		return safepoint.Errorf(safepoint.CodeArchive, "This is not a Safepoint archive: %s.", what).
-			WithHint("%s", hint).WithCause(errors.New("no table of contents"))
+			WithHint("%s", hint).WithCause(ErrNoContents)
 	}
 	const another = "Choose a file that Safepoint made: its name ends in .sql.zst."
 	is := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }
 	switch {
 	case is("\x28\xb5\x2f\xfd"), is("\x53\x2a\x4d\x18"):
 		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: its end is missing. (Or it is a zstd file that Safepoint did not make.)").
-			WithHint(hintAltered)
+			WithHint(hintAltered).WithCause(ErrNoContents)
 	case is("age-encryption.org/"):
 		return refuse("it is encrypted with age", "Decrypt it first: age -d -i KEY FILE.")
 	case is("\x1f\x8b"):

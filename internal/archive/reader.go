@@ -164,6 +164,15 @@ func (r *Reader) Entries() []Entry { return r.toc.entries }
 // Fingerprint is the source's, empty if it was not taken. The map is the reader's own: do not change it.
 func (r *Reader) Fingerprint() Fingerprint { return r.toc.fingerprint }
 
+// CompareRestored compares what was loaded of r with its fingerprint. A foreign dump has none: what can be said of it was
+// checked while it was loaded, block by block, and compared says that nothing more was.
+func (r *Reader) CompareRestored(got Fingerprint) (compared bool, err error) {
+	if r.toc.header.Foreign != "" && len(r.toc.fingerprint) == 0 {
+		return false, nil
+	}
+	return true, r.toc.fingerprint.Compare(got)
+}
+
 // Summary is what the table of contents says; SHA256 is empty, for it is of the whole file.
 func (r *Reader) Summary() Summary {
 	return Summary{Size: r.size, RawSize: r.toc.end.RawLength, Tables: r.toc.end.Tables, Rows: r.toc.end.Rows}

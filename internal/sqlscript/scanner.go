@@ -62,6 +62,9 @@ func (s *Scanner) Reader() *bufio.Reader { return s.r }
 // Skip counts lines that were read from Reader.
 func (s *Scanner) Skip(lines int) { s.line += lines }
 
+// Rest is what came behind the last piece: comments and blanks, once Next has returned io.EOF.
+func (s *Scanner) Rest() []byte { return s.buf }
+
 // Line is the line, from 1, on which the last piece begins, comments and blanks before it aside.
 func (s *Scanner) Line() int { return s.first }
 

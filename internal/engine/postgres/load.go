@@ -74,7 +74,8 @@ func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Hea
 		return safepoint.Errorf(safepoint.CodeBlocked, "The database %s is not empty.", t.Name).
 			WithHint("Load into a new database, or restore with a staging database and a switch.")
 	}
-	if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != h.Encoding {
+	// The server translates what a foreign script says of its own encoding.
+	if encoding := conn.PgConn().ParameterStatus("server_encoding"); encoding != h.Encoding && !ofUnknownLocale(h) {
 		return safepoint.Errorf(safepoint.CodeBlocked, "The database %s is encoded in %s, the backup in %s.", t.Name, encoding, h.Encoding).
 			WithHint("CREATE DATABASE … TEMPLATE template0 ENCODING '%s' makes one that fits.", h.Encoding)
 	}
@@ -139,6 +140,9 @@ func (l *loader) run(ctx context.Context) error {
 		return err
 	}
 	l.tell(func() { l.at.Table, l.at.Tables = "", l.at.TablesOf })
+	if l.lead.conn.TxStatus() != 'I' {
+		return unfit("Its script begins a transaction and does not end it.")
+	}
 	// Statistics make the first queries quick. Where a user's function keeps the server from making them, all is
 	// there nevertheless, and autovacuum will try again.
 	if err := l.lead.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); err != nil && state(err) == "" {
@@ -224,7 +228,7 @@ func (l *loader) frame(ctx context.Context, s *loadSession, i int) error {
 	switch e.Kind {
 	case kindCopy:
 		err = l.copy(ctx, s, f, e)
-	case kindDDL, kindSequences, kindLargeObjects:
+	case kindDDL, kindSequences, kindLargeObjects, kindInserts:
 		err = l.statements(ctx, s, f, e)
 	default:
 		err = unfit("It holds a part of kind %q.", e.Kind)

@@ -55,8 +55,10 @@ func (l *loader) rows(ctx context.Context, from, to int) error {
 	})
 }
 
-// parallel says whether several sessions can do what the script says.
-func (l *loader) parallel() bool { return len(l.others) > 0 && !l.settings.unknown }
+// parallel says whether several sessions can do what the script says. A foreign one is executed in its own order.
+func (l *loader) parallel() bool {
+	return len(l.others) > 0 && !l.settings.unknown && l.r.Header().Foreign == ""
+}
 
 // together runs work in every session at once.
 func (l *loader) together(ctx context.Context, work func(context.Context, *loadSession) error) error {

@@ -342,6 +342,7 @@ func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool
 		}
 		dropLogin(ctx, f.admin, id)
 	}()
+	h = asLive(h, f.live.locale)
 	if err := script(ctx, f.admin, createDatabase(name, h, f.num, f.live.Tablespace)); err != nil {
 		return f.refused(ctx, err, fmt.Sprintf("An empty database with the backup's encoding (%s) and locale (%s) could not be made", h.Encoding, cmpLocale(h)))
 	}

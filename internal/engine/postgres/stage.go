@@ -75,7 +75,7 @@ func stage(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan, 
 	if !ok {
 		return "", safepoint.Errorf(safepoint.CodeConflict, "The database %s was dropped or made anew since this restore began.", t.Name).WithHint("Start the restore again.")
 	}
-	if err := script(ctx, conn, createDatabase(p.StagingName, h, num, live.Tablespace)); err != nil {
+	if err := script(ctx, conn, createDatabase(p.StagingName, asLive(h, live.locale()), num, live.Tablespace)); err != nil {
 		return "", fmt.Errorf("make the staging database: %w", err)
 	}
 	// Nobody else has any business there until the switch.
@@ -90,6 +90,17 @@ func stage(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan, 
 	}
 	return made.OID, err
 }
+
+// asLive gives a foreign dump, which does not say with which locale it was made, the encoding and locale of the live
+// database. The server translates the text.
+func asLive(h archive.Header, l locale) archive.Header {
+	if ofUnknownLocale(h) {
+		h.Encoding, h.Collate, h.CType, h.LocaleProvider, h.Locale = l.Encoding, l.Collate, l.CType, l.Provider, l.Locale
+	}
+	return h
+}
+
+func ofUnknownLocale(h archive.Header) bool { return h.Foreign != "" && h.Collate == "" }
 
 // createDatabase makes an empty database that reads text as the source did.
 func createDatabase(name string, h archive.Header, serverNum int, tablespace string) string {

@@ -1,0 +1,62 @@
+package foreign
+
+import (
+	"context"
+	"io"
+	"os"
+)
+
+// counter counts what is read of the file, and stops when ctx ends.
+type counter struct {
+	ctx context.Context
+	r   io.Reader
+	n   int64
+}
+
+func (c *counter) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	return n, err
+}
+
+// countAt counts what is read at offsets.
+type countAt struct {
+	c *counter
+	f *os.File
+}
+
+func (a countAt) ReadAt(p []byte, off int64) (int, error) {
+	if err := a.c.ctx.Err(); err != nil {
+		return 0, context.Cause(a.c.ctx)
+	}
+	n, err := a.f.ReadAt(p, off)
+	a.c.n += int64(n)
+	return n, err
+}
+
+// guard stops a file out of which far more comes than it has bytes: 4 GiB of zeros are 131 kB of zstd. It counts what
+// really comes, never what the file says of itself.
+type guard struct {
+	r      io.Reader
+	what   format
+	in     func() int64 // bytes of the file read so far
+	out    int64
+	limits Limits
+}
+
+func (g *guard) Read(p []byte) (int, error) {
+	n, err := g.r.Read(p)
+	g.out += int64(n)
+	switch {
+	case g.out > g.limits.SQL:
+		return 0, refuse("If that is right for this dump, raise the limit: --max-sql here, foreign.max_sql on a server.",
+			"More than %s of SQL come out of the file: that is the limit on it.", sizeText(g.limits.SQL))
+	case g.what != plain && g.out > RatioFrom && g.out/g.limits.Ratio > g.in():
+		return 0, refuse("Dumps rarely shrink that much: the file may be made to fill disks. If you know where it comes from, raise the limit: --max-ratio here, foreign.max_ratio on a server.",
+			"More than %d times as much SQL comes out of the %s file as it has bytes: that is the limit on it.", g.limits.Ratio, g.what)
+	}
+	return n, err
+}

@@ -1,0 +1,169 @@
+package foreign
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+)
+
+// Formats of pg_dump, as byte formatAt of a toc.dat or of a custom dump says.
+const (
+	formatAt        = 10
+	formatTar       = 3
+	formatDirectory = 5
+)
+
+// openOwn opens an archive of pg_dump's own in one file: its custom format, its tar format, or a folder of its directory
+// format that somebody put into a tar file.
+func (s *source) openOwn(ctx context.Context, path string, f *os.File, size int64, opt Options) error {
+	if s.container == custom {
+		head := make([]byte, formatAt+1)
+		if _, err := f.ReadAt(head, 0); err != nil {
+			return refuse(hintDamaged, "The dump in pg_dump's custom format has been cut off.")
+		}
+		if head[formatAt] == formatDirectory {
+			return refuse("Choose the folder; or to upload it, put the folder into a tar file: tar -cf NAME.tar FOLDER.", "This is the table of contents of a folder that pg_dump --format=directory made, and only one file of it.")
+		}
+		return s.unpack(ctx, path, size, opt)
+	}
+	kind, err := tarOf(f)
+	switch {
+	case err != nil:
+		return err
+	case kind == formatTar:
+		return s.unpack(ctx, path, size, opt)
+	}
+	dir, err := os.MkdirTemp(opt.Temp, "safepoint-*") // mode 0700
+	if err != nil {
+		return fmt.Errorf("make a folder for the dump: %w", err)
+	}
+	s.closers = append(s.closers, func() error { return os.RemoveAll(dir) })
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	if err := extractFolder(ctx, f, dir); err != nil {
+		return err
+	}
+	s.container = folder
+	return s.unpack(ctx, dir, size, opt)
+}
+
+// tarOf says which format of pg_dump a tar file holds.
+func tarOf(f *os.File) (byte, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return 0, err
+	}
+	for r := tar.NewReader(f); ; {
+		h, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return 0, refuse("Unpack it, and choose the dump.", "The tar file holds no dump that pg_dump made as tar or as a folder.")
+		case err != nil:
+			return 0, damagedTar(err)
+		case path.Base(h.Name) != "toc.dat":
+			continue
+		}
+		head := make([]byte, formatAt+1)
+		if _, err := io.ReadFull(r, head); err != nil {
+			return 0, damagedTar(err)
+		}
+		if string(head[:5]) == "PGDMP" && (head[formatAt] == formatTar || head[formatAt] == formatDirectory) {
+			return head[formatAt], nil
+		}
+		return 0, refuse("Unpack it, and choose the dump.", "The tar file's toc.dat is not one that pg_dump made.")
+	}
+}
+
+func damagedTar(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return refuse(hintDamaged, "The tar file has been cut off.")
+	}
+	return damaged(tarred, err)
+}
+
+// memberName is what files of a directory dump are called. Nothing else is unpacked, wherever the tar file wants it.
+var memberName = regexp.MustCompile(`^(toc\.dat|blobs(_\d{1,10})?\.toc|(blob_)?\d{1,10}\.dat(\.gz|\.lz4|\.zst)?)$`)
+
+// maxMembers bounds the files of a folder.
+const maxMembers = 1 << 20
+
+// extractFolder unpacks the files of one folder into dir, under their own last names.
+func extractFolder(ctx context.Context, f io.Reader, dir string) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	in := ""
+	for r, n := tar.NewReader(f), 0; ; n++ {
+		h, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return damagedTar(err)
+		case n > maxMembers:
+			return refuse("Unpack it, and choose the dump.", "The tar file holds more than %d files.", maxMembers)
+		case h.Typeflag == tar.TypeDir:
+			continue
+		case h.Typeflag != tar.TypeReg || !memberName.MatchString(path.Base(h.Name)) || in != "" && path.Dir(h.Name) != in:
+			return refuse("Put only the folder that pg_dump made into it: tar -cf NAME.tar FOLDER.", "The tar file holds something that is not part of a dump: %.80q.", h.Name)
+		}
+		in = path.Dir(h.Name)
+		if err := writeMember(ctx, root, path.Base(h.Name), r); err != nil {
+			return err
+		}
+	}
+}
+
+func writeMember(ctx context.Context, root *os.Root, name string, r io.Reader) error {
+	out, err := root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("unpack the tar file: %w", err)
+	}
+	_, err = io.Copy(out, &counter{ctx: ctx, r: r})
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = damagedTar(err)
+	}
+	return errors.Join(err, out.Close())
+}
+
+// Spool keeps what comes from r in a file of its own below dir ("" is the system's), mode 0600, and returns its path.
+// The caller removes it. More than limit bytes are refused; 0 is no limit.
+func Spool(ctx context.Context, r io.Reader, dir string, limit int64) (file string, err error) {
+	f, err := os.CreateTemp(dir, "safepoint-upload-*")
+	if err != nil {
+		return "", fmt.Errorf("make a file for the dump: %w", err)
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	var from io.Reader = &counter{ctx: ctx, r: r}
+	if limit > 0 {
+		from = io.LimitReader(from, limit+1)
+	}
+	n, err := io.Copy(f, from)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("receive the dump: %w", err)
+	case limit > 0 && n > limit:
+		return "", TooLarge(limit)
+	}
+	return filepath.Clean(f.Name()), nil
+}
+
+// TooLarge refuses a file of more than limit bytes.
+func TooLarge(limit int64) error {
+	return refuse("Compress it; or have the operator raise --foreign-max-size of safepoint serve.", "The file is larger than %s: that is the limit on uploads.", sizeText(limit))
+}

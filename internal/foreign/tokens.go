@@ -1,0 +1,177 @@
+package foreign
+
+import (
+	"bytes"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
+)
+
+// token is a word, a name, a string or a sign of a statement.
+type token struct {
+	kind byte   // 'w' a word without quotes, 'q' a name in quotes, 's' a string, or the sign itself
+	text string // 'w': as it stands; 'q' and 's': without quotes
+	end  int    // where it ends in the statement
+}
+
+// is says whether t is a keyword, given in capitals.
+func (t token) is(keyword string) bool { return t.kind == 'w' && strings.EqualFold(t.text, keyword) }
+
+// maxTokens is how far a statement is read to tell what it does.
+const maxTokens = 24
+
+// tokens reads the beginning of a statement, without comments.
+func tokens(b []byte) []token {
+	var out []token
+	for i := 0; i < len(b) && len(out) < maxTokens; {
+		c := b[i]
+		switch {
+		case c == ' ' || c >= '\t' && c <= '\r':
+			i++
+		case c == '-' && bytes.HasPrefix(b[i:], []byte("--")), c == '/' && bytes.HasPrefix(b[i:], []byte("/*")):
+			i += commentLen(b[i:])
+		case c == '"' || c == '\'':
+			t, n := unquote(b[i:], c)
+			i += n
+			kind := byte('q')
+			if c == '\'' {
+				kind = 's'
+			}
+			out = append(out, token{kind, t, i})
+		case sqlscript.IsWordPart(c) && c != '$':
+			from := i
+			for i < len(b) && sqlscript.IsWordPart(b[i]) {
+				i++
+			}
+			out = append(out, token{'w', string(b[from:i]), i})
+		default:
+			i++
+			out = append(out, token{c, string(c), i})
+		}
+	}
+	return out
+}
+
+// commentLen is the length of the comment at b's beginning.
+func commentLen(b []byte) int {
+	if b[0] == '-' {
+		if n := bytes.IndexAny(b, "\r\n"); n >= 0 {
+			return n
+		}
+		return len(b)
+	}
+	depth := 0
+	for i := 0; i+1 < len(b); {
+		switch string(b[i : i+2]) {
+		case "/*":
+			depth++
+			i += 2
+		case "*/":
+			i += 2
+			if depth--; depth == 0 {
+				return i
+			}
+		default:
+			i++
+		}
+	}
+	return len(b)
+}
+
+// unquote reads what stands in quotes at b's beginning, and its length with them.
+func unquote(b []byte, quote byte) (string, int) {
+	var text []byte
+	for i := 1; i < len(b); i++ {
+		if b[i] == quote {
+			if i+1 == len(b) || b[i+1] != quote {
+				return string(text), i + 1
+			}
+			i++
+		}
+		text = append(text, b[i])
+	}
+	return string(text), len(b)
+}
+
+// apart splits a piece of a script into the comments and blanks before its statement, and the statement.
+func apart(piece []byte) (comments, bare []byte) {
+	i := 0
+	for i < len(piece) {
+		c := piece[i]
+		switch {
+		case c == ' ' || c >= '\t' && c <= '\r':
+			i++
+			continue
+		case bytes.HasPrefix(piece[i:], []byte("--")), bytes.HasPrefix(piece[i:], []byte("/*")):
+			i += commentLen(piece[i:])
+			continue
+		}
+		break
+	}
+	return piece[:i], piece[i:]
+}
+
+// name is an identifier as the server has it: in lower case unless it was quoted, and readable whatever its encoding.
+func (t token) name() string {
+	s := t.text
+	if t.kind == 'w' {
+		s = lower(s)
+	}
+	if utf8.ValidString(s) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		if r == utf8.RuneError && n == 1 {
+			const hex = "0123456789abcdef"
+			b.WriteString(`\x`)
+			b.WriteByte(hex[s[0]>>4])
+			b.WriteByte(hex[s[0]&15])
+		} else {
+			b.WriteString(s[:n])
+		}
+		s = s[n:]
+	}
+	return b.String()
+}
+
+// lower folds ASCII letters only, as the server does in a database of several bytes per character.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
+}
+
+// qualified reads name or schema.name at the beginning of ts, and returns how many tokens that were; 0 for no name.
+func qualified(ts []token) (schema, name string, n int) {
+	if len(ts) == 0 || ts[0].kind != 'w' && ts[0].kind != 'q' {
+		return "", "", 0
+	}
+	if len(ts) >= 3 && ts[1].kind == '.' && (ts[2].kind == 'w' || ts[2].kind == 'q') {
+		return ts[0].name(), ts[2].name(), 3
+	}
+	return "", ts[0].name(), 1
+}
+
+// at is the token at i, or none.
+func at(ts []token, i int) token {
+	if i < 0 || i >= len(ts) {
+		return token{}
+	}
+	return ts[i]
+}
+
+// are says whether the keywords stand at the beginning of ts.
+func are(ts []token, keywords ...string) bool {
+	for i, k := range keywords {
+		if !at(ts, i).is(k) {
+			return false
+		}
+	}
+	return true
+}
