@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"cmd/safepoint": {"internal/cli"},
 	"internal/cli": {"internal/demo", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
 		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
-		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/pgserver"},
+		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver"},
 	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",
 		"internal/halt", "internal/halt/webhook", "internal/pgserver", "internal/server", "internal/kinds", "internal/event"},
 	"internal/server": {"internal/api", "internal/web", "internal/app", "internal/catalog", "internal/jobs", "internal/event",

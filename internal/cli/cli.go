@@ -62,8 +62,9 @@ type commands struct {
 	Dump    dumpCmd    `cmd:"" help:"Back up a database into a file." group:"Without a server"`
 	Load    loadCmd    `cmd:"" help:"Load a backup file into a database." group:"Without a server"`
 	Verify  verifyCmd  `cmd:"" help:"Read a backup file and check every byte of it." group:"Without a server"`
-	Inspect inspectCmd `cmd:"" help:"Show what a backup file holds." group:"Without a server"`
 	Extract extractCmd `cmd:"" help:"Take tables out of a backup file, as SQL." group:"Without a server"`
+	Inspect inspectCmd `cmd:"" help:"Show what a backup file, or a foreign dump, holds." group:"Without a server"`
+	Convert convertCmd `cmd:"" help:"Make a backup file out of a dump that Safepoint did not make." group:"Without a server"`
 	Key     keyCmd     `cmd:"" help:"Keys that open encrypted backup files." group:"Without a server"`
 }
 

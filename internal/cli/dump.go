@@ -32,11 +32,8 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	var key ed25519.PrivateKey
 	if cmd.SignKey != "" {
 		var err error
-		if key, _, err = readKey(cmd.SignKey); err != nil {
+		if key, err = privateKey(cmd.SignKey); err != nil {
 			return err
-		}
-		if key == nil {
-			return safepoint.Errorf(safepoint.CodeInvalid, "%s is a public key: signing needs the private one.", cmd.SignKey)
 		}
 	}
 	to, err := cmd.Recipients.parse()

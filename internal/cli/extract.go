@@ -15,7 +15,7 @@ import (
 // Choice are the flags that choose tables of a backup file.
 type Choice struct {
 	Table        []string `short:"t" sep:"none" placeholder:"NAME" help:"A table: orders, app.orders or app.*; once for each."`
-	NoOwner      bool     `help:"With --table: leave the tables to whoever loads them."`
+	NoOwner      bool     `help:"With --table: leave the tables to whoever loads them. Of a dump that Safepoint did not make: leave out owners and rights."`
 	NoPrivileges bool     `help:"With --table: leave grants out."`
 	Triggers     bool     `help:"With --table: also triggers whose functions nothing else needs, with those functions."`
 }
@@ -161,7 +161,7 @@ func tableFactsOf(tables []archive.Table) []tableFacts {
 // only narrows an open file to the chosen tables, if any were chosen.
 func (env *Env) only(ctx context.Context, b *backupFile, c Choice) error {
 	if len(c.Table) == 0 {
-		if c.NoOwner || c.NoPrivileges || c.Triggers {
+		if c.NoOwner && b.foreign == nil || c.NoPrivileges || c.Triggers {
 			return usagef("--no-owner, --no-privileges and --triggers need --table")
 		}
 		return nil

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/foreign"
 )
 
 // backupFile is an open backup file.
@@ -20,9 +22,17 @@ type backupFile struct {
 	encrypted *encryptedFacts    // nil if it is not
 	opened    []encrypt.Identity // the keys that were given, with an encrypted file
 	part      bool               // Reader is of chosen tables only
+	foreign   *foreign.Contents  // of the dump that the file was converted from just now; nil if it was not
+	gone      func() error       // removes such a file
 }
 
-func (b *backupFile) Close() error { return b.f.Close() }
+func (b *backupFile) Close() error {
+	err := b.f.Close()
+	if b.gone != nil {
+		err = errors.Join(err, b.gone())
+	}
+	return err
+}
 
 // openFile opens a backup file, encrypted or not, and reads its table of contents.
 func openFile(path string, t Trust) (*backupFile, error) {
@@ -107,6 +117,7 @@ type fileFacts struct {
 	Whole         bool      `json:"whole,omitempty"`
 
 	Encrypted *encryptedFacts `json:"encrypted,omitempty"`
+	MadeFrom  string          `json:"foreign,omitempty"` // the dump that it was converted from
 }
 
 func factsOf(path string, b *backupFile) fileFacts {
@@ -119,6 +130,7 @@ func factsOf(path string, b *backupFile) fileFacts {
 		File: path, Engine: string(h.Engine), ServerVersion: h.ServerVersion, Database: h.Database, Encoding: h.Encoding,
 		CreatedAt: h.CreatedAt, Tool: h.Tool, Tables: s.Tables, Rows: s.Rows, Size: b.size, RawSize: s.RawSize,
 		Signature: signature, OperationID: h.OperationID, Encrypted: b.encrypted,
+		MadeFrom: h.Foreign,
 	}
 }
 
@@ -128,7 +140,7 @@ func (f fileFacts) print(w ioWriter) {
 		whole = "every byte is as it was written"
 	}
 	facts(w, "File", f.File, "Database", f.Database, "Engine", safepoint.Engine(f.Engine).Label()+" "+f.ServerVersion,
-		"Encoding", f.Encoding, "Created at", when(f.CreatedAt), "Tool", f.Tool, "Backup of operation", f.OperationID,
+		"Encoding", f.Encoding, "Created at", when(f.CreatedAt), "Tool", f.Tool, "Converted from", f.MadeFrom, "Backup of operation", f.OperationID,
 		"Tables", fmt.Sprint(f.Tables), "Rows", fmt.Sprint(f.Rows), "File size", exactSize(f.Size), "SQL", bytesText(f.RawSize),
 		"SHA-256", f.SHA256, "Encrypted", f.Encrypted.text(), "Signature", f.Signature, "Whole", whole)
 }

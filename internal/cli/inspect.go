@@ -13,12 +13,17 @@ type inspectCmd struct {
 	File   string `arg:"" help:"The backup file."`
 	Tables bool   `help:"List the tables."`
 	Trust
+	Foreign
+	Programs
 }
 
-func (cmd *inspectCmd) Run(_ context.Context, env *Env) error {
+func (cmd *inspectCmd) Run(ctx context.Context, env *Env) error {
 	b, err := openFile(cmd.File, cmd.Trust)
 	if safepoint.ErrorCode(err) == safepoint.CodeKey && !cmd.anyIdentity() {
 		return env.locked(cmd.File, false)
+	}
+	if isForeign(cmd.File, err) && len(cmd.Key) == 0 {
+		return cmd.inspectForeign(ctx, env)
 	}
 	if err != nil {
 		return err

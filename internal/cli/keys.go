@@ -34,6 +34,15 @@ func (t Trust) trust() (archive.Trust, error) {
 	return out, nil
 }
 
+// privateKey reads a key that can sign.
+func privateKey(path string) (ed25519.PrivateKey, error) {
+	key, _, err := readKey(path)
+	if err == nil && key == nil {
+		err = safepoint.Errorf(safepoint.CodeInvalid, "%s is a public key: signing needs the private one.", path)
+	}
+	return key, err
+}
+
 // readKey reads an Ed25519 key from a PEM file: PKCS #8 if private, PKIX if public. One of the two is nil.
 func readKey(path string) (ed25519.PrivateKey, ed25519.PublicKey, error) {
 	data, err := os.ReadFile(path)

@@ -12,21 +12,28 @@ import (
 )
 
 type loadCmd struct {
-	File string `arg:"" help:"The backup file."`
+	File string `arg:"" help:"The backup file; or a dump that Safepoint did not make, see safepoint convert --help. - is standard input."`
 	Into string `required:"" placeholder:"URL" help:"postgres://user@host:port/name or sqlite:///path: an empty database, or with --replace any."`
 	Secret
 	Trust
 	Jobs
 	Choice
+	Foreign
 	Recipient    []string `placeholder:"age1…" help:"With --replace: encrypt the safety backup for this public key; can be repeated. Default: the recipients of the keys that opened an encrypted backup."`
 	Replace      bool     `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
 	Safety       string   `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
 	KeepPrevious bool     `help:"With --replace: keep the previous database beside the new one."`
 	Yes          bool     `short:"y" help:"With --replace: do not ask."`
+
+	foreign bool // the file carries no fingerprint
 }
 
 func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
-	b, err := openFile(cmd.File, cmd.Trust)
+	if cmd.File == "-" && cmd.Replace {
+		return usagef("with --replace the dump must be a file: after a crash it is needed again")
+	}
+	cmd.Foreign.noOwner, cmd.Foreign.programs = cmd.NoOwner, cmd.PgBin
+	b, err := cmd.Foreign.open(ctx, env, cmd.File, cmd.Trust)
 	if err != nil {
 		return err
 	}
@@ -82,7 +89,8 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 	if err != nil {
 		return fmt.Errorf("compare what was loaded: %w", err)
 	}
-	if err := b.Fingerprint().Compare(got); err != nil {
+	compared, err := b.CompareRestored(got)
+	if err != nil {
 		return err
 	}
 	f := factsOf(cmd.File, b)
@@ -94,8 +102,16 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		Into string `json:"into"`
 	}
 	return env.print(loaded{f, t.Name}, func(w ioWriter) {
-		fmt.Fprintf(w, "Loaded %s, %s into %s: the same as when the backup was made.\n", count(f.Tables, "table"), count(f.Rows, "row"), t.Name)
+		fmt.Fprintf(w, "Loaded %s, %s into %s: %s.\n", count(f.Tables, "table"), count(f.Rows, "row"), t.Name, checkedAs(compared))
 	})
+}
+
+// checkedAs says what is known of what was loaded.
+func checkedAs(compared bool) string {
+	if compared {
+		return "the same as when the backup was made"
+	}
+	return "the server took as many rows of each block as the file holds; it carries no fingerprint to compare more with"
 }
 
 // partly adds to err what a load that failed has left behind, if anything.

@@ -21,7 +21,8 @@ import (
 // replace is a restore without a server: the same steps under the same journal, which lies beside the backup file
 // until the restore has ended. Run again after a crash, it finds the journal and ends what was begun.
 func (cmd *loadCmd) replace(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile) error {
-	journal := cmd.File + ".restore-journal"
+	journal := strings.TrimRight(cmd.File, "/") + ".restore-journal"
+	cmd.foreign = b.Header().Foreign != "" && len(b.Fingerprint()) == 0
 	unlock, err := server.LockFile(journal + ".lock")
 	if err != nil {
 		return err
@@ -136,8 +137,8 @@ func (cmd *loadCmd) finish(ctx context.Context, env *Env, j restore.Job, ledger 
 	}
 	result := map[string]any{"into": j.Target.Name, "tables": op.Tables, "rows": op.Rows, "safety_backup": op.SafetyID, "previous": kept}
 	return env.print(result, func(w ioWriter) {
-		fmt.Fprintf(w, "Replaced %s: %s, %s, the same as when the backup was made.\nWhat it held before is in %s.\n",
-			j.Target.Name, count(op.Tables, "table"), count(op.Rows, "row"), op.SafetyID)
+		fmt.Fprintf(w, "Replaced %s: %s, %s; %s.\nWhat it held before is in %s.\n",
+			j.Target.Name, count(op.Tables, "table"), count(op.Rows, "row"), checkedAs(!cmd.foreign), op.SafetyID)
 		if kept != "" {
 			fmt.Fprintf(w, "The previous database is kept as %s.\n", kept)
 		}

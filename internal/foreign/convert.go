@@ -101,8 +101,11 @@ func (c *converter) run() error {
 		} else {
 			err = c.statement(piece, bare)
 		}
-		if err != nil {
+		if err != nil && (!c.opt.Look || !errors.Is(err, errLine)) {
 			return err
+		}
+		if err != nil && len(c.out.Refused) < MaxRefused {
+			c.out.Refused = append(c.out.Refused, safepoint.UserError(err).Message)
 		}
 	}
 }

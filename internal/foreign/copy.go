@@ -77,7 +77,7 @@ func (c *converter) copy(bare []byte) error {
 	line := c.scan.Line()
 	head, why := parseCopy(bare)
 	if why != "" {
-		return refuse("Nothing was changed.", "Line %d cannot be used: %s.", line, why)
+		return refuseLine(line, "Nothing was changed.", "%s", why)
 	}
 	if head.schema == "" {
 		head.schema = c.searchPath
@@ -128,7 +128,7 @@ func (b *rowBlock) startOfRows(r *bufio.Reader) error {
 		case c == '\r':
 			b.crlf = true
 		case c != ' ' && c != '\t':
-			return refuse("Nothing was changed.", "Line %d cannot be used: something stands behind COPY … FROM stdin.", b.begins)
+			return refuseLine(b.begins, "Nothing was changed.", "something stands behind COPY … FROM stdin")
 		}
 	}
 }

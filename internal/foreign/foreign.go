@@ -9,6 +9,7 @@ package foreign
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -55,6 +56,7 @@ func (l Limits) orDefault() Limits {
 type Options struct {
 	Limits  Limits
 	NoOwner bool // leave out who owns what and who may do what
+	Look    bool // only look: what cannot be used is listed in Contents.Refused, and the archive is good for nothing
 	// Unpack turns an archive of pg_dump's own (custom, tar, a folder) into plain SQL. nil refuses these.
 	Unpack func(ctx context.Context, path string) (io.ReadCloser, error)
 	Temp   string    // an existing folder for what must be unpacked first; "" is the system's
@@ -86,14 +88,18 @@ type Contents struct {
 	Code          []Object       `json:"code,omitempty"`       // what the database would run by itself later; at most MaxCode
 	CodeCount     int            `json:"code_count,omitempty"`
 	Extensions    []string       `json:"extensions,omitempty"`
-	Owners        []string       `json:"owners,omitempty"` // roles to whom something is given
-	Roles         []string       `json:"roles,omitempty"`  // roles that are granted something, or not
-	Notes         []string       `json:"notes,omitempty"`  // what was left out, and why
-	SQL           int64          `json:"sql"`              // bytes of SQL read
+	Owners        []string       `json:"owners,omitempty"`  // roles to whom something is given
+	Roles         []string       `json:"roles,omitempty"`   // roles that are granted something, or not
+	Notes         []string       `json:"notes,omitempty"`   // what was left out, and why
+	Refused       []string       `json:"refused,omitempty"` // with Options.Look: what cannot be used, with its line; at most MaxRefused
+	SQL           int64          `json:"sql"`               // bytes of SQL read
 }
 
-// MaxCode bounds Contents.Code.
-const MaxCode = 1000
+// MaxCode and MaxRefused bound lists of Contents.
+const (
+	MaxCode    = 1000
+	MaxRefused = 100
+)
 
 // Convert reads the dump at path (a file, or a folder made by pg_dump -Fd) and writes it as an archive into w; the
 // caller closes w. w's header is kept but for what the dump says of itself. A file that is no dump, is not whole, or asks
@@ -157,6 +163,14 @@ func ContentsOf(h archive.Header) (c Contents, ok bool) {
 		return c, false
 	}
 	return *p.Foreign, true
+}
+
+// errLine is the cause of a refusal of one line.
+var errLine = errors.New("a line cannot be used")
+
+// refuseLine refuses what begins on a line.
+func refuseLine(line int, hint, format string, args ...any) error {
+	return safepoint.Errorf(safepoint.CodeArchive, "Line %d cannot be used: %s.", line, fmt.Sprintf(format, args...)).WithHint("%s", hint).WithCause(errLine)
 }
 
 func refuse(hint, format string, args ...any) error {

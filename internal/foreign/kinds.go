@@ -144,7 +144,7 @@ func (s statement) alone(bare []byte) bool {
 
 // dropsBefore says whether the statement takes away what an empty database does not have, as pg_dump --clean begins.
 func (s statement) dropsBefore() bool {
-	if s.verb == "DROP" {
+	if s.verb == "DROP" || s.verb == "SELECT" && s.has("lo_unlink") {
 		return true
 	}
 	return s.verb == "ALTER" && slices.ContainsFunc(s.rest, func(t token) bool { return t.is("DROP") })

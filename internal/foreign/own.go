@@ -12,11 +12,10 @@ import (
 	"regexp"
 )
 
-// Formats of pg_dump, as byte formatAt of a toc.dat or of a custom dump says.
+// formatAt is where a custom dump, or a toc.dat, says in which format of pg_dump it is. In a folder that is the tar format.
 const (
-	formatAt        = 10
-	formatTar       = 3
-	formatDirectory = 5
+	formatAt     = 10
+	formatCustom = 1
 )
 
 // openOwn opens an archive of pg_dump's own in one file: its custom format, its tar format, or a folder of its directory
@@ -27,16 +26,16 @@ func (s *source) openOwn(ctx context.Context, path string, f *os.File, size int6
 		if _, err := f.ReadAt(head, 0); err != nil {
 			return refuse(hintDamaged, "The dump in pg_dump's custom format has been cut off.")
 		}
-		if head[formatAt] == formatDirectory {
+		if head[formatAt] != formatCustom {
 			return refuse("Choose the folder; or to upload it, put the folder into a tar file: tar -cf NAME.tar FOLDER.", "This is the table of contents of a folder that pg_dump --format=directory made, and only one file of it.")
 		}
 		return s.unpack(ctx, path, size, opt)
 	}
-	kind, err := tarOf(f)
+	whole, err := isTarFormat(f)
 	switch {
 	case err != nil:
 		return err
-	case kind == formatTar:
+	case whole:
 		return s.unpack(ctx, path, size, opt)
 	}
 	dir, err := os.MkdirTemp(opt.Temp, "safepoint-*") // mode 0700
@@ -54,29 +53,31 @@ func (s *source) openOwn(ctx context.Context, path string, f *os.File, size int6
 	return s.unpack(ctx, dir, size, opt)
 }
 
-// tarOf says which format of pg_dump a tar file holds.
-func tarOf(f *os.File) (byte, error) {
+// isTarFormat tells what pg_dump --format=tar made, which begins with toc.dat and compresses nothing, from a folder that
+// somebody put into a tar file.
+func isTarFormat(f *os.File) (bool, error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return 0, err
+		return false, err
 	}
+	first, contents, packed := "", false, false
 	for r := tar.NewReader(f); ; {
 		h, err := r.Next()
 		switch {
+		case err == io.EOF && !contents:
+			return false, refuse("Unpack it, and choose the dump.", "The tar file holds no dump that pg_dump made as tar or as a folder.")
 		case err == io.EOF:
-			return 0, refuse("Unpack it, and choose the dump.", "The tar file holds no dump that pg_dump made as tar or as a folder.")
+			return first == "toc.dat" && !packed, nil
 		case err != nil:
-			return 0, damagedTar(err)
-		case path.Base(h.Name) != "toc.dat":
-			continue
+			return false, damagedTar(err)
 		}
-		head := make([]byte, formatAt+1)
-		if _, err := io.ReadFull(r, head); err != nil {
-			return 0, damagedTar(err)
+		if first == "" {
+			first = h.Name
 		}
-		if string(head[:5]) == "PGDMP" && (head[formatAt] == formatTar || head[formatAt] == formatDirectory) {
-			return head[formatAt], nil
+		contents = contents || path.Base(h.Name) == "toc.dat"
+		switch path.Ext(h.Name) {
+		case ".gz", ".lz4", ".zst":
+			packed = true
 		}
-		return 0, refuse("Unpack it, and choose the dump.", "The tar file's toc.dat is not one that pg_dump made.")
 	}
 }
 

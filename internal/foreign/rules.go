@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"strings"
-
-	"github.com/safepoint-db/safepoint"
 )
 
 // meta treats a line for psql. Those with which pg_dump keeps psql from running commands of a dump are passed over, as
@@ -13,7 +11,7 @@ import (
 func (c *converter) meta(bare []byte) error {
 	line := c.scan.Line()
 	if len(bare) == 0 || bare[0] != '\\' {
-		return refuse("Nothing was changed.", "Line %d cannot be used: it holds a command for psql within a statement.", line)
+		return refuseLine(line, "Nothing was changed.", "it holds a command for psql within a statement")
 	}
 	fields := strings.Fields(string(bare[:min(len(bare), 300)]))
 	command, argument := fields[0], ""
@@ -47,7 +45,7 @@ func (c *converter) meta(bare []byte) error {
 		what = `it ends rows that did not begin`
 		hint = hintDamaged
 	}
-	return refuse(hint, "Line %d cannot be used: %s.", line, what)
+	return refuseLine(line, hint, "%s", what)
 }
 
 func shortened(s string) string {
@@ -60,7 +58,7 @@ func shortened(s string) string {
 // statement takes the next statement: into a frame, or leaves it out and says so, or refuses it.
 func (c *converter) statement(piece, bare []byte) error {
 	if bytes.IndexByte(piece, 0) >= 0 {
-		return refuse("Choose a file that pg_dump made.", "Line %d cannot be used: it holds a zero byte.", c.scan.Line())
+		return refuseLine(c.scan.Line(), "Choose a file that pg_dump made.", "it holds a zero byte")
 	}
 	if string(bare) == ";" {
 		return nil
@@ -71,7 +69,7 @@ func (c *converter) statement(piece, bare []byte) error {
 		return c.copyOrRefuse(bare)
 	}
 	if why, hint := c.refused(s); why != "" {
-		return refuse(hint, "Line %d cannot be used: %s.", c.scan.Line(), why)
+		return refuseLine(c.scan.Line(), hint, "%s", why)
 	}
 	if s.verb == "SET" || s.call == "set_config" {
 		keep, err := c.setting(s)
@@ -111,6 +109,10 @@ func (c *converter) refused(s statement) (why, hint string) {
 			return s.kind + " is about a whole database, not about what is in it", hintOneDatabase
 		case "ROLE", "USER", "GROUP", "TABLESPACE", "SYSTEM":
 			return s.kind + " is about the whole server", hintOneDatabase
+		}
+	case "SET":
+		if name, value := s.setting(); name == "authorization" && !at(value, 0).is("DEFAULT") && !c.opt.NoOwner {
+			return "SET SESSION AUTHORIZATION acts as another user", "Make the dump without --use-set-session-authorization, or load it without owners and rights: --no-owner."
 		}
 	case "LOAD":
 		return "LOAD runs a library on the database server", "Nothing was changed."
@@ -174,8 +176,7 @@ func (c *converter) encoding(name string) error {
 		return r
 	}, strings.ToUpper(name))
 	if slices.Contains(unsafeEncodings, plain) {
-		return safepoint.Errorf(safepoint.CodeArchive, "Line %d cannot be used: the dump is encoded in %s, which cannot be read safely.", c.scan.Line(), shortened(name)).
-			WithHint("%s", hintEncoding)
+		return refuseLine(c.scan.Line(), hintEncoding, "the dump is encoded in %s, which cannot be read safely", shortened(name))
 	}
 	c.out.Encoding = token{kind: 'q', text: strings.ToUpper(name)}.name()
 	return nil

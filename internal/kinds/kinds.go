@@ -3,6 +3,9 @@
 package kinds
 
 import (
+	"context"
+	"io"
+
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/engine/postgres"
@@ -45,6 +48,12 @@ func WithPrograms(e engine.Engine, dirs []string) engine.Engine {
 		return p
 	}
 	return e
+}
+
+// Unpack is what writes a dump in pg_dump's own formats, at a path, as plain SQL, with client programs that are looked for
+// first in dirs. See postgres.Engine.Unpack.
+func Unpack(dirs []string) func(ctx context.Context, path string) (io.ReadCloser, error) {
+	return postgres.Engine{Programs: dirs}.Unpack
 }
 
 // Halter is what halts and resumes s; secret is its secret in the clear. What is wrong with s is CodeInvalid.

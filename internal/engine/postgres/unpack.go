@@ -6,21 +6,22 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/safepoint-db/safepoint"
 )
 
-// Unpack has the newest installed pg_restore write a dump in pg_dump's own formats as plain SQL. It connects nowhere, sees
+// Unpack has the newest pg_restore write a dump in pg_dump's own formats as plain SQL. It connects nowhere, sees
 // nothing of our environment, and is killed when ctx ends or the reader is closed. Its failure is an error from Read or
 // Close, so that a script without one is whole.
-func Unpack(ctx context.Context, path string) (io.ReadCloser, error) {
+func (e Engine) Unpack(ctx context.Context, path string) (io.ReadCloser, error) {
 	path, err := filepath.Abs(path) // no name is ever read as an option
 	if err != nil {
 		return nil, err
 	}
-	t, err := newestTool(ctx)
+	t, err := e.newestTool(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -39,10 +40,10 @@ func Unpack(ctx context.Context, path string) (io.ReadCloser, error) {
 	return u, nil
 }
 
-// newestTool is the installed pg_restore that reads the most.
-func newestTool(ctx context.Context) (tool, error) {
+// newestTool has the pg_restore that reads the most.
+func (e Engine) newestTool(ctx context.Context) (tool, error) {
 	var best tool
-	for _, dir := range toolDirs() {
+	for _, dir := range append(slices.Clone(e.Programs), installedDirs()...) {
 		if t, ok := probeTool(ctx, dir); ok && t.major > best.major {
 			best = t
 		}
