@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -30,17 +31,38 @@ func zoo(t *testing.T, c *pgserver.Cluster) engine.Target {
 		pgtest.Exec(t, c.Target("postgres"), "DO $$ BEGIN CREATE ROLE "+name+" LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
 	}
 	source := pgtest.Create(t, c)
-	script, err := os.Open("../engine/postgres/testdata/zoo.sql")
+	script, err := os.ReadFile("../engine/postgres/testdata/zoo.sql")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer script.Close()
+	version, _ := strconv.Atoi(pgtest.Query(t, source, "SHOW server_version_num")[0])
 	cmd := c.Tool(t.Context(), "psql", source.Name, "-qX", "-v", "ON_ERROR_STOP=1")
-	cmd.Stdin = script
+	cmd.Stdin = strings.NewReader(forVersion(string(script), version/10000))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("psql: %v\n%s", err, out)
 	}
 	return source
+}
+
+// forVersion leaves out of the zoo what its marks say is for other versions of the server.
+func forVersion(script string, version int) string {
+	var out strings.Builder
+	keep := true
+	for line := range strings.Lines(script) {
+		mark := strings.Fields(line)
+		if len(mark) < 2 || mark[0] != "--#" {
+			if keep {
+				out.WriteString(line)
+			}
+			continue
+		}
+		n := 0
+		if len(mark) > 2 {
+			n, _ = strconv.Atoi(mark[2])
+		}
+		keep = mark[1] == "end" || mark[1] == "from" && version >= n || mark[1] == "before" && version < n
+	}
+	return out.String()
 }
 
 // pgDump is what pg_dump writes with args.
