@@ -35,5 +35,14 @@ type Recipient struct {
 	RetiredAt      time.Time // since when new backups are no longer made for it; zero: they are
 }
 
+// ShortKey is how people tell one public key from another: its first and last characters.
+func ShortKey(publicKey string) string {
+	const head, tail = 10, 6
+	if len(publicKey) <= head+tail+1 {
+		return publicKey
+	}
+	return publicKey[:head] + "…" + publicKey[len(publicKey)-tail:]
+}
+
 // Active says that new backups are encrypted for r.
 func (r Recipient) Active() bool { return !r.ProvenAt.IsZero() && r.RetiredAt.IsZero() }

@@ -88,13 +88,7 @@ func (r Recipient) PostQuantum() bool { return strings.HasPrefix(r.text, "age1pq
 func (r Recipient) Short() string { return Short(r.text) }
 
 // Short shortens a public key for people.
-func Short(recipient string) string {
-	const head, tail = 10, 6
-	if len(recipient) <= head+tail+1 {
-		return recipient
-	}
-	return recipient[:head] + "…" + recipient[len(recipient)-tail:]
-}
+func Short(recipient string) string { return safepoint.ShortKey(recipient) }
 
 // Identity is a secret key. Printing it in any way gives its recipient only; Secret gives the key.
 type Identity struct {

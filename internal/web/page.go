@@ -83,6 +83,11 @@ var done = map[string]string{
 	"disabled":  "The schedule is disabled. Existing backups are kept.",
 	"cancelled": "Stopping. The unfinished file is removed.",
 	"joined":    "The member was added.",
+	"proven":    "The key is proven. New backups are encrypted for it.",
+	"forgotten": "Safepoint keeps no copy of this key any more.",
+
+	"encryption-on":  "New backups are encrypted.",
+	"encryption-off": "New backups are not encrypted.",
 }
 
 func (p *page) write(v *visit) error {
@@ -156,6 +161,6 @@ func loadPages(a assets) (map[string]*template.Template, error) {
 func funcs(a assets) template.FuncMap {
 	return template.FuncMap{
 		"asset": a.url, "size": size, "bytes": exactBytes, "count": count, "num": number, "lasted": lasted, "about": about,
-		"input": newInput, "initials": initials, "join": join, "every": every, "add": func(a, b int) int { return a + b },
+		"input": newInput, "initials": initials, "shortkey": safepoint.ShortKey, "join": join, "every": every, "add": func(a, b int) int { return a + b },
 	}
 }

@@ -36,6 +36,7 @@ func doDownload(v *visit) (reply, error) {
 type stepUpView struct {
 	F    *form
 	Next string
+	Keys bool // it is about who can open backups, not about a download
 }
 
 func showStepUp(v *visit) (reply, error) {
@@ -43,7 +44,7 @@ func showStepUp(v *visit) (reply, error) {
 }
 
 func (v *visit) stepUp(f *form, to string) *page {
-	return &page{Name: "stepup", Title: "Enter your password again", Tab: "logs", Data: stepUpView{F: f, Next: next(to)}}
+	return &page{Name: "stepup", Title: "Enter your password again", Tab: "logs", Data: stepUpView{F: f, Next: next(to), Keys: next(to) == encryptionPath}}
 }
 
 func doStepUp(v *visit) (reply, error) {

@@ -61,14 +61,18 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 }
 
 func doRestoreNew(v *visit) (reply, error) {
-	op, err := v.app.StartRestore(v.ctx, v.actor, v.id(), v.r.PostFormValue("confirm"))
+	op, err := v.app.StartRestore(v.ctx, v.actor, v.id(), v.r.PostFormValue("confirm"), v.r.PostFormValue("identity"))
 	if err == nil {
 		return redirect("/restores/" + op.ID), nil
 	}
-	f := v.posted()
+	f := v.posted("identity")
 	p, perr := v.restoreNew(f)
 	if perr != nil {
 		return nil, perr
+	}
+	if user := safepoint.UserError(err); user.Code == safepoint.CodeKey && p.Data.(restoreNewView).P.NeedsKey {
+		user.Field = "identity" // said where the key is entered
+		err = user
 	}
 	return f.refused(p, err)
 }

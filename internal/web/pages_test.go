@@ -227,6 +227,39 @@ func stories() []story {
 		{name: "settings-wrong", fake: with(sample(), func(f *fake) {
 			f.fail = safepoint.Invalid("time_zone", "There is no time zone Mars/Olympus.")
 		}), path: "/settings", post: typed("name", "X", "time_zone", "Mars/Olympus", "undo_window", "24"), status: 422, want: []string{"There is no time zone"}},
+		{name: "encryption", fake: sample(), path: "/settings/encryption", want: []string{"New backups are encrypted.", "One key opens them.", "Not proven yet", "Forget the key", "Kept here, sealed", "age1zzzzzz…5afe55", "Board &lt;b&gt;"}},
+		{name: "encryption-viewer", fake: sample(), session: "s-viewer", path: "/settings/encryption", want: []string{"Safe in the office"}},
+		{name: "encryption-off", fake: with(sample(), func(f *fake) { f.enc = safepoint.Encryption{} }), path: "/settings/encryption", want: []string{"New backups are not encrypted.", "Encrypt backups", "Make a recovery key"}},
+		{name: "encryption-turned-off", fake: with(sample(), func(f *fake) { f.enc.Since = time.Time{} }), path: "/settings/encryption?done=encryption-off", want: []string{"Turn encryption on", "Proven"}},
+		{name: "encryption-key", fake: sample(), path: "/settings/encryption", post: typed("source", "make", "name", "Recovery key", "keep", "1"), status: 201, want: []string{"shown only now", "AGE-SECRET-KEY-1SHOWNONCE", `download="harborline-freight-recovery.key"`, "data:text/plain", "Now show that you have it"}},
+		{name: "encryption-own", fake: with(sample(), func(f *fake) { f.made.IdentityFile = "" }), path: "/settings/encryption", post: typed("source", "own", "name", "Mine", "public_key", "age1x"), status: 201, want: []string{"Prove the key", "BEGIN AGE ENCRYPTED FILE"}},
+		{name: "encryption-own-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Invalid("public_key", "This is a secret key, not a recipient. It was not stored.")
+		}), path: "/settings/encryption", post: typed("source", "own", "name", "Mine", "public_key", "AGE-SECRET-KEY-secret-typed"), status: 422, want: []string{"This is a secret key", `value="Mine"`}},
+		{name: "encryption-prove", fake: sample(), path: "/settings/encryption/rcp_new", want: []string{"Prove the key", "age -d -i KEY challenge.age", "BEGIN AGE ENCRYPTED FILE"}},
+		{name: "encryption-prove-wrong-key", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Invalid("identity", "This is not the key of age1pppppp…n3wn3w.")
+		}), path: "/settings/encryption/rcp_new/prove", post: typed("identity", "AGE-SECRET-KEY-secret-typed"), status: 422, want: []string{"This is not the key of"}},
+		{name: "encryption-prove-wrong-word", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Invalid("word", "This is not the word. Encryption was not changed.")
+		}), path: "/settings/encryption/rcp_new/prove", post: typed("word", "AAAA"), status: 422, want: []string{"This is not the word.", "<details open>"}},
+		{name: "encryption-remove", fake: sample(), path: "/settings/encryption/rcp_safe/remove", want: []string{"Remove this recipient?", "keep the key as long as you keep them"}},
+		{name: "encryption-forget", fake: sample(), path: "/settings/encryption/rcp_safe/forget", fragment: true, want: []string{"Forget this key?", "There is no other way in."}},
+		{name: "encryption-turn-off", fake: sample(), path: "/settings/encryption/off", want: []string{"Turn encryption off?", "To confirm, type", "Harborline Freight"}},
+		{name: "encryption-last", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Errorf(safepoint.CodeConflict, "Encrypted backups need at least one recipient whose key was proven.")
+		}), path: "/settings/encryption/rcp_safe/remove", post: typed("x", "y"), status: 409, want: []string{"need at least one recipient"}},
+		{name: "stepup-encryption", fake: sample(), path: "/stepup?next=/settings/encryption", want: []string{"This decides who can open your backups"}},
+		{name: "log-encrypted", fake: with(sample(), func(f *fake) {
+			f.ops[1].Recipients = []string{f.enc.Recipients[0].PublicKey, f.enc.Recipients[1].PublicKey}
+		}), path: "/logs/op_1400", want: []string{"Encrypted for", "age1qqqqqq…0ld9n9", "age1zzzzzz…5afe55"}},
+		{name: "restore-new-encrypted", fake: with(sample(), func(f *fake) {
+			f.restore.NeedsKey, f.restore.Backup.Recipients = true, []string{f.enc.Recipients[1].PublicKey}
+		}), path: "/logs/op_2200/restore", want: []string{"Key of", "age1zzzzzz…5afe55", "stored nowhere"}},
+		{name: "restore-new-wrong-key", fake: with(sample(), func(f *fake) {
+			f.restore.NeedsKey, f.restore.Backup.Recipients = true, []string{f.enc.Recipients[1].PublicKey}
+			f.fail = safepoint.Errorf(safepoint.CodeKey, "This key does not open the backup: it was made for age1zzzzzz…5afe55.").WithHint("Nothing was changed.")
+		}), path: "/logs/op_2200/restore", post: typed("confirm", "harbor_prod", "identity", "AGE-SECRET-KEY-secret-typed"), fragment: true, status: 422, want: []string{"This key does not open the backup", "Nothing was changed.", `value="harbor_prod"`}},
 		{name: "profile", fake: sample(), path: "/profile", want: []string{"API tokens", "old laptop"}},
 		{name: "profile-dark", fake: with(sample(), func(f *fake) { f.actor.Theme = "dark" }), path: "/profile", want: []string{`data-theme="dark"`}},
 		{name: "profile-token-made", fake: sample(), path: "/profile/tokens", post: typed("name", "CI", "days", "90"), status: 201, want: []string{"sp_secret0123456789"}},

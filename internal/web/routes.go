@@ -104,6 +104,17 @@ func Routes() []Route {
 
 		{"GET", "/settings", Viewer, false, showSettings},
 		{"POST", "/settings", Admin, false, doSettings},
+		{"GET", "/settings/encryption", Viewer, false, showEncryption},
+		{"POST", "/settings/encryption", Admin, false, doRecipientAdd},
+		{"POST", "/settings/encryption/on", Admin, false, doEncryptionOn},
+		{"GET", "/settings/encryption/off", Admin, false, showEncryptionOff},
+		{"POST", "/settings/encryption/off", Admin, false, doEncryptionOff},
+		{"GET", "/settings/encryption/{id}", Admin, false, showRecipient},
+		{"POST", "/settings/encryption/{id}/prove", Admin, false, doRecipientProve},
+		{"GET", "/settings/encryption/{id}/remove", Admin, false, showRecipientRemove},
+		{"POST", "/settings/encryption/{id}/remove", Admin, false, doRecipientRemove},
+		{"GET", "/settings/encryption/{id}/forget", Admin, false, showKeyForget},
+		{"POST", "/settings/encryption/{id}/forget", Admin, false, doKeyForget},
 
 		{"GET", "/profile", Viewer, false, showProfile},
 		{"POST", "/profile/password", Viewer, false, doPassword},

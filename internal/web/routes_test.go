@@ -12,6 +12,7 @@ import (
 var examples = map[string]string{
 	"/backups/{id}": "sch_7k2mq4", "/logs/{id}": "op_1400", "/restores/{id}": "op_restore", "/databases/{id}": "db_docs",
 	"/services/{id}": "svc_web", "/members/{id}": "usr_tomas", "/profile/tokens/{id}": "tok_ci",
+	"/settings/encryption/{id}": "rcp_new",
 }
 
 // target is an address that the pattern answers.
@@ -140,6 +141,13 @@ func TestActions(t *testing.T) {
 		{"/backups/sch_x09vtr/enable", "", "enable sch_x09vtr", "/backups/sch_x09vtr?done=enabled"},
 		{"/backups/manual", "database=db_docs", "backup db_docs", "/logs/op_new"},
 		{"/logs/op_2200/restore", "confirm=harbor_prod", "restore op_2200 harbor_prod", "/restores/op_restore"},
+		{"/logs/op_2200/restore", "confirm=harbor_prod&identity=AGE-SECRET-KEY-1X", "restore op_2200 harbor_prod a key of 17 characters", "/restores/op_restore"},
+		{"/settings/encryption/rcp_new/prove", "word=+ABCD+", "recipient-prove rcp_new ABCD 0", "/settings/encryption?done=proven"},
+		{"/settings/encryption/rcp_new/prove", "identity=AGE-SECRET-KEY-1X", "recipient-prove rcp_new  17", "/settings/encryption?done=proven"},
+		{"/settings/encryption/rcp_safe/remove", "", "recipient-remove rcp_safe", "/settings/encryption?done=removed"},
+		{"/settings/encryption/rcp_safe/forget", "", "key-forget rcp_safe", "/settings/encryption?done=forgotten"},
+		{"/settings/encryption/off", "confirm=Harborline+Freight", "encryption false Harborline Freight", "/settings/encryption?done=encryption-off"},
+		{"/settings/encryption/on", "", "encryption true", "/settings/encryption?done=encryption-on"},
 		{"/logs/op_0600/delete", "confirm=x", "delete op_0600 x", "/logs?done=deleted"},
 		{"/logs/op_running/cancel", "", "cancel op_running", "/logs/op_running"},
 		{"/restores/op_restore/undo", "", "undo op_restore", "/restores/op_undo"},

@@ -3,6 +3,7 @@ package web
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -50,6 +51,14 @@ func sample() *fake {
 			{User: safepoint.User{ID: "usr_tomas", Name: "Tomas Reyl", Email: "tomas@harborline.example"}, Role: safepoint.RoleViewer, CreatedAt: ago(20 * 24 * time.Hour)},
 		},
 		tokens: []safepoint.Token{{ID: "tok_ci", Name: "CI", CreatedAt: ago(72 * time.Hour), ExpiresAt: testNow.Add(87 * 24 * time.Hour), LastUsedAt: ago(2 * time.Hour)}, {ID: "tok_old", Name: "old laptop", CreatedAt: ago(720 * time.Hour)}},
+		enc: safepoint.Encryption{Since: ago(40 * 24 * time.Hour), Recipients: []safepoint.Recipient{
+			{ID: "rcp_old", Name: "Recovery key", PublicKey: "age1" + strings.Repeat("q", 52) + "0ld9n9", CreatedAt: ago(40 * 24 * time.Hour), CreatedByName: "Ines Marlow", ProvenAt: ago(40 * 24 * time.Hour), RetiredAt: ago(time.Hour), Kept: true},
+			{ID: "rcp_safe", Name: "Safe in the office", PublicKey: "age1" + strings.Repeat("z", 52) + "5afe55", CreatedAt: ago(2 * time.Hour), CreatedByName: "Ines Marlow", ProvenAt: ago(2 * time.Hour), Kept: true},
+			{ID: "rcp_new", Name: "Board <b>member</b>", PublicKey: "age1" + strings.Repeat("p", 52) + "n3wn3w", CreatedAt: ago(time.Minute), CreatedByName: "Ines Marlow"},
+		}},
+		made: app.NewRecipient{Recipient: safepoint.Recipient{ID: "rcp_new", Name: "Recovery key", PublicKey: "age1" + strings.Repeat("p", 52) + "n3wn3w"},
+			IdentityFile: "# created: 2026-11-22T14:14:00Z\n# public key: age1pppp\nAGE-SECRET-KEY-1SHOWNONCE\n",
+			Challenge:    "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n"},
 		audit: []safepoint.AuditEntry{
 			{ID: "aud_3", At: ago(3 * time.Minute), ActorName: "Ines Marlow", IP: "203.0.113.7", Via: "session", Action: "backup.start", ObjectType: "database", ObjectName: "harbor_prod"},
 			{ID: "aud_2", At: ago(time.Hour), ActorName: "Tomas Reyl", IP: "203.0.113.9", Via: "session", Action: "backup.delete", ObjectName: "harbor_prod_2026-11-20_0600.sql.zst", Outcome: "denied", Detail: "a Viewer"},

@@ -192,15 +192,24 @@ function spread(input) {
   else if (/^(127\.|localhost$|::1$|\/)/.test(u.searchParams.get('host') ?? bare)) set('tls', 'disable');
   input.value = '';
 }
+// a small file chosen by its owner is read into a field, and not kept in the form
+async function readInto(input) {
+  const file = input.files[0], to = document.getElementById(input.closest('[data-reads]').dataset.reads);
+  input.value = '';
+  if (!file) return;
+  if (file.size > 65536) return toast('That file is too big for a key');
+  to.value = await file.text(); to.focus();
+}
 document.addEventListener('change', e => {
   if (e.target.matches('input[name="url"]')) spread(e.target);
   if (e.target.matches('[data-shows]')) showGroups(e.target.form);
+  if (e.target.matches('[data-reads] input')) readInto(e.target);
   if (e.target.closest('form[data-filter]') && e.target.matches('select')) e.target.form.requestSubmit();
 });
 
 /* ---- what only works with scripts appears with them ---- */
 function reveal(root) {
-  for (const el of root.querySelectorAll('[data-print]')) el.hidden = false;
+  for (const el of root.querySelectorAll('[data-print], [data-reads]')) el.hidden = false;
   if (navigator.clipboard) for (const el of root.querySelectorAll('[data-copy]')) el.hidden = false;
 }
 function toast(text) {
