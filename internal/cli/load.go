@@ -25,6 +25,8 @@ type loadCmd struct {
 	KeepPrevious bool     `help:"With --replace: keep the previous database beside the new one."`
 	Yes          bool     `short:"y" help:"With --replace: do not ask."`
 
+	AllowOlderServer bool `help:"Load into a server of an older major version than the one that was backed up, as far as it understands the backup; without this it is refused."`
+
 	foreign bool // the file carries no fingerprint
 }
 
@@ -73,12 +75,12 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		return err
 	}
 	if !fresh {
-		if err := fits(ctx, e, t, b); err != nil {
+		if err := cmd.fits(ctx, e, t, b); err != nil {
 			return err
 		}
 	}
 	m := env.meter(bytesText)
-	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{Report: showProgress(m, "load", b.Summary().RawSize)})
+	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer})
 	m.end()
 	if err != nil {
 		return fmt.Errorf("load: %w", partly(ctx, e, t, err))
@@ -128,12 +130,15 @@ func partly(ctx context.Context, e engine.Engine, t engine.Target, err error) er
 
 // fits asks whether the server can read this file at all. What a restore beside the live database would need besides,
 // such as the right to create one, is not asked for here.
-func fits(ctx context.Context, e engine.Engine, t engine.Target, b *backupFile) error {
+func (cmd *loadCmd) fits(ctx context.Context, e engine.Engine, t engine.Target, b *backupFile) error {
 	findings, err := e.CanRestore(ctx, t, b.Reader)
 	if err != nil {
 		return err
 	}
 	for _, f := range findings {
+		if f.Code == safepoint.CodeVersion && cmd.AllowOlderServer {
+			continue
+		}
 		if f.Blocker && (f.Code == safepoint.CodeVersion || f.Code == safepoint.CodeArchive) {
 			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
 		}

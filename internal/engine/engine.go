@@ -103,6 +103,10 @@ type LoadOptions struct {
 	Trusted    bool     // the operator vouches for the file: what needs more rights is done
 	Owner      string   // the role that is to own what the file gives to no fit role; "" is the database's owner
 	Extensions []string // that may be made for it, besides those that the server lets anyone make
+
+	// AllowOlderServer loads a backup of a newer server's database as far as the older one understands it. Without it
+	// such a load is CodeVersion, before anything is changed.
+	AllowOlderServer bool
 }
 
 // Engine is one database family. Methods are safe for concurrent use on different targets. Each honours ctx, has its

@@ -41,7 +41,7 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 		return err
 	}
 	defer hangUp(conn)
-	if err := mayLoad(ctx, conn, t, r.Header()); err != nil {
+	if err := mayLoad(ctx, conn, t, r.Header(), opt); err != nil {
 		return explain(ctx, t, err)
 	}
 	l := &loader{r: r, report: opt.Report}
@@ -65,7 +65,14 @@ func ofPostgres(h archive.Header) error {
 }
 
 // mayLoad refuses a target that holds something already, or that would read the text in another encoding.
-func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Header) error {
+func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Header, opt engine.LoadOptions) error {
+	num, err := versionNum(ctx, conn)
+	if err != nil {
+		return err
+	}
+	if older := olderServer(h, num, version(conn)); older != nil && !opt.AllowOlderServer {
+		return older
+	}
 	is, err := empty(ctx, conn)
 	if err != nil {
 		return err

@@ -217,9 +217,8 @@ WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catal
 // archive checks what the archive asks of the server.
 func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 	h := r.Header()
-	if h.ServerVersionNum/10000 > f.num/10000 {
-		f.blocker(safepoint.CodeVersion, fmt.Sprintf("Restore it on PostgreSQL %d or later.", h.ServerVersionNum/10000),
-			"The backup is of PostgreSQL %s, the server is %s: an older server does not understand it.", h.ServerVersion, version(f.conn))
+	if older := olderServer(h, f.num, version(f.conn)); older != nil {
+		f.add(older)
 	}
 	var asks properties
 	if len(h.Properties) > 0 {
@@ -254,6 +253,15 @@ func (f *preflight) vet(ctx context.Context, r *archive.Reader) error {
 		err = l.priv.admit(ctx, f.conn, found, engine.LoadOptions{})
 	}
 	return f.add(err)
+}
+
+// olderServer refuses a server of an older major version than the one that was backed up, nil for any other.
+func olderServer(h archive.Header, num int, version string) *safepoint.Error {
+	if h.ServerVersionNum/10000 <= num/10000 {
+		return nil
+	}
+	return safepoint.Errorf(safepoint.CodeVersion, "The backup is of PostgreSQL %s, and the server is %s: an older server need not understand it.", h.ServerVersion, version).
+		WithHint("Restore it on PostgreSQL %d or later. To try nevertheless, into an empty database: safepoint load --allow-older-server.", h.ServerVersionNum/10000)
 }
 
 func (f *preflight) roles(ctx context.Context, asks properties) error {

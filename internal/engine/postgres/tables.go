@@ -69,13 +69,15 @@ ORDER BY 2, 3`
 
 const isTable = `c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND ` + userSchemas + ` AND ` + notOfExtension
 
-// No arrays: the client reads them as UTF-8, which names need not be.
+// No arrays: the client reads them as UTF-8, which names need not be. Columns of a child table are in the order of their
+// names: where a column was added to its parent later, the restored table has them in another order of its own.
 const listColumns = `
 SELECT a.attrelid, a.attname::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace ` + configOfExtension + `
 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 WHERE ` + isTable + `
-ORDER BY a.attrelid, a.attnum`
+ORDER BY a.attrelid,
+  CASE WHEN NOT c.relispartition AND EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhrelid = c.oid) THEN a.attname END, a.attnum`
 
 // tables lists what is to be dumped or digested.
 func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/engine/enginetest"
 	"github.com/safepoint-db/safepoint/internal/pgserver"
 	"github.com/safepoint-db/safepoint/internal/pgtest"
@@ -98,4 +100,91 @@ func TestSchemaPublicBefore15(t *testing.T) {
 			t.Errorf("%s: on a newer server everybody may %s, want %s", sql, got, want)
 		}
 	}
+}
+
+// TestAcrossVersions restores an older server's archive into a newer one, and refuses the reverse unless asked.
+func TestAcrossVersions(t *testing.T) {
+	for _, pair := range [][2]int{{13, 15}, {14, 16}, {15, 17}, {13, 18}, {17, 18}} {
+		t.Run(fmt.Sprintf("%d to %d", pair[0], pair[1]), func(t *testing.T) {
+			older, newer := pgtest.SharedVersion(t, pair[0]), pgtest.SharedVersion(t, pair[1])
+			for _, c := range []*pgserver.Cluster{older, newer} {
+				roles(t, c, "zoo_owner", "zoo_reader")
+			}
+			source, copied := pgtest.Create(t, older), pgtest.Create(t, newer)
+			runScript(t, older, source.Name, strings.NewReader(zoo(t, pair[0])))
+			r, file := dumpFileOf(t, everyVersion(), source)
+			if found, err := everyVersion().CanRestore(t.Context(), copied, r); err != nil || slices.ContainsFunc(found, func(f engine.Finding) bool { return f.Blocker }) {
+				t.Errorf("preflight: %v %v", found, err)
+			}
+			mustLoad(t, copied, r)
+			wantSameRows(t, source, copied)
+			sameExtras(source)(t, copied)
+			prints, err := Engine{}.Digest(t.Context(), copied, nil)
+			if err == nil {
+				err = r.Fingerprint().Compare(prints)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			psqlRestore(t, newer, file, pgtest.Create(t, newer).Name)
+		})
+	}
+	newer, older := pgtest.SharedVersion(t, 18), pgtest.SharedVersion(t, 15)
+	source, target := pgtest.Create(t, newer), pgtest.Create(t, older)
+	pgtest.Exec(t, source, "CREATE TABLE plain (a int PRIMARY KEY, b text NOT NULL); INSERT INTO plain SELECT i, i FROM generate_series(1, 100) i")
+	r, _ := dumpFileOf(t, everyVersion(), source)
+	wantFinding(t, target, r, safepoint.CodeVersion, "an older server need not understand it")
+	err := everyVersion().Load(t.Context(), target, r, engine.LoadOptions{})
+	wantRefusal(t, err, safepoint.CodeVersion, "the server is 15.")
+	if info, err := everyVersion().Inspect(t.Context(), target); err != nil || !info.Empty {
+		t.Errorf("the refused load left something: %+v, %v", info, err)
+	}
+	if err := everyVersion().Load(t.Context(), target, r, engine.LoadOptions{AllowOlderServer: true}); err != nil {
+		t.Fatalf("asked for nevertheless: %v", err)
+	}
+	wantSameRows(t, source, target)
+	pgtest.Exec(t, source, "CREATE TABLE since_18 (a int, b int GENERATED ALWAYS AS (a * 2) VIRTUAL)")
+	r, _ = dumpFileOf(t, everyVersion(), source)
+	err = everyVersion().Load(t.Context(), pgtest.Create(t, older), r, engine.LoadOptions{AllowOlderServer: true})
+	if err == nil || !strings.Contains(safepoint.UserError(err).Message, "since_18") {
+		t.Errorf("what the older server does not know: %v", err)
+	}
+}
+
+// TestTheFittingPgDump chooses among folders of several versions.
+func TestTheFittingPgDump(t *testing.T) {
+	e := everyVersion()
+	for server, want := range map[int]int{13: 15, 14: 15, 15: 15, 16: 17, 17: 17, 18: 18} {
+		got, err := e.findTool(t.Context(), server*10000)
+		if err != nil || got.major != want {
+			t.Errorf("for %d: %v, %v; want %d", server, got, err, want)
+		}
+	}
+	named := Engine{Programs: []string{t.TempDir(), toolOf(t, 18).dir}}
+	if got, err := named.findTool(t.Context(), 150000); err != nil || got.major != 18 {
+		t.Errorf("the folder that was named holds 18, and %v was taken (%v)", got, err)
+	}
+	if got, err := (Engine{Programs: []string{toolOf(t, 15).dir}}).findTool(t.Context(), 190000); err == nil {
+		t.Errorf("%v for a server of 19", got)
+	} else if told := safepoint.UserError(err); !strings.Contains(told.Message, "the newest pg_dump on this machine is 15.") || !strings.Contains(told.Hint, "--pg-bin") || !strings.Contains(told.Hint, toolOf(t, 15).dir) {
+		t.Errorf("%s %s", told.Message, told.Hint)
+	}
+	// A pg_dump that is newer than the server, by as much as there is, writes what the server reads.
+	for _, major := range []int{13, 16} {
+		c := pgtest.SharedVersion(t, major)
+		roles(t, c, "zoo_owner", "zoo_reader")
+		source := pgtest.Create(t, c)
+		runScript(t, c, source.Name, strings.NewReader(zoo(t, major)))
+		r, file := dumpFileOf(t, Engine{Programs: []string{toolOf(t, 18).dir}}, source)
+		bothWays(t, c, source, r, file, sameExtras(source))
+	}
+}
+
+func toolOf(t *testing.T, major int) tool {
+	t.Helper()
+	got, err := everyVersion().findTool(t.Context(), major*10000)
+	if err != nil || got.major != major {
+		t.Skipf("pg_dump %d is not installed: scripts/postgres-versions (%v)", major, err)
+	}
+	return got
 }
