@@ -43,7 +43,7 @@ const (
 func contenders(jobs int, cgo bool) []Contender {
 	j := fmt.Sprint(jobs)
 	all := []Contender{
-		{Key: "limit", Phase: Dump, Limit: true, Name: "limit: COPY TO '/dev/null', " + j + " connections", Command: "./bench limit -jobs " + j + " " + source},
+		{Key: "limit", Phase: Dump, Limit: true, Name: "limit: " + j + " × COPY TO '/dev/null'", Command: "./bench limit -jobs " + j + " " + source},
 		{Key: "ours", Phase: Dump, Ours: true, Checks: true, Name: "safepoint dump, pure Go"},
 		{Key: "ours-cgo", Phase: Dump, Ours: true, Checks: true, Name: "safepoint dump, libzstd"},
 		{Key: "zstd", Phase: Dump, Name: "pg_dump | zstd -3 -T0", Command: "pg_dump -d " + source + " | zstd -3 -T0 -q -o peer.sql.zst", Output: "peer.sql.zst"},

@@ -37,7 +37,7 @@ func plot(r *Result) string {
 		y = panel(&body, r, phase, y)
 	}
 	fmt.Fprintf(&body, `<text class="axis" x="24" y="%d">%s</text>`+"\n", y+8, html.EscapeString(fmt.Sprintf(
-		"Bars: median wall time; blue line: fastest to slowest run. %d cores, PostgreSQL %s, %.2f GB on disk, commit %s.", r.Machine.Cores, r.Machine.PostgreSQL, float64(r.Machine.Database)/1e9, r.Machine.Commit)))
+		"Bars: median wall time; blue line: fastest to slowest run. %d cores, PostgreSQL %s, %.2f GB on disk, commit %s.", r.Machine.Cores, firstWord(r.Machine.PostgreSQL), float64(r.Machine.Database)/1e9, r.Machine.Commit)))
 	height := y + 28
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[2]d" width="%[1]d" height="%[2]d" role="img" aria-label="Wall time of each contender; the same figures are in the table below it">
 <style>%[3]s
@@ -95,12 +95,20 @@ func row(b *strings.Builder, r *Result, c Contender, y int, scale float64) {
 	}
 	rest := fmt.Sprintf("%.1f CPU-s", r.of(c.Phase, c.Key, "cpu").Median)
 	if size := r.of(c.Phase, c.Key, "size").Median; size > 0 {
-		rest += fmt.Sprintf(", %.4g MB", size/1e6)
+		rest += ", " + megabytes(size)
 	}
 	if c.Ours {
 		rest += fmt.Sprintf(", %.0f MiB", r.of(c.Phase, c.Key, "peak").Max/(1<<20))
 	}
 	fmt.Fprintf(b, `<text x="%d" y="%d"><tspan class="%s">%.2f s</tspan> <tspan class="muted">%s</tspan></text>`+"\n", labelWidth+barsWidth+16, mid+4, label, wall.Median, html.EscapeString(rest))
+}
+
+// megabytes is a size in three digits or more.
+func megabytes(bytes float64) string {
+	if bytes < 1e6 {
+		return fmt.Sprintf("%.0f kB", bytes/1e3)
+	}
+	return fmt.Sprintf("%.*f MB", int(max(0, 2-math.Floor(math.Log10(bytes/1e6)))), bytes/1e6)
 }
 
 // shortName fits the label's column.
@@ -124,3 +132,5 @@ func niceStep(longest float64) float64 {
 	}
 	return 10 * power
 }
+
+func firstWord(s string) string { w, _, _ := strings.Cut(s, " "); return w }
