@@ -109,7 +109,7 @@ func (s *sessions) dump(ctx context.Context, t engine.Target, w *archive.Writer,
 		for _, conn := range append([]*pgx.Conn{s.lead}, s.workers...) {
 			script(end, conn, "ROLLBACK")
 		}
-		return explain(ctx, t, fmt.Errorf("dump: %w", err))
+		return explain(ctx, t, fmt.Errorf("dump: %w", tooLarge(ctx, s.lead, err)))
 	}
 	return nil
 }

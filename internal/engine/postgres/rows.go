@@ -172,7 +172,7 @@ func (d *dumper) read(ctx context.Context, conn *pgx.Conn, p *piece, worker bool
 		p.left = true
 		return script(ctx, conn, "ROLLBACK TO piece; RELEASE piece")
 	case err != nil:
-		return fmt.Errorf("read table %s: %w", p.slices[max(c.next-1, 0)].table, err)
+		return &readError{p.slices[max(c.next-1, 0)].table, err}
 	case c.next != len(p.slices):
 		return fmt.Errorf("read table %s: nothing came", p.slices[c.next].table)
 	}
