@@ -16,7 +16,7 @@ func TestPickZoo(t *testing.T) {
 	c := pgtest.Shared(t)
 	roles(t, c, "zoo_owner", "zoo_reader")
 	source := pgtest.Create(t, c)
-	runFile(t, c, source.Name, "testdata/zoo.sql")
+	runScript(t, c, source.Name, strings.NewReader(zoo(t, major(t, c))))
 	r, _ := dumpFile(t, source)
 	choices := [][]string{{"*"}, {"app.*"}, {"app.orders", "customers"}, {"events"}, {"public.events_2026"}, {"hashed?"}, {"public.base", "child"}}
 	for name := range r.Fingerprint() {
