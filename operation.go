@@ -83,6 +83,8 @@ type Operation struct {
 	UndoneByID    string    // the undo that went back
 	Attention     []string  // services that would not resume, by name; a person must act
 	NeedsOperator bool      // no safe next step could be chosen
+	NewName       string    // a restore into a new database: its name. "" replaces the live one
+	Only          []string  // with NewName: the tables chosen, by name or pattern; nil is all
 
 	RestoreID string // safety backups: the restore that made it
 	DeletedAt time.Time

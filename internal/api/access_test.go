@@ -69,6 +69,7 @@ var access = map[string]struct {
 	"extract-tables":      {wire.TableChoice{Tables: []string{"*"}}, 403},
 	"preview-restore":     {nil, 403},
 	"start-restore":       {wire.RestoreInput{Confirm: "shop"}, 403},
+	"restore-into":        {wire.NewDatabase{Name: "copy"}, 403},
 	"undo-restore":        {nil, 403},
 	"resume-restore":      {nil, 403},
 }

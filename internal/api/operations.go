@@ -104,6 +104,17 @@ func (a *API) restoreRoutes(tag, one string) {
 		return reply(wire.FromOperation(o), err)
 	})
 
+	type intoRequest struct {
+		InOperation
+		Body wire.NewDatabase
+	}
+	into := with(http.StatusAccepted, change(http.MethodPost, one+"/restore-into", "restore-into", "Restore this backup, or chosen tables of it, into a new database", tag))
+	into.Description += " The live database is not touched and no service is halted."
+	handle(a, into, func(ctx context.Context, by safepoint.Actor, in *intoRequest) (*body[wire.Operation], error) {
+		o, err := a.cfg.App.StartRestoreInto(ctx, by, in.Operation, app.NewDatabase{Name: in.Body.Name, Tables: in.Body.Tables, Keys: in.Body.Identity})
+		return reply(wire.FromOperation(o), err)
+	})
+
 	handle(a, with(http.StatusAccepted, change(http.MethodPost, one+"/undo", "undo-restore", "Undo a restore: put the database back that it replaced", tag)),
 		func(ctx context.Context, by safepoint.Actor, in *InOperation) (*body[wire.Operation], error) {
 			o, err := a.cfg.App.StartUndo(ctx, by, in.Operation)

@@ -100,6 +100,13 @@ type RestorePreview struct {
 	NeedsKey  bool   // the backup is encrypted, and Safepoint keeps none of its keys
 }
 
+// NewDatabase is a restore into a database that is not there yet, beside the live one.
+type NewDatabase struct {
+	Name   string   // of a SQLite database: of its file, in the folder of the live one
+	Tables []string // names or patterns; none means all
+	Keys   string   // the texts of identity files, for an encrypted backup whose key Safepoint does not keep
+}
+
 // DeletePreview is what a person sees before confirming a delete.
 type DeletePreview struct {
 	Backup      safepoint.Operation

@@ -215,6 +215,9 @@ var routes = map[string]route{
 	"StartRestore": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.StartRestore(w.ctx, by, th.backup, "shop"))
 	}},
+	"StartRestoreInto": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.StartRestoreInto(w.ctx, by, th.backup, NewDatabase{Name: "copy.db"}))
+	}},
 	"StartUndo": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.StartUndo(w.ctx, by, th.restore))
 	}},

@@ -226,7 +226,15 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 			if err != nil {
 				return nil, nil, err
 			}
-			return w.openBackup(ctx, src, w.heldKey(op.ID))
+			r, file, err := w.openBackup(ctx, src, w.heldKey(op.ID))
+			if err != nil {
+				return nil, nil, err
+			}
+			if r, err = w.chosen(ctx, r, op); err != nil {
+				file.Close()
+				return nil, nil, err
+			}
+			return r, file, nil
 		},
 		Room: func(ctx context.Context) error {
 			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)
@@ -239,6 +247,9 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(p)) })
 		},
 		Stopping: func() bool { return jobs.Stopping(ctx) }, Lost: func() bool { return jobs.Lost(ctx) },
+	}
+	if j.NewName = op.NewName; j.NewName != "" {
+		return j, nil
 	}
 	services, err := w.Catalog.Services(ctx, op.OrganizationID)
 	if err != nil {

@@ -147,7 +147,7 @@ func TestOperationRoundTrip(t *testing.T) {
 	got := f.get(queued.ID)
 	want := end
 	for _, keep := range []string{"ID", "OrganizationID", "DatabaseID", "DatabaseName", "Engine", "Type", "Trigger", "ScheduleID", "DueAt",
-		"CreatedAt", "StartedAt", "CreatedBy", "CreatedByName", "CancelAsked", "Progress", "SourceID", "RestoreID", "UndoneByID", "DeletedAt"} {
+		"CreatedAt", "StartedAt", "CreatedBy", "CreatedByName", "CancelAsked", "Progress", "SourceID", "RestoreID", "UndoneByID", "DeletedAt", "NewName", "Only"} {
 		reflect.ValueOf(&want).Elem().FieldByName(keep).Set(reflect.ValueOf(c.Operation).FieldByName(keep))
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -161,6 +161,7 @@ func filled(now time.Time) safepoint.Operation {
 		Failure:    &safepoint.Failure{Code: safepoint.CodeSpace, Message: "full", Hint: "buy a disk"},
 		Progress:   safepoint.Progress{Phase: "dump", Table: "t", Tables: 1, TablesOf: 2, Bytes: 3, BytesOf: 4, Percent: 5, Rate: 6, SecondsETA: 7, At: now},
 		Attention:  []string{"web, \"the\" shop", "worker"},
+		Only:       []string{"app.*", "\"odd\".\"T\""},
 		Step:       safepoint.StepGuard,
 		Recipients: []string{"age1one", "age1two"},
 	}

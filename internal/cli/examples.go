@@ -27,7 +27,8 @@ func (restoreCmd) Help() string {
 
   safepoint logs --type backup --database shop --status succeeded
   safepoint restore shop_2026-11-22_140000-utc.sql.zst
-  safepoint restore op_7k2mq4xjt5aswzv3 --confirm shop --wait`
+  safepoint restore op_7k2mq4xjt5aswzv3 --confirm shop --wait
+  safepoint restore op_7k2mq4xjt5aswzv3 --into shop_march --table app.orders --wait`
 }
 
 func (undoCmd) Help() string {

@@ -12,12 +12,20 @@ import (
 type restoreCmd struct {
 	Remote
 	ID       string   `arg:"" help:"The backup to restore, by ID or file name."`
+	Into     string   `placeholder:"NAME" help:"Restore into a new database of this name, on the same server (SQLite: a new file in the same folder). The live one is not touched, no service is halted, and nobody is asked."`
+	Table    []string `short:"t" sep:"none" placeholder:"NAME" help:"With --into: only this table: orders, app.orders or app.*; once for each."`
 	Confirm  string   `placeholder:"NAME" help:"The database's name, exactly: what will be replaced."`
 	Identity []string `placeholder:"FILE" help:"For an encrypted backup whose key the server does not keep: the file that holds one. The server uses it for this restore and stores it nowhere. Default: the file that $SAFEPOINT_IDENTITY_FILE names."`
 	Wait     bool     `short:"w" help:"Wait until it has ended; the exit code tells how."`
 }
 
 func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
+	switch {
+	case cmd.Into == "" && len(cmd.Table) > 0:
+		return usagef("--table needs --into: only a new database can hold chosen tables")
+	case cmd.Into != "" && cmd.Confirm != "":
+		return usagef("--confirm is for what will be replaced, and --into replaces nothing")
+	}
 	c, err := cmd.connect(ctx)
 	if err != nil {
 		return err
@@ -25,6 +33,17 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 	o, err := findOperation(ctx, c, cmd.ID)
 	if err != nil {
 		return err
+	}
+	if cmd.Into != "" {
+		key, err := cmd.key(o)
+		if err != nil {
+			return err
+		}
+		r, err := c.StartRestoreInto(ctx, o.ID, wire.NewDatabase{Name: cmd.Into, Tables: cmd.Table, Identity: key})
+		if err != nil {
+			return err
+		}
+		return env.started(ctx, c, r, cmd.Wait)
 	}
 	confirm := cmd.Confirm
 	if confirm == "" {
@@ -40,17 +59,23 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
-	key := ""
-	if len(o.Recipients) > 0 {
-		if key, err = identityText(cmd.Identity); err != nil {
-			return err
-		}
+	key, err := cmd.key(o)
+	if err != nil {
+		return err
 	}
 	r, err := c.StartRestore(ctx, o.ID, confirm, key)
 	if err != nil {
 		return err
 	}
 	return env.started(ctx, c, r, cmd.Wait)
+}
+
+// key is what opens an encrypted backup, where a file with it was named.
+func (cmd *restoreCmd) key(o wire.Operation) (string, error) {
+	if len(o.Recipients) == 0 {
+		return "", nil
+	}
+	return identityText(cmd.Identity)
 }
 
 // printPreview says what the restore would do, in the order it does it.

@@ -148,6 +148,11 @@ func (c *Client) PreviewRestore(ctx context.Context, id string) (wire.RestorePre
 	return get[wire.RestorePreview](ctx, c, nil, "operations", id, "restore-preview")
 }
 
+// StartRestoreInto restores a backup, or chosen tables of it, into a new database.
+func (c *Client) StartRestoreInto(ctx context.Context, id string, in wire.NewDatabase) (wire.Operation, error) {
+	return post[wire.Operation](ctx, c, in, "operations", id, "restore-into")
+}
+
 // StartRestore restores the database to a backup. confirm is the database's name; keys are the texts of identity files,
 // for an encrypted backup whose key the server does not keep.
 func (c *Client) StartRestore(ctx context.Context, id, confirm string, keys ...string) (wire.Operation, error) {

@@ -19,6 +19,7 @@ type record struct {
 	Gated    bool            `json:"gated,omitempty"`    // the gate was, or was about to be, closed
 	Swapping bool            `json:"swapping,omitempty"` // the switch was, or was about to be, sent
 	Undo     bool            `json:"undo,omitempty"`     // the switch goes back
+	Founding bool            `json:"founding,omitempty"` // the new database's name was, or was about to be, given
 
 	// Failure is why it goes back, from the moment it does: a crash on the way back is not the reason.
 	Failure *safepoint.Failure `json:"failure,omitempty"`
@@ -35,7 +36,7 @@ type serviceRecord struct {
 // enter writes down that a step begins: on the row for people, in the journal for recovery.
 func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error {
 	r.Operation.Step = s
-	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch
+	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch && !r.rec.Founding
 	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
 		return fmt.Errorf("enter step %s: %w", s, err)
 	}

@@ -204,6 +204,9 @@ func (e modelEngine) SwitchBack(_ context.Context, _ engine.Target, p engine.Pla
 
 func (e modelEngine) DropStaging(_ context.Context, _ engine.Target, p engine.Plan) error {
 	return e.w.call("DropStaging", func() error {
+		if d := e.w.databases[newName]; d != nil && d.id == p.StagingID {
+			return safepoint.Errorf(safepoint.CodeNeedsOperator, "it is called %s by now", newName)
+		}
 		if d := e.w.databases[p.StagingName]; d != nil && d.marker == p.OperationID {
 			delete(e.w.databases, p.StagingName)
 		}

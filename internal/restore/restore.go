@@ -59,6 +59,9 @@ type Job struct {
 	Guard func(ctx context.Context, dump DumpFunc) (safetyID string, err error)
 	// Room fails if the storage has no room for the safety backup. It is asked before anything is halted. nil asks nobody.
 	Room func(ctx context.Context) error
+	// NewName makes it a restore into a new database of that name, beside the live one, which is not touched. The
+	// engine must be an engine.Founder. Services, Guard and Room are not used.
+	NewName string
 	// Undo is the plan of the restore to take back; only an undo has one.
 	Undo *engine.Plan
 
@@ -120,13 +123,17 @@ func Run(ctx context.Context, j Job) safepoint.Operation {
 	if j.Undo != nil {
 		steps = []func(context.Context) error{r.checkUndo, r.halt, r.switchBack}
 	}
+	forward := r.wayForward
+	if j.NewName != "" {
+		steps, forward = []func(context.Context) error{r.check, r.stage, r.verify, r.found}, r.wayForwardFound
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			r.Log.WarnContext(ctx, "a step of a restore failed", "operation", r.Operation.ID, "step", r.Operation.Step.String(), "error", err)
 			return r.wayBack(context.WithoutCancel(ctx), r.cause(ctx, err))
 		}
 	}
-	return r.wayForward(context.WithoutCancel(ctx))
+	return forward(context.WithoutCancel(ctx))
 }
 
 // cause prefers the reason why ctx ended to the errors that its end provoked.
@@ -161,12 +168,7 @@ func (r *run) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range findings {
-		if f.Blocker {
-			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
-		}
-	}
-	if err := r.Room(ctx); err != nil {
+	if err := r.mayGoOn(ctx, findings); err != nil {
 		return err
 	}
 	plan, err := r.Engine.Prepare(ctx, r.Target, r.Operation.ID)
@@ -176,6 +178,19 @@ func (r *run) check(ctx context.Context) error {
 	r.rec.Plan = &plan
 	sum := ar.Summary()
 	return r.done(ctx, fmt.Sprintf("The backup is whole: %s, %s. Nothing stands in the way.", count(sum.Tables, "table"), count(sum.Rows, "row")))
+}
+
+// mayGoOn refuses what stands in the way.
+func (r *run) mayGoOn(ctx context.Context, findings []engine.Finding) error {
+	if r.NewName != "" {
+		return r.checkFound(ctx, findings)
+	}
+	for _, f := range findings {
+		if f.Blocker {
+			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+		}
+	}
+	return r.Room(ctx)
 }
 
 // stage builds the copy beside the live database, while the services run.

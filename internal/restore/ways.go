@@ -43,6 +43,11 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 		return r.later(cause)
 	}
 	failedIn := r.Operation.Step
+	if r.rec.Founding {
+		if op, ended := r.wayBackFound(ctx, cause); ended {
+			return op
+		}
+	}
 	if !r.rec.Swapping || safepoint.ErrorCode(cause) != safepoint.CodeInterrupted { // else it may turn out that nothing failed
 		r.failed(ctx, cause)
 	}

@@ -259,6 +259,9 @@ func (file) Close() error { return nil }
 func (f *fake) OpenDownload(context.Context, safepoint.Actor, string) (app.Download, error) {
 	return app.Download{File: file{bytes.NewReader([]byte("0123456789"))}, Name: "shop \"1\".sql.zst", ModTime: testNow}, f.act("download")
 }
+func (f *fake) StartRestoreInto(_ context.Context, _ safepoint.Actor, id string, in app.NewDatabase) (safepoint.Operation, error) {
+	return safepoint.Operation{ID: "op_new"}, f.act("into", id, in.Name, strings.Join(in.Tables, ","))
+}
 func (f *fake) BackupTables(_ context.Context, _ safepoint.Actor, id string) (safepoint.Operation, []app.BackupTable, error) {
 	op, err := find(f.ops, func(o safepoint.Operation) string { return o.ID }, id)
 	if err == nil {

@@ -29,6 +29,9 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 	if op.Failure != nil {
 		why = strings.TrimSpace(op.Failure.Message + " " + op.Failure.Hint)
 	}
+	if op.NewName != "" {
+		return intoOutcome(c, op, why)
+	}
 	switch {
 	case op.NeedsOperator:
 		return needsOperator(op, why, stuck)
@@ -66,6 +69,24 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 	}
 	return &outcome{Look: "bad", Title: "The restore stopped. " + db + " was not changed.", Text: failedIn(op) + why,
 		Facts: data("As it was before, nothing lost", servicesAfter(op)), Choose: true, Resume: stuck}
+}
+
+// intoOutcome is how a restore into a new database ended. It replaced nothing, whatever happened.
+func intoOutcome(c clock, op safepoint.Operation, why string) *outcome {
+	live := []fact{{"Your data", op.DatabaseName + " was not touched"}}
+	switch {
+	case op.NeedsOperator:
+		return &outcome{Look: "bad", Title: "The restore needs you", Text: why, Facts: live}
+	case !op.Status.Ended():
+		return nil
+	case op.Status == safepoint.StatusCancelled:
+		return &outcome{Look: "off", Title: "The restore was cancelled. " + op.NewName + " was not made.", Text: why, Facts: live}
+	case op.Status == safepoint.StatusSucceeded:
+		return &outcome{Look: "ok", Title: op.NewName + " is there, as of " + c.Date(op.SourceAt) + ", " + c.Hour(op.SourceAt),
+			Text:  fmt.Sprintf("Took %s. Add it under Databases to back it up.", lasted(op.Duration(c.now))),
+			Facts: append([]fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, live...)}
+	}
+	return &outcome{Look: "bad", Title: "The restore stopped. " + op.NewName + " was not made.", Text: failedIn(op) + why, Facts: live, Choose: true}
 }
 
 func needsOperator(op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {

@@ -58,13 +58,7 @@ func showTables(v *visit) (reply, error) {
 // it once the password was entered.
 func doTables(v *visit) (reply, error) {
 	q := v.r.URL.Query()
-	var c app.TableChoice
-	for _, t := range q["t"] {
-		if t = strings.TrimSpace(t); t != "" {
-			c.Tables = append(c.Tables, t)
-		}
-	}
-	c.SchemaOnly, c.DataOnly = q.Get("what") == "schema", q.Get("what") == "rows"
+	c := app.TableChoice{Tables: given(q["t"]), SchemaOnly: q.Get("what") == "schema", DataOnly: q.Get("what") == "rows"}
 	d, err := v.app.OpenTables(v.ctx, v.actor, v.id(), c)
 	if safepoint.ErrorCode(err) == safepoint.CodeStepUp {
 		return redirect("/stepup?next=" + url.QueryEscape(v.r.URL.RequestURI())), nil

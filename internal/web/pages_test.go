@@ -62,6 +62,22 @@ type story struct {
 
 func with(f *fake, change func(*fake)) *fake { change(f); return f }
 
+// into is a restore into a new database that has ended.
+func into(status safepoint.Status) *fake {
+	f := sample()
+	for i := range f.ops {
+		if f.ops[i].ID == "op_restore" {
+			op := &f.ops[i]
+			op.NewName, op.Only, op.Status, op.Switched, op.SafetyID, op.Attention = "harbor_march", []string{"public.orders"}, status, false, "", nil
+			op.HaltedAt, op.ResumedAt, op.UndoUntil, op.Step, op.Services = time.Time{}, time.Time{}, time.Time{}, safepoint.StepSwitch, 0
+			if status == safepoint.StatusFailed {
+				op.Failure = &safepoint.Failure{Code: safepoint.CodeConflict, Message: "The name is taken."}
+			}
+		}
+	}
+	return f
+}
+
 func typed(pairs ...string) url.Values {
 	v := url.Values{}
 	for i := 0; i+1 < len(pairs); i += 2 {
@@ -138,6 +154,11 @@ func stories() []story {
 		{name: "tables-search", fake: sample(), path: "/logs/op_1400/tables?q=ORDERS", want: []string{"public.orders", "Show all 4"}},
 		{name: "tables-no-match", fake: sample(), path: "/logs/op_1400/tables?q=x<y", want: []string{"No table matches", "x&lt;y"}},
 		{name: "tables-none-chosen", fake: sample(), path: "/logs/op_1400/tables.sql?t=", status: 422, want: []string{"No table was chosen."}},
+		{name: "restore-into", fake: sample(), path: "/logs/op_1400/restore-into", want: []string{"Restore into a new database", "All of", "Name of the new database"}},
+		{name: "restore-into-tables", fake: sample(), path: "/logs/op_1400/restore-into?t=public.orders&t=app.*&t=", want: []string{"2\u00a0chosen tables", "app.*"}},
+		{name: "restore-into-taken", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("name", "There is a database called harbor already.") }), path: "/logs/op_1400/restore-into", post: typed("name", "harbor", "t", "public.orders"), status: 422, want: []string{"called harbor already", `value="harbor"`, `value="public.orders"`}},
+		{name: "restore-into-done", fake: into(safepoint.StatusSucceeded), path: "/restores/op_restore", want: []string{"harbor_march is there", "was not touched", "Naming"}},
+		{name: "restore-into-failed", fake: into(safepoint.StatusFailed), path: "/restores/op_restore", want: []string{"harbor_march was not made"}},
 		{name: "delete", fake: sample(), path: "/logs/op_0600/delete", want: []string{"Delete this backup?", "86 other backups"}},
 		{name: "delete-last", fake: with(sample(), func(f *fake) {
 			f.delete.Others, f.delete.NeedsTyping, f.delete.Confirm, f.delete.WayBackOf = 0, true, "harbor_prod", &f.ops[5]

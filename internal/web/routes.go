@@ -53,6 +53,8 @@ func Routes() []Route {
 		{"GET", "/logs/{id}", Viewer, true, showLog},
 		{"GET", "/logs/{id}/restore", Admin, false, showRestoreNew},
 		{"POST", "/logs/{id}/restore", Admin, false, doRestoreNew},
+		{"GET", "/logs/{id}/restore-into", Admin, false, showRestoreInto},
+		{"POST", "/logs/{id}/restore-into", Admin, false, doRestoreInto},
 		{"GET", "/logs/{id}/delete", Admin, false, showDelete},
 		{"POST", "/logs/{id}/delete", Admin, false, doDelete},
 		{"GET", "/logs/{id}/cancel", Admin, false, showCancel},

@@ -26,6 +26,9 @@ var stepNames = map[safepoint.Step]struct {
 // undoSteps are those of an undo, which needs no staging copy: the earlier database is still there.
 var undoSteps = []safepoint.Step{safepoint.StepCheck, safepoint.StepHalt, safepoint.StepSwitch, safepoint.StepResume, safepoint.StepClean}
 
+// intoSteps are those of a restore into a new database, which replaces nothing.
+var intoSteps = []safepoint.Step{safepoint.StepCheck, safepoint.StepStage, safepoint.StepVerify, safepoint.StepSwitch}
+
 // stepView is one step of a restore as its page shows it.
 type stepView struct {
 	N        int
@@ -44,6 +47,9 @@ type fact struct{ Name, Value string }
 func stepsOf(op safepoint.Operation) []safepoint.Step {
 	if op.Trigger == safepoint.TriggerUndo {
 		return undoSteps
+	}
+	if op.NewName != "" {
+		return intoSteps
 	}
 	return safepoint.Steps
 }
@@ -98,6 +104,9 @@ func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []
 	for i, s := range stepsOf(op) {
 		words, at := stepNames[s], times[s]
 		v := stepView{N: i + 1, Name: words.name, Lead: words.lead, Weight: words.weight, State: "todo"}
+		if op.NewName != "" && s == safepoint.StepSwitch {
+			v.Name, v.Lead = "Naming", "The verified copy gets its name, "+op.NewName+". The live database is not touched."
+		}
 		switch {
 		case at.failed || op.Status == safepoint.StatusFailed && s == op.Step:
 			v.State = "fail"

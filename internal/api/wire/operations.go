@@ -92,6 +92,8 @@ type Operation struct {
 	UndoneByID    string    `json:"undone_by_id,omitempty"`
 	Attention     []string  `json:"attention,omitempty" doc:"Services that would not resume: a person must act"`
 	NeedsOperator bool      `json:"needs_operator,omitempty" doc:"No safe next step could be chosen by the program"`
+	NewName       string    `json:"new_name,omitempty" doc:"A restore into a new database: its name"`
+	Only          []string  `json:"only,omitempty" doc:"With new_name: the tables that were chosen; without it all"`
 }
 
 // Ended says whether the operation is in a last state.
@@ -108,6 +110,7 @@ func FromOperation(o safepoint.Operation) Operation {
 		SourceID: o.SourceID, SourceName: o.SourceName, SourceAt: utc(o.SourceAt), SafetyID: o.SafetyID, Step: o.Step.String(),
 		Switched: o.Switched, HaltedAt: utc(o.HaltedAt), ResumedAt: utc(o.ResumedAt), Services: o.Services,
 		UndoUntil: utc(o.UndoUntil), UndoneByID: o.UndoneByID, Attention: o.Attention, NeedsOperator: o.NeedsOperator,
+		NewName: o.NewName, Only: o.Only,
 	}
 	if !o.FinishedAt.IsZero() {
 		w.DurationSeconds = o.Duration(o.FinishedAt).Seconds()
@@ -201,6 +204,14 @@ type TableChoice struct {
 	NoOwner      bool     `json:"no_owner,omitempty" doc:"Leave the tables to whoever loads them"`
 	NoPrivileges bool     `json:"no_privileges,omitempty" doc:"Leave grants out"`
 	Triggers     bool     `json:"triggers,omitempty" doc:"Also triggers whose functions nothing else needs"`
+}
+
+// NewDatabase is a restore into a database that is not there yet.
+type NewDatabase struct {
+	Name   string   `json:"name" doc:"Of the new database, on the same server; of a SQLite database, of its file in the same folder" example:"harbor_march"`
+	Tables []string `json:"tables,omitempty" maxItems:"10000" doc:"Names or patterns; without it all"`
+
+	Identity string `json:"identity,omitempty" maxLength:"65536" format:"password" writeOnly:"true" doc:"For an encrypted backup whose key the server does not keep, as for a restore"`
 }
 
 // RestoreInput confirms a restore.

@@ -41,6 +41,9 @@ type Harness struct {
 	// Exists says whether the database (SQLite: the file) of that name stands on t's server, whoever holds it.
 	Exists func(t *testing.T, target engine.Target, name string) bool
 
+	// Named is the database called name beside target, and removes it after the test. nil where nothing is founded.
+	Named func(t *testing.T, target engine.Target, name string) engine.Target
+
 	// Foreign makes a database of the name that p gives to staging, or to the set-aside one, by other hands:
 	// no marker, another identity. nil where the engine cannot tell.
 	Foreign func(t *testing.T, target engine.Target, name string)
@@ -87,6 +90,7 @@ func Run(t *testing.T, h Harness) {
 		{"DropsRefuseForeign", testDropsRefuseForeign},
 		{"DropsAreIdempotent", testDropsAreIdempotent},
 		{"RestoreOverEmpty", testRestoreOverEmpty},
+		{"Found", testFound},
 	}
 	for _, test := range tests {
 		if h.Only != nil && !slices.Contains(h.Only, test.name) {

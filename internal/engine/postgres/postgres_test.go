@@ -49,6 +49,13 @@ func harness(c *pgserver.Cluster, e Engine) enginetest.Harness {
 			there.Name = "postgres"
 			return len(pgtest.Query(t, there, "SELECT 1 FROM pg_database WHERE datname = $1", name)) == 1
 		},
+		Named: func(t *testing.T, target engine.Target, name string) engine.Target {
+			t.Cleanup(func() {
+				c.Exec(context.Background(), "postgres", "DROP DATABASE IF EXISTS "+pgtest.Quote(name)+" WITH (FORCE)")
+			})
+			target.Name = name
+			return target
+		},
 		Foreign: func(t *testing.T, _ engine.Target, name string) { pgtest.CreateNamed(t, c, name) },
 	}
 }

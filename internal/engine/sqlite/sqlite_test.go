@@ -56,6 +56,10 @@ func harness(mode string) enginetest.Harness {
 			}
 			return session{db}, nil
 		},
+		Named: func(_ *testing.T, target engine.Target, name string) engine.Target {
+			target.Path = filepath.Join(filepath.Dir(target.Path), name)
+			return target
+		},
 		Names: []string{"a=b", "-x.db", "postgresql:..evil", "it's \"it\".db", "smile 😀.db", "100%.db", "a?mode=memory.db", "#1.db", "new\nline", "*[a-z].db"},
 		Unreachable: func(t *testing.T) map[safepoint.Code]engine.Target {
 			folder := t.TempDir()
