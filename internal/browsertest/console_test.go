@@ -209,6 +209,37 @@ func (c *console) prepare() {
 	c.Within("form[action='/profile/tokens']").Fill("Token name", "laptop")
 	c.Within("form[action='/profile/tokens']").Follow("css:button")
 	c.WaitText("laptop")
+	c.encrypt()
+}
+
+// encrypt turns encryption on with a key that is made, shown once and given back, and leaves another recipient unproven.
+func (c *console) encrypt() {
+	c.t.Helper()
+	c.open("/settings/encryption")
+	c.WaitText("New backups are not encrypted.")
+	c.Follow("Go on")
+	c.WaitText("shown only now")
+	c.look("the recovery key")
+	words := strings.Fields(c.Within("[data-secret]").Text()) // two lines of comment, and the key
+	key := words[len(words)-1]
+	if !strings.HasPrefix(key, "AGE-SECRET-KEY-1") {
+		c.t.Fatalf("no key is shown: %d words", len(words))
+	}
+	c.Fill("css:[name=identity]", strings.Replace(key, "AGE-SECRET-KEY-1", "AGE-SECRET-KEY-1Q", 1))
+	c.Follow("Prove the key")
+	c.Expect("status of 422")
+	c.WaitText("is no key of age")
+	if strings.Contains(c.Value("css:[name=identity]"), "AGE") {
+		c.t.Error("the key came back in the form")
+	}
+	c.Fill("css:[name=identity]", key)
+	c.Follow("Prove the key")
+	c.WaitText("New backups are encrypted.")
+	c.Fill("Name", "Second")
+	c.Follow("Go on")
+	c.WaitText("shown only now")
+	c.Follow("Later")
+	c.WaitText("Not proven yet")
 }
 
 // everyPage follows every link from page to page, and looks at each kind of page in both colours and widths.
