@@ -3,9 +3,13 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/pgserver"
 	"github.com/safepoint-db/safepoint/internal/pgtest"
@@ -13,7 +17,7 @@ import (
 
 // rowsOf sums up the rows of every table in a way of its own, by the server's text of whole rows and its md5, so that
 // the fingerprint is not the only witness. Generated columns are compared too.
-func rowsOf(t *testing.T, target engine.Target) map[string]string {
+func rowsOf(t *testing.T, target engine.Target, views bool) map[string]string {
 	t.Helper()
 	conn, err := pgserver.Connect(t.Context(), target)
 	if err != nil {
@@ -22,7 +26,7 @@ func rowsOf(t *testing.T, target engine.Target) map[string]string {
 	defer conn.Close(context.Background())
 	rows, err := conn.Query(t.Context(), `SELECT format('%I.%I', n.nspname, c.relname), coalesce(string_agg(quote_ident(a.attname), ', ' ORDER BY a.attname), '')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND (c.relkind = 'r' OR c.relispopulated) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' GROUP BY c.oid, 1`)
+WHERE (c.relkind = 'r' OR $1 AND c.relkind = 'm') AND c.relpersistence <> 't' AND (c.relkind = 'r' OR c.relispopulated) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' GROUP BY c.oid, 1`, views)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,10 +56,14 @@ WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND (c.relkind = 'r' O
 	return sums
 }
 
-// wantSameRows compares every row of two databases.
+// wantSameRows compares every row of two databases, and those of materialized views.
 func wantSameRows(t *testing.T, source, copied engine.Target) {
 	t.Helper()
-	want, got := rowsOf(t, source), rowsOf(t, copied)
+	compareRows(t, rowsOf(t, source, true), rowsOf(t, copied, true))
+}
+
+func compareRows(t *testing.T, want, got map[string]string) {
+	t.Helper()
 	for name, sum := range want {
 		if got[name] != sum {
 			t.Errorf("%s holds %s, want %s", name, got[name], sum)
@@ -94,4 +102,49 @@ INSERT INTO c VALUES (1, 'b', 'd', '2026-01-01'); CREATE TABLE gc (e int) INHERI
 			wantSameRows(t, source, copied)
 		})
 	}
+}
+
+// TestRowsTooLargeInThePreflight finds rows whose text no server can send: in the preflight, and where a dump meets one.
+func TestRowsTooLargeInThePreflight(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE SCHEMA "Big ones"; CREATE TABLE "Big ones"."files" (id int, "the name" text, "the data" bytea, more varchar);
+INSERT INTO "Big ones".files SELECT i, 'x', convert_to(repeat(md5(i::text), 1000), 'SQL_ASCII'), NULL FROM generate_series(1, 100) i;
+INSERT INTO "Big ones".files VALUES (7, 'y', convert_to(repeat(md5('7'), 40000), 'SQL_ASCII'), '');
+CREATE TABLE small (a bytea); INSERT INTO small VALUES ('x')`)
+	conn, err := connectContent(t.Context(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(conn)
+	for limit, want := range map[int64]string{2*40000*32 + 1: "", 2 * 40000 * 32: "A row of the table Big ones.files is too large: its column the data holds 1280000 bytes"} {
+		big, err := findTooBig(t.Context(), conn, limit, 0)
+		switch {
+		case err != nil:
+			t.Error(err)
+		case (big == nil) != (want == ""):
+			t.Errorf("with a limit of %d: %+v", limit, big)
+		case big != nil && !strings.HasPrefix(big.Message, want):
+			t.Errorf("%s, want %s", big.Message, want)
+		}
+	}
+	if !fidelity() {
+		t.Skip("the rest makes a value of 600 MB: make fidelity")
+	}
+	pgtest.Exec(t, source, `INSERT INTO "Big ones".files (id, "the data") SELECT 8, convert_to(repeat('0123456789', 60000000), 'SQL_ASCII')`)
+	found, err := Engine{}.CanDump(t.Context(), source)
+	if err != nil || len(found) != 1 || found[0].Code != safepoint.CodeBlocked {
+		t.Fatalf("preflight: %+v, %v", found, err)
+	}
+	err = Engine{}.Dump(t.Context(), source, archive.NewWriter(io.Discard, archive.Header{}, nil), engine.DumpOptions{})
+	wantRefusal(t, err, safepoint.CodeBlocked, "its column the data holds 600000000 bytes")
+	if told := safepoint.UserError(err).Message; told != found[0].Message {
+		t.Errorf("the dump says %q, the preflight %q", told, found[0].Message)
+	}
+	// Half of it fits, and comes through.
+	pgtest.Exec(t, source, `UPDATE "Big ones".files SET "the data" = substr("the data", 1, 300000000) WHERE id = 8`)
+	r, _ := dumpFile(t, source)
+	copied := pgtest.Create(t, c)
+	mustLoad(t, copied, r)
+	wantSameRows(t, source, copied)
 }

@@ -59,6 +59,9 @@ func (e Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding,
 		return nil, explain(ctx, t, err)
 	}
 	f.add(unreadableOrNil(t.User, list))
+	if err := f.tooBig(ctx, conn); err != nil {
+		return nil, explain(ctx, t, err)
+	}
 	return f, nil
 }
 

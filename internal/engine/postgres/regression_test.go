@@ -53,7 +53,8 @@ func TestRegressionDatabase(t *testing.T) {
 			if err := r.Fingerprint().Compare(prints); err != nil {
 				t.Error(err)
 			}
-			wantSameRows(t, source, copied)
+			compareRows(t, rowsOf(t, source, false), rowsOf(t, copied, false))
+			wantSameRows(t, reference, copied) // materialized views were not all fresh in the source
 			if d := diff(t, want, definitions(t, c, copied.Name)); d != "" {
 				t.Errorf("definitions differ from those of a copy by pg_dump and psql:\n%s", d)
 			}

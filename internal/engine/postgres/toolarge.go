@@ -48,8 +48,13 @@ func tooLarge(ctx context.Context, conn *pgx.Conn, err error) error {
 		return safepoint.Errorf(safepoint.CodeBlocked, "A row of the table %s is too large: PostgreSQL cannot send more than 1 GB for one row.", name).
 			WithHint("pg_dump cannot back it up either. Split the row's largest value, or keep it as a large object; bytea counts twice.").WithCause(err)
 	}
-	return safepoint.Errorf(safepoint.CodeBlocked, "A row of the table %s is too large: its column %s holds %d bytes, and PostgreSQL cannot send more than 1 GB for one row.", name, column, size).
-		WithHint("pg_dump cannot back it up either. Split the value, or keep it as a large object; bytea counts twice. The row: SELECT * FROM %s WHERE ctid = '%s'.", read.table, at).WithCause(err)
+	return rowTooLarge(read.table, column, size, at).WithCause(err)
+}
+
+// rowTooLarge says so of the row at a place, for a dump as for its preflight.
+func rowTooLarge(t table, column string, size int64, at string) *safepoint.Error {
+	return safepoint.Errorf(safepoint.CodeBlocked, "A row of the table %s.%s is too large: its column %s holds %d bytes, and PostgreSQL cannot send more than 1 GB for one row.", t.schema, t.name, column, size).
+		WithHint("pg_dump cannot back it up either. Split the value, or keep it as a large object; bytea counts twice. The row: SELECT * FROM %s WHERE ctid = '%s'.", t, at)
 }
 
 // largestRow finds the row of a table that is longest as text, and its longest column with the bytes it holds. Values
