@@ -353,3 +353,50 @@ func TestWithAge(t *testing.T) {
 		t.Errorf("armored: %v", err)
 	}
 }
+
+func BenchmarkWrite(b *testing.B) {
+	plain := noise(16 << 20)
+	id := key(b, false)
+	b.SetBytes(int64(len(plain)))
+	for b.Loop() {
+		w, err := NewWriter(io.Discard, []Recipient{id.Recipient()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := w.Write(plain); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkRead reads as a load does: several frames at once, each in pieces of 128 KiB that do not begin where a chunk does.
+func BenchmarkRead(b *testing.B) {
+	for _, readers := range []int64{1, 4} {
+		b.Run(fmt.Sprint(readers), func(b *testing.B) {
+			plain := noise(16 << 20)
+			id := key(b, false)
+			file, w := sealed(b, plain, id.Recipient())
+			b.SetBytes(int64(len(plain)))
+			for b.Loop() {
+				r, n, err := w.FileKey().Open(bytes.NewReader(file), int64(len(file)))
+				if err != nil {
+					b.Fatal(err)
+				}
+				var wg sync.WaitGroup
+				for i := range readers {
+					wg.Go(func() {
+						buf := make([]byte, 128<<10)
+						part := io.NewSectionReader(r, i*n/readers+777*i, n/readers-777*i)
+						if _, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{part}, buf); err != nil {
+							b.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+			}
+		})
+	}
+}
