@@ -92,10 +92,11 @@ func (d *dumper) statements(script io.Reader, section archive.Section) error {
 			continue
 		case !begun && isSetting(statement):
 			continue // ours are in the preamble; those of a newer pg_dump an older server may not know
-		case d.public.untouched && handsOverPublic(statement):
+		case d.older.leaves(statement):
 			continue
 		}
 		begun = true
+		statement = d.older.fit(statement)
 		if err := b.add(append(statement, '\n'), describe(statement)); err != nil {
 			return err
 		}

@@ -80,7 +80,7 @@ type dumper struct {
 	at     engine.Progress // of what is being written; Bytes is taken from bytes
 	bytes  atomic.Int64    // of SQL, read so far
 	prints archive.Fingerprint
-	public publicSchema
+	older  before15
 }
 
 // tell reports where the dump is. Only the goroutine that writes does so.
@@ -130,7 +130,7 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	if err != nil {
 		return err
 	}
-	if d.public, err = lookAtPublic(ctx, d.lead); err != nil {
+	if d.older, err = lookBefore15(ctx, d.lead); err != nil {
 		return err
 	}
 	for _, w := range d.workers {
@@ -255,7 +255,7 @@ SET TimeZone = 'UTC';
 SET lc_monetary = 'C';
 
 `, literal(d.lead.PgConn().ParameterStatus("server_encoding")))
-	settings += d.public.base(d.tool)
+	settings += d.older.base(d.tool)
 	if err := b.add([]byte(settings), ""); err != nil {
 		return err
 	}
