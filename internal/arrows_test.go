@@ -66,7 +66,7 @@ var arrows = map[string][]string{
 	"docs/examples/go": {},
 
 	// What tests are made of. Nothing that is shipped imports these.
-	"internal/bench":               {"internal/pgserver"},
+	"internal/bench":               {"internal/pgserver", "internal/engine", "internal/engine/postgres", "internal/archive"},
 	"internal/bench/cmd":           {"internal/bench"},
 	"internal/browsertest":         {},
 	"internal/e2e":                 {},

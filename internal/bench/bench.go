@@ -9,7 +9,10 @@ package bench
 import (
 	"cmp"
 	"context"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"os"
@@ -32,6 +35,7 @@ type Config struct {
 	Jobs     int     // connections of everybody who can use several; default 2
 	Tables   int     // of the phase tables; default 10,000
 	Only     string  // phases, such as "dump,tables"; default all
+	Pure     bool    // leave out the build with libzstd
 	Match    string  // contenders whose key or name holds this, and no others; "" is all
 	WorkDir  string  // keeps the cluster and its databases for the next run; "" is a temporary folder
 	Module   string  // folder of our module's source; default "."
@@ -169,7 +173,10 @@ func (b *bench) programs(ctx context.Context) error {
 	if err := relink(self, filepath.Join(b.dir, "bench")); err != nil {
 		return err
 	}
-	b.cgo = b.hasLibzstd(ctx)
+	if err := writeKey(filepath.Join(b.dir, keyFile)); err != nil {
+		return err
+	}
+	b.cgo = !b.Pure && b.hasLibzstd(ctx)
 	for name, cgo := range map[string]string{"safepoint": "0", "safepoint-cgo": "1"} {
 		if cgo == "1" && !b.cgo {
 			continue
@@ -184,10 +191,25 @@ func (b *bench) programs(ctx context.Context) error {
 	return nil
 }
 
+// keyFile signs our backup files, as a server does.
+const keyFile = "signing.key"
+
+func writeKey(path string) error {
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600)
+}
+
 // hasLibzstd says whether a build with cgo is another program than one without: a compiler is there, and a package
 // that compiles zstd's C code is used.
 func (b *bench) hasLibzstd(ctx context.Context) bool {
-	list := exec.CommandContext(ctx, "go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}}{{end}}", "./cmd/safepoint")
+	list := exec.CommandContext(ctx, "go", "list", "-deps", "-f", "{{if .CgoFiles}}{{.ImportPath}} {{.CgoFiles}}{{end}}", "./cmd/safepoint")
 	list.Dir, list.Env = b.Module, append(os.Environ(), "CGO_ENABLED=1")
 	out, err := list.Output()
 	if _, missing := exec.LookPath(cmp.Or(os.Getenv("CC"), "gcc")); err != nil || missing != nil {
@@ -250,10 +272,12 @@ func (b *bench) warm(ctx context.Context) error {
 
 // one prepares, measures and checks one run.
 func (b *bench) one(ctx context.Context, c Contender, rep int) error {
-	if c.Phase == Load {
+	if c.Input != "" {
 		if err := b.input(ctx, c); err != nil {
 			return err
 		}
+	}
+	if c.Phase == Load {
 		if err := b.freshTarget(ctx); err != nil {
 			return err
 		}

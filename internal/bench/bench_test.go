@@ -27,7 +27,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(pgtest.Main(m))
+	code := pgtest.Main(m)
+	if built != "" {
+		os.RemoveAll(built)
+	}
+	os.Exit(code)
 }
 
 // TestRun carries the whole benchmark out on a small database: every command works, every load of ours is compared
@@ -39,7 +43,7 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	r, err := Run(t.Context(), Config{Size: 0.002, Reps: 1, RepsLoad: 1, Tables: 30, WorkDir: dir, Module: "../.."})
+	r, err := Run(t.Context(), Config{Size: 0.002, Reps: 1, RepsLoad: 1, Tables: 30, Pure: true, WorkDir: dir, Module: "../.."})
 	if err != nil {
 		t.Fatal(err)
 	}

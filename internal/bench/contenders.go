@@ -21,7 +21,7 @@ type Contender struct {
 	Name    string // for people
 	Command string // for bash -o pipefail, in the work folder, with PGHOST, PGPORT and PGUSER set
 	Output  string // what a dump makes: a file or a folder
-	Input   string // what a load reads, the Output of a dump
+	Input   string // what it reads: the Key of the dump that makes it
 	Process string // whose peak memory counts; "" is the largest of the command's processes
 	Ours    bool
 	Once    bool // in the first repetition only: it says nothing that another contender does not
@@ -51,9 +51,11 @@ func contenders(jobs int, cgo bool) []Contender {
 		{Key: "pgbackweb", Phase: Dump, Name: "pgBackWeb: pg_dump into a zip", Command: `pg_dump "` + connSource + `" | ./bench zip pgbackweb.zip dump.sql`, Output: "pgbackweb.zip"},
 		{Key: "directory", Phase: Dump, Once: true, Name: "pg_dump -Fd -j" + j, Command: "pg_dump -Fd -j" + j + " -d " + source + " -f peer.dir", Output: "peer.dir"},
 		{Key: "plain", Phase: Dump, Once: true, Name: "pg_dump, plain file", Command: "pg_dump -d " + source + " -f peer.sql", Output: "peer.sql"},
+		{Key: "verify", Phase: Dump, Once: true, Name: "part of ours: reading it again", Command: "./safepoint verify -q --key " + keyFile + " ours.sql.zst >/dev/null", Input: "ours"},
 
 		{Key: "ours", Phase: Load, Ours: true, Checks: true, Name: "safepoint load, pure Go", Input: "ours"},
 		{Key: "ours-cgo", Phase: Load, Ours: true, Checks: true, Name: "safepoint load, libzstd", Input: "ours-cgo"},
+		{Key: "load-only", Phase: Load, Once: true, Name: "part of ours: load without checks", Command: "./bench load -jobs " + j + " ours.sql.zst " + target, Input: "ours"},
 		{Key: "pg_restore", Phase: Load, Name: "pg_restore -j" + j + " of -Fc", Command: "pg_restore -j" + j + " -d " + target + " databasus.dump", Input: "databasus"},
 		{Key: "zstd-psql", Phase: Load, Name: "zstd -dc | psql", Command: "zstd -dcq peer.sql.zst | psql -X -q -v ON_ERROR_STOP=1 -d " + target + " >/dev/null", Input: "zstd"},
 		{Key: "psql", Phase: Load, Name: "psql of pg_dump's plain file", Command: "psql -X -q -v ON_ERROR_STOP=1 -d " + target + " -f peer.sql >/dev/null", Input: "plain"},
@@ -84,13 +86,13 @@ func contenders(jobs int, cgo bool) []Contender {
 func own(c Contender, jobs string) (command, output string) {
 	file := c.Key + ".sql.zst"
 	if c.Phase == Load {
-		return fmt.Sprintf(`./%s load -q --jobs %s %s --into "%s" >/dev/null`, c.Process, jobs, file, urlOf(target)), ""
+		return fmt.Sprintf(`./%s load -q --jobs %s --key %s %s --into "%s" >/dev/null`, c.Process, jobs, keyFile, file, urlOf(target)), ""
 	}
 	db := source
 	if c.Phase == Tables {
 		db, file = tinySource, "tables-"+file
 	}
-	return fmt.Sprintf(`./%s dump -q --jobs %s --from "%s" -o %s >/dev/null`, c.Process, jobs, urlOf(db), file), file
+	return fmt.Sprintf(`./%s dump -q --jobs %s --sign-key %s --from "%s" -o %s >/dev/null`, c.Process, jobs, keyFile, urlOf(db), file), file
 }
 
 func urlOf(database string) string {

@@ -8,11 +8,14 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/safepoint-db/safepoint/internal/pgserver"
 )
 
@@ -59,14 +62,26 @@ func Generate(ctx context.Context, c *pgserver.Cluster, name string, size float6
 		return err
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
-	steps := []string{schemaSQL, partitions(n.partitions)}
-	if err := execAll(ctx, conn, steps...); err != nil {
+	if err := execAll(ctx, conn, schemaSQL, partitions(n.partitions)); err != nil {
 		return err
 	}
+	group, filling := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.NumCPU())
 	for i, t := range tables(n) {
-		if err := fill(ctx, conn, t, uint64(i)); err != nil {
-			return fmt.Errorf("fill %s: %w", t.name, err)
-		}
+		group.Go(func() error {
+			conn, err := c.Connect(filling, name)
+			if err != nil {
+				return err
+			}
+			defer conn.Close(context.WithoutCancel(ctx))
+			if err := fill(filling, conn, t, uint64(i)); err != nil {
+				return fmt.Errorf("fill %s: %w", t.name, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	err = execAll(ctx, conn, indexesSQL, "CREATE SCHEMA tiny", tinyTables(n.tinyTables), fmt.Sprintf(
 		"SELECT count(lo_from_bytea(900000 + i, convert_to((SELECT string_agg(md5((i * 10000 + j)::text), '') FROM generate_series(1, 2000) j), 'UTF8'))) FROM generate_series(1, %d) i", n.largeObjs),

@@ -10,10 +10,14 @@ import (
 	"sync"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/engine/postgres"
 )
 
-// Helper carries out what contenders need of this program itself: `bench limit` and `bench zip`. ok is false if args
-// name neither.
+// Helper carries out what contenders need of this program itself: `bench limit`, `bench zip` and `bench load`. ok is
+// false if args name none of them.
 func Helper(ctx context.Context, args []string) (ok bool, err error) {
 	switch {
 	case len(args) == 3 && args[0] == "zip":
@@ -24,6 +28,12 @@ func Helper(ctx context.Context, args []string) (ok bool, err error) {
 			return true, err
 		}
 		return true, copyNowhere(ctx, args[3], jobs)
+	case len(args) == 5 && args[0] == "load" && args[1] == "-jobs":
+		jobs, err := strconv.Atoi(args[2])
+		if err != nil {
+			return true, err
+		}
+		return true, loadOnly(ctx, args[3], args[4], jobs)
 	}
 	return false, nil
 }
@@ -100,6 +110,29 @@ func nowhere(ctx context.Context, database string) (statements []string, err err
 		return nil
 	})
 	return statements, err
+}
+
+// loadOnly is the middle of `safepoint load`: neither is the file checked before, nor what was loaded compared after.
+func loadOnly(ctx context.Context, path, database string, jobs int) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	r, err := archive.Open(f, fi.Size(), archive.Trust{Unsigned: true})
+	if err != nil {
+		return err
+	}
+	cfg, err := pgx.ParseConfig("dbname=" + database)
+	if err != nil {
+		return err
+	}
+	t := engine.Target{Engine: safepoint.PostgreSQL, Host: cfg.Host, Port: int(cfg.Port), User: cfg.User, Name: database, TLS: safepoint.TLSDisable}
+	return postgres.Engine{Jobs: jobs}.Load(ctx, t, r, engine.LoadOptions{Trusted: true})
 }
 
 // zipOne writes what it reads into the one entry of a zip file as pgBackWeb does: Go's archive/zip with its default

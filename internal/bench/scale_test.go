@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/safepoint-db/safepoint/internal/pgserver"
@@ -16,13 +18,17 @@ import (
 // TestManyTables dumps and loads a database of many tiny tables and compares what was loaded. The memory of our process must not
 // grow with them. SAFEPOINT_SCALE_TABLES=100000 shows it at scale, in about half an hour.
 func TestManyTables(t *testing.T) {
-	count := scaled(t, "SAFEPOINT_SCALE_TABLES", 400)
-	s := newScale(t, settings(count))
+	count := scaled(t, "SAFEPOINT_SCALE_TABLES", 120)
+	var set map[string]string // of a cluster of its own
+	if count > 1000 {
+		set = settings(count)
+	}
+	s := newScale(t, set)
 	if err := GenerateTables(t.Context(), s.cluster, source, count, t.Logf); err != nil {
 		t.Fatal(err)
 	}
 	s.measure(t, "pg_dump -d "+source+" -f peer.sql", "pg_dump")
-	s.measure(t, `./safepoint dump -q --jobs 2 --from "`+urlOf(source)+`" -o ours.sql.zst`, "safepoint")
+	s.measure(t, `./safepoint dump -q --sign-key `+keyFile+` --jobs 2 --from "`+urlOf(source)+`" -o ours.sql.zst`, "safepoint")
 	s.load(t, "ours.sql.zst")
 	want, err := s.content(t.Context(), source)
 	if err != nil {
@@ -36,8 +42,8 @@ func TestManyTables(t *testing.T) {
 // TestLargeRows dumps and loads single values that are larger than our process may be. SAFEPOINT_SCALE_ROW=900 is what PostgreSQL can hold at
 // most, in MB: text of that size, and bytea of half of it, which COPY's text format doubles.
 func TestLargeRows(t *testing.T) {
-	size := scaled(t, "SAFEPOINT_SCALE_ROW", 40)
-	s := newScale(t, settings(0))
+	size := scaled(t, "SAFEPOINT_SCALE_ROW", 24)
+	s := newScale(t, nil)
 	pgtest.Exec(t, s.cluster.Target("postgres"), "CREATE DATABASE "+source+" TEMPLATE template0")
 	for _, stmt := range []string{
 		"CREATE TABLE large_text (id int PRIMARY KEY, body text)", "ALTER TABLE large_text ALTER body SET STORAGE EXTERNAL",
@@ -47,7 +53,7 @@ func TestLargeRows(t *testing.T) {
 	} {
 		pgtest.Exec(t, s.cluster.Target(source), stmt)
 	}
-	s.measure(t, `./safepoint dump -q --jobs 2 --from "`+urlOf(source)+`" -o ours.sql.zst`, "safepoint")
+	s.measure(t, `./safepoint dump -q --sign-key `+keyFile+` --jobs 2 --from "`+urlOf(source)+`" -o ours.sql.zst`, "safepoint")
 	s.load(t, "ours.sql.zst")
 	const sum = "SELECT md5(body::bytea) FROM large_bytea UNION ALL SELECT md5(body) FROM large_text"
 	want, got := pgtest.Query(t, s.cluster.Target(source), sum), pgtest.Query(t, s.cluster.Target(target), sum)
@@ -62,7 +68,7 @@ func TestRowsTooLarge(t *testing.T) {
 	if scaled(t, "SAFEPOINT_SCALE_ROW", 0) == 0 {
 		t.Skip("needs a value of 600 MB: SAFEPOINT_SCALE_ROW=900 go test -v ./internal/bench -run 'Rows'")
 	}
-	s := newScale(t, settings(0))
+	s := newScale(t, nil)
 	pgtest.Exec(t, s.cluster.Target("postgres"), "CREATE DATABASE "+source+" TEMPLATE template0")
 	for _, stmt := range []string{
 		"CREATE TABLE fine (id int)", "CREATE TABLE too_large (id int PRIMARY KEY, body bytea)", "ALTER TABLE too_large ALTER body SET STORAGE EXTERNAL",
@@ -80,23 +86,54 @@ func TestRowsTooLarge(t *testing.T) {
 	}
 }
 
+// program builds ours once, with cgo where SAFEPOINT_SCALE_CGO is set.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("/var/tmp", "safepoint-build-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "safepoint"), "../../cmd/safepoint")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if os.Getenv("SAFEPOINT_SCALE_CGO") != "" {
+		build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	}
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return filepath.Join(dir, "safepoint"), nil
+})
+
+var built string // folder that program made
+
 // scale is a cluster and our program, to be measured from outside.
 type scale struct{ *bench }
 
+// newScale uses the shared cluster unless settings ask for one of its own.
 func newScale(t *testing.T, settings map[string]string) scale {
 	t.Helper()
-	c := pgtest.Start(t, pgserver.Options{Settings: settings})
+	var c *pgserver.Cluster
+	if settings == nil {
+		c = pgtest.Shared(t)
+		t.Cleanup(func() {
+			for _, name := range []string{source, target} {
+				pgtest.Exec(t, c.Target("postgres"), "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)")
+			}
+		})
+	} else {
+		c = pgtest.Start(t, pgserver.Options{Settings: settings})
+	}
 	dir, err := os.MkdirTemp("/var/tmp", "safepoint-scale-")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	build := exec.Command("go", "build", "-o", filepath.Join(dir, "safepoint"), "../../cmd/safepoint")
-	if cgo := os.Getenv("SAFEPOINT_SCALE_CGO"); cgo == "" {
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
 	}
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if err := errors.Join(os.Symlink(bin, filepath.Join(dir, "safepoint")), writeKey(filepath.Join(dir, keyFile))); err != nil {
+		t.Fatal(err)
 	}
 	env := append(os.Environ(), "PATH="+c.BinDir+":"+os.Getenv("PATH"), "PGHOST="+c.Socket, fmt.Sprintf("PGPORT=%d", c.Port), "PGUSER="+c.User)
 	return scale{&bench{cluster: c, dir: dir, env: env}}
@@ -119,7 +156,7 @@ func (s scale) measure(t *testing.T, command, process string) {
 func (s scale) load(t *testing.T, file string) {
 	t.Helper()
 	pgtest.Exec(t, s.cluster.Target("postgres"), "CREATE DATABASE "+target+" TEMPLATE template0")
-	s.measure(t, `./safepoint load -q --jobs 2 `+file+` --into "`+urlOf(target)+`"`, "safepoint")
+	s.measure(t, `./safepoint load -q --key `+keyFile+` --jobs 2 `+file+` --into "`+urlOf(target)+`"`, "safepoint")
 }
 
 // scaled is a number from the environment, or the small one that every run of the tests can afford.

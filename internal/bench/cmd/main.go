@@ -35,6 +35,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&cfg.Jobs, "jobs", 2, "connections of everybody who can use several")
 	flags.IntVar(&cfg.Tables, "tables", 10000, "tables of the phase tables")
 	flags.StringVar(&cfg.Only, "only", "dump,load,tables", "phases")
+	flags.BoolVar(&cfg.Pure, "pure", false, "leave out the build with libzstd")
 	flags.StringVar(&cfg.Match, "match", "", "only contenders whose key or name holds this")
 	flags.StringVar(&cfg.WorkDir, "dir", "", "keep the cluster and its databases here for the next run")
 	out := flags.String("out", "docs/benchmarks", "folder of the report")
