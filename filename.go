@@ -19,6 +19,9 @@ func BackupFileName(database string, at time.Time, trigger Trigger) string {
 	if trigger == TriggerSafety {
 		name += "_safety"
 	}
+	if trigger == TriggerUpload {
+		name += "_upload"
+	}
 	return name + BackupExtension
 }
 

@@ -86,8 +86,17 @@ type Operation struct {
 	NewName       string    // a restore into a new database: its name. "" replaces the live one
 	Only          []string  // with NewName: the tables chosen, by name or pattern; nil is all
 
-	RestoreID string // safety backups: the restore that made it
+	RestoreID string  // safety backups: the restore that made it
+	Upload    *Upload // backups of trigger upload
 	DeletedAt time.Time
+}
+
+// Upload is where an uploaded backup comes from.
+type Upload struct {
+	FileName string `json:"file_name"` // as it was called where it came from
+	Size     int64  `json:"size"`      // bytes that came
+	NoOwner  bool   `json:"no_owner,omitempty"`
+	Origin   string `json:"origin,omitempty"` // how it was made, if not here: "pg_dump 14.2, plain SQL in gzip"
 }
 
 // Failure is why an operation did not succeed, as a person reads it.

@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/api/wire": {},
 	"internal/web":      {"internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
 
-	"internal/app": {"internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
+	"internal/app": {"internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
 		"internal/engine", "internal/storage", "internal/halt", "internal/archive", "internal/encrypt"},
 	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
 

@@ -65,6 +65,7 @@ var access = map[string]struct {
 	"cancel-operation":    {nil, 403},
 	"delete-backup":       {nil, 403},
 	"download-backup":     {nil, 403},
+	"upload-backup":       {nil, 403},
 	"list-tables":         {nil, 403},
 	"extract-tables":      {wire.TableChoice{Tables: []string{"*"}}, 403},
 	"preview-restore":     {nil, 403},

@@ -57,6 +57,7 @@ func (a *API) operationRoutes() {
 		})
 
 	a.downloadRoute(tag, one)
+	a.uploadRoute(tag)
 	a.tableRoutes(tag, one)
 	a.restoreRoutes(tag, one)
 }

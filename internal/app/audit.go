@@ -52,6 +52,9 @@ func operationAction(op safepoint.Operation) string {
 	if op.Trigger == safepoint.TriggerUndo {
 		return "undo"
 	}
+	if op.Trigger == safepoint.TriggerUpload {
+		return "upload"
+	}
 	return string(op.Type)
 }
 

@@ -192,6 +192,9 @@ var routes = map[string]route{
 		}
 		return d.Name, err
 	}},
+	"Upload": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.Upload(w.ctx, by, UploadInput{DatabaseID: th.database, FileName: "shop.sql"}, strings.NewReader("SELECT 1;")))
+	}},
 	"BackupTables": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		_, tables, err := w.BackupTables(w.ctx, by, th.backup)
 		return tables, err

@@ -42,6 +42,8 @@ type Config struct {
 	LocalPaths func(path string) error
 	DataDir    string // our own folder: never a database of anybody; "" if there is none
 
+	Uploads Uploads
+
 	SessionIdle time.Duration // a session not used for so long ends; 0 means 8 hours
 	SessionLife time.Duration // every session ends after so long; 0 means 7 days
 }

@@ -111,6 +111,11 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 	if err == nil {
 		err = a.roomForSafety(ctx, op)
 	}
+	if r != nil {
+		if f, is := foreignFinding(r.Header()); is {
+			findings = append([]engine.Finding{f}, findings...)
+		}
+	}
 	return findings, taken, err
 }
 

@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"github.com/safepoint-db/safepoint"
@@ -57,6 +60,11 @@ func (a *App) letGo(operationID string) {
 	a.heldMu.Lock()
 	defer a.heldMu.Unlock()
 	delete(a.held, operationID)
+	if a.Uploads.Dir != "" {
+		if err := os.Remove(a.uploaded(operationID)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			a.Log.Warn("an uploaded file was not removed", "operation", operationID, "error", err)
+		}
+	}
 }
 
 // unlock finds the key of an encrypted backup's file: with the identities in keys (the text of an identity file) where

@@ -31,6 +31,9 @@ func (a *App) Work(ctx context.Context, c jobs.Claim, report func(safepoint.Prog
 		if err := w.prepare(ctx); err != nil {
 			return ended(c.Operation, err)
 		}
+		if c.Operation.Trigger == safepoint.TriggerUpload && c.Operation.Upload != nil {
+			return w.takeUpload(ctx, report)
+		}
 		if c.Operation.Type == safepoint.TypeBackup {
 			return w.backup(ctx, report)
 		}
@@ -132,7 +135,9 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 		StorageKey: op.StorageKey, Storage: w.Storage, Dump: dump, Key: w.Keys.Signing(), Trust: w.trust(), Recipients: to, Now: w.Now,
 		Header: archive.Header{Tool: "safepoint", OrganizationID: op.OrganizationID, DatabaseID: op.DatabaseID, OperationID: op.ID},
 	}
-	if last, err := w.Catalog.DatabaseBackups(ctx, op.OrganizationID, op.DatabaseID); err == nil && len(last) > 0 {
+	if op.Upload != nil {
+		j.Expect = op.Upload.Size
+	} else if last, err := w.Catalog.DatabaseBackups(ctx, op.OrganizationID, op.DatabaseID); err == nil && len(last) > 0 {
 		j.Expect, j.ExpectRaw = last[0].Size, last[0].RawSize
 	}
 	res, err := backup.Run(ctx, j, report)
@@ -141,6 +146,9 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 		return op, err
 	}
 	res.Apply(&op)
+	if op.Upload != nil { // it says nothing of the server
+		return op, nil
+	}
 	if err := w.Catalog.SetServerVersion(ctx, op.OrganizationID, op.DatabaseID, res.ServerVersion); err != nil {
 		w.Log.WarnContext(ctx, "server version was not recorded", "database", op.DatabaseID, "error", err)
 	}

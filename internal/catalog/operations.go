@@ -145,6 +145,15 @@ func (c *Catalog) Operation(ctx context.Context, orgID, id string) (safepoint.Op
 	return op, nil
 }
 
+// AnyOperation is one operation of any organization. For the program itself.
+func (c *Catalog) AnyOperation(ctx context.Context, id string) (safepoint.Operation, error) {
+	op, err := operationByID(ctx, c.db, id)
+	if err != nil {
+		return safepoint.Operation{}, fmt.Errorf("read operation: %w", err)
+	}
+	return op, nil
+}
+
 // Running returns the queued and running operations of the organization, oldest first.
 func (c *Catalog) Running(ctx context.Context, orgID string) ([]safepoint.Operation, error) {
 	return c.operations(ctx, `WHERE status IN ('queued','running') AND organization_id = $1 ORDER BY created_at, id`, orgID)
@@ -269,7 +278,7 @@ const operationColumns = `id, organization_id, database_id, database_name, engin
 	schedule_id, due_at, created_at, started_at, finished_at, created_by, created_by_name, failure, cancel_asked, progress,
 	storage_key, size, raw_size, sha256, verified_at, tables, row_count, server_version, restore_id, deleted_at,
 	source_id, source_name, source_at, safety_id, step, switched, halted_at, resumed_at, service_count,
-	undo_until, undone_by, attention, needs_operator, recipients, new_name, only_tables`
+	undo_until, undone_by, attention, needs_operator, recipients, new_name, only_tables, upload`
 
 func operationValues(op safepoint.Operation) []any {
 	return []any{
@@ -279,7 +288,7 @@ func operationValues(op safepoint.Operation) []any {
 		op.StorageKey, op.Size, op.RawSize, op.SHA256, toMillis(op.VerifiedAt), op.Tables, op.Rows, op.ServerVersion, op.RestoreID,
 		toMillis(op.DeletedAt), op.SourceID, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
 		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), op.UndoneByID,
-		namesJSON(op.Attention), toInt(op.NeedsOperator), namesJSON(op.Recipients), op.NewName, namesJSON(op.Only),
+		namesJSON(op.Attention), toInt(op.NeedsOperator), namesJSON(op.Recipients), op.NewName, namesJSON(op.Only), uploadJSON(op.Upload),
 	}
 }
 
@@ -328,14 +337,14 @@ func operations(ctx context.Context, q querier, where string, args ...any) ([]sa
 func scanOperation(row scanner) (safepoint.Operation, error) {
 	var op safepoint.Operation
 	var due, created, started, finished, verified, deleted, sourceAt, halted, resumed, undoUntil int64
-	var failure, progress, attention, recipients, only string
+	var failure, progress, attention, recipients, only, upload string
 	err := row.Scan(&op.ID, &op.OrganizationID, &op.DatabaseID, &op.DatabaseName, &op.Engine, &op.Type, &op.Trigger,
 		&op.Status, &op.Name, &op.ScheduleID, &due, &created, &started,
 		&finished, &op.CreatedBy, &op.CreatedByName, &failure, &op.CancelAsked, &progress,
 		&op.StorageKey, &op.Size, &op.RawSize, &op.SHA256, &verified, &op.Tables, &op.Rows, &op.ServerVersion, &op.RestoreID,
 		&deleted, &op.SourceID, &op.SourceName, &sourceAt, &op.SafetyID, &op.Step, &op.Switched,
 		&halted, &resumed, &op.Services, &undoUntil, &op.UndoneByID,
-		&attention, &op.NeedsOperator, &recipients, &op.NewName, &only)
+		&attention, &op.NeedsOperator, &recipients, &op.NewName, &only, &upload)
 	if err != nil {
 		return op, err
 	}
@@ -351,7 +360,7 @@ func scanOperation(row scanner) (safepoint.Operation, error) {
 	for _, f := range []struct {
 		text string
 		into any
-	}{{failure, &op.Failure}, {progress, &op.Progress}, {attention, &op.Attention}, {recipients, &op.Recipients}, {only, &op.Only}} {
+	}{{failure, &op.Failure}, {progress, &op.Progress}, {attention, &op.Attention}, {recipients, &op.Recipients}, {only, &op.Only}, {upload, &op.Upload}} {
 		if f.text == "" || f.text == "[]" {
 			continue
 		}
@@ -367,6 +376,13 @@ func failureJSON(f *safepoint.Failure) string {
 		return ""
 	}
 	return toJSON(*f)
+}
+
+func uploadJSON(u *safepoint.Upload) string {
+	if u == nil {
+		return ""
+	}
+	return toJSON(*u)
 }
 
 func progressJSON(p safepoint.Progress) string {

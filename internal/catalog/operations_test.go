@@ -164,6 +164,7 @@ func filled(now time.Time) safepoint.Operation {
 		Only:       []string{"app.*", "\"odd\".\"T\""},
 		Step:       safepoint.StepGuard,
 		Recipients: []string{"age1one", "age1two"},
+		Upload:     &safepoint.Upload{FileName: "shop.dump", Size: 12, NoOwner: true, Origin: "pg_dump 9.6, tar format"},
 	}
 	v := reflect.ValueOf(&op).Elem()
 	for i := range v.NumField() {

@@ -49,6 +49,7 @@ type commands struct {
 	Login      loginCmd      `cmd:"" help:"Sign in to a server and keep a token for it." group:"On a server"`
 	Logout     logoutCmd     `cmd:"" help:"Revoke the token and forget it." group:"On a server"`
 	Backup     backupCmd     `cmd:"" help:"Start a manual backup." group:"On a server"`
+	Upload     uploadCmd     `cmd:"" help:"Upload a backup file, or a dump that Safepoint did not make." group:"On a server"`
 	Schedule   scheduleCmd   `cmd:"" help:"DB Backup: the schedules." group:"On a server"`
 	Logs       logsCmd       `cmd:"" help:"DB Logs: every backup and restore." group:"On a server"`
 	Restore    restoreCmd    `cmd:"" help:"Restore a database to a backup." group:"On a server"`

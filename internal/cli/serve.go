@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"github.com/safepoint-db/safepoint/internal/app"
+	"github.com/safepoint-db/safepoint/internal/foreign"
 	"github.com/safepoint-db/safepoint/internal/server"
 )
 
@@ -17,8 +19,24 @@ type serveCmd struct {
 	BaseURL        string         `env:"SAFEPOINT_BASE_URL" placeholder:"URL" help:"How browsers reach the console, such as https://backup.example, where a proxy stands before it."`
 	TrustedProxies []netip.Prefix `env:"SAFEPOINT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8."`
 	Programs
-	LogFormat string     `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
-	LogLevel  slog.Level `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
+	ForeignFiles bool          `env:"SAFEPOINT_FOREIGN_FILES" help:"Let organizations upload and restore files that this Safepoint did not make: their statements are of unknown origin."`
+	ForeignMax   foreignLimits `embed:"" prefix:"foreign-"`
+	LogFormat    string        `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
+	LogLevel     slog.Level    `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
+}
+
+// foreignLimits bound files that are uploaded.
+type foreignLimits struct {
+	MaxSize      sizeFlag `default:"64GiB" env:"SAFEPOINT_FOREIGN_MAX_SIZE" help:"Largest file that may be uploaded; default: ${default}."`
+	MaxSQL       sizeFlag `name:"max-sql" default:"1TiB" env:"SAFEPOINT_FOREIGN_MAX_SQL" help:"Most SQL that may come out of a foreign dump; default: ${default}."`
+	MaxRatio     int64    `default:"500" env:"SAFEPOINT_FOREIGN_MAX_RATIO" help:"How many times as much SQL as the file has bytes; default: ${default}."`
+	MaxStatement sizeFlag `default:"64MiB" env:"SAFEPOINT_FOREIGN_MAX_STATEMENT" help:"Longest statement, which is held in memory; default: ${default}."`
+}
+
+func (cmd *serveCmd) uploads() app.Uploads {
+	m := cmd.ForeignMax
+	return app.Uploads{Foreign: cmd.ForeignFiles, MaxSize: int64(m.MaxSize),
+		Limits: foreign.Limits{SQL: int64(m.MaxSQL), Ratio: m.MaxRatio, Statement: int(min(m.MaxStatement, 1<<30))}}
 }
 
 func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
@@ -28,7 +46,7 @@ func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
 	}
 	s, err := server.Open(ctx, server.Config{
 		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL,
-		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Version: Version, Log: slog.New(handler),
+		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Uploads: cmd.uploads(), Version: Version, Log: slog.New(handler),
 	})
 	if err != nil {
 		return err

@@ -111,8 +111,11 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	if err != nil {
 		return nil, fmt.Errorf("make request: %w", err)
 	}
-	for k, v := range header {
-		req.Header[k] = v
+	if s, ok := body.(*sized); ok {
+		req.ContentLength = s.n
+		if s.n == 0 {
+			req.ContentLength = -1
+		}
 	}
 	if c.agent != "" {
 		req.Header.Set("User-Agent", c.agent)
@@ -122,6 +125,9 @@ func (c *Client) do(ctx context.Context, method, path string, query url.Values, 
 	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
+	}
+	for k, v := range header {
+		req.Header[k] = v
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

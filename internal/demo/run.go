@@ -226,7 +226,7 @@ func (d *demo) startPostgres(ctx context.Context) (app.DatabaseInput, error) {
 
 // serve opens the console for people.
 func (d *demo) serve(ctx context.Context) error {
-	s, err := server.Open(ctx, server.Config{DataDir: d.dataDir(), Addr: d.Addr, Log: d.log, Version: d.Version})
+	s, err := server.Open(ctx, server.Config{DataDir: d.dataDir(), Addr: d.Addr, Uploads: app.Uploads{Foreign: true}, Log: d.log, Version: d.Version})
 	if err != nil {
 		return err
 	}

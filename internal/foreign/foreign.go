@@ -121,6 +121,17 @@ func Convert(ctx context.Context, path string, w *archive.Writer, opt Options) (
 	return c.finish()
 }
 
+// Check looks at the beginning of the dump at path: Convert would refuse it for what it is, or take it.
+func Check(ctx context.Context, path string, opt Options) error {
+	opt.Limits = opt.Limits.orDefault()
+	src, err := open(ctx, path, opt)
+	if err != nil {
+		return err
+	}
+	src.Close() // pg_restore is stopped in the middle
+	return nil
+}
+
 // finish writes the header.
 func (c *converter) finish() (Contents, error) {
 	h := c.w.Header()

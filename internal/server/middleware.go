@@ -15,12 +15,18 @@ import (
 // maxBody is the largest request body of any route.
 const maxBody = 4 << 20
 
-// limited bounds the request's body.
+// limited bounds the request's body. Uploads have a limit of their own: see app.Uploads.
 func limited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if !isUpload(r) {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func isUpload(r *http.Request) bool {
+	return r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/upload")
 }
 
 // recorder remembers what was answered.

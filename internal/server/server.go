@@ -36,6 +36,7 @@ const (
 	lockFile      = "lock"
 	catalogFile   = "catalog.db"
 	backupsFolder = "backups"
+	uploadsFolder = "uploads" // that were not checked yet
 )
 
 // Config is what a server needs to know. DataDir is required.
@@ -46,6 +47,7 @@ type Config struct {
 	BaseURL         string         // how browsers reach the console; "" means URL
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Programs        []string       // folders in which pg_dump is looked for first
+	Uploads         app.Uploads    // what may be uploaded; its Dir and Unpack are the server's own
 	Version         string         // of the program
 	Log             *slog.Logger   // nil means slog.Default()
 	// Now tells the time; nil means time.Now. It says what is due, not how long to wait for it: whoever moves it calls
@@ -136,10 +138,12 @@ func (s *Server) openData(ctx context.Context) error {
 	}
 	s.closing(store.Close)
 
+	uploads := s.cfg.Uploads
+	uploads.Dir, uploads.Unpack = filepath.Join(dir, uploadsFolder), kinds.Unpack(s.cfg.Programs)
 	hub := &event.Hub{}
 	s.App = app.New(app.Config{
 		Catalog: s.catalog, Keys: keys, Storage: store, Engine: s.engine, Halter: kinds.Halter, Hub: hub,
-		Wake: func() { s.jobs.Wake() }, Now: s.cfg.Now, Log: s.log, DataDir: dir,
+		Wake: func() { s.jobs.Wake() }, Now: s.cfg.Now, Log: s.log, DataDir: dir, Uploads: uploads,
 	})
 	// The app is the worker: what is claimed is carried out by App.Work, what a crash left is ended by App.Recover.
 	s.jobs = jobs.New(jobs.Config{

@@ -51,6 +51,8 @@ func doing(op safepoint.Operation) string {
 		return "Restoring " + op.DatabaseName
 	case op.Trigger == safepoint.TriggerManual:
 		return "Manual backup of " + op.DatabaseName
+	case op.Trigger == safepoint.TriggerUpload:
+		return "Uploaded backup of " + op.DatabaseName
 	case op.Trigger == safepoint.TriggerSafety:
 		return "Safety backup of " + op.DatabaseName
 	}

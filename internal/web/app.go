@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -81,6 +82,7 @@ type App interface {
 	Journal(ctx context.Context, a safepoint.Actor, id string) ([]safepoint.JournalEntry, error)
 	Running(ctx context.Context, a safepoint.Actor) ([]safepoint.Operation, error)
 	StartBackup(ctx context.Context, a safepoint.Actor, databaseID string) (safepoint.Operation, error)
+	Upload(ctx context.Context, a safepoint.Actor, in app.UploadInput, r io.Reader) (safepoint.Operation, error)
 	Cancel(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, error)
 	OpenDownload(ctx context.Context, a safepoint.Actor, id string) (app.Download, error)
 	BackupTables(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, []app.BackupTable, error)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -45,6 +46,14 @@ type fake struct {
 	broken  error                       // what every look answers
 	hub     event.Hub
 	page    safepoint.OperationPage
+}
+
+func (f *fake) Upload(_ context.Context, _ safepoint.Actor, in app.UploadInput, r io.Reader) (safepoint.Operation, error) {
+	content, err := io.ReadAll(r)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
+	return safepoint.Operation{ID: "op_new"}, f.act("upload", in.DatabaseID, in.FileName, in.NoOwner, string(content))
 }
 
 // act records an action and answers with the state's error.

@@ -145,6 +145,10 @@ func stories() []story {
 		{name: "logs-empty", fake: with(sample(), noOps), path: "/logs", want: []string{"No backups or restores yet", "The first run of"}},
 		{name: "logs-no-match", fake: with(sample(), func(f *fake) { f.ops = nil; f.page.All = 214 }), path: "/logs?type=restore&status=failed&q=x", want: []string{"No logs match these filters", "Type is Restore, Status is Failed and Name has", "214"}},
 		{name: "logs-paged", fake: with(sample(), func(f *fake) { f.page.Next, f.page.Previous, f.page.Offset = "older", "newer", 50 }), path: "/logs?type=backup&page=here", want: []string{"page=older", "page=newer", "51–58"}},
+		{name: "upload", fake: sample(), path: "/logs/upload", want: []string{"Upload a backup", "multipart/form-data", "pg_dump"}},
+		{name: "log-uploaded", fake: with(sample(), func(f *fake) {
+			f.ops[0].Trigger, f.ops[0].Upload = safepoint.TriggerUpload, &safepoint.Upload{FileName: "<shop>.dump", Size: 1 << 20, NoOwner: true, Origin: "pg_dump 9.6.24, custom format"}
+		}), path: "/logs/" + sample().ops[0].ID, want: []string{"Uploaded as", "&lt;shop&gt;.dump", "pg_dump 9.6.24, custom format", "unknown origin"}},
 		{name: "log", fake: sample(), path: "/logs/op_1400", want: []string{"Date Created", "File Size", "19,756,849,561", "UTC"}},
 		{name: "log-dialog", fake: sample(), path: "/logs/op_1400", fragment: true, want: []string{"Backup details", "Close"}},
 		{name: "log-running", fake: sample(), path: "/logs/op_running", want: []string{"62%", "public.shipment_events", "about 2"}},

@@ -50,6 +50,8 @@ func Routes() []Route {
 		{"POST", "/backups/{id}/enable", Admin, false, doEnable},
 
 		{"GET", "/logs", Viewer, true, showLogs},
+		{"GET", "/logs/upload", Admin, false, showUpload},
+		{"POST", "/logs/upload", Admin, false, doUpload},
 		{"GET", "/logs/{id}", Viewer, true, showLog},
 		{"GET", "/logs/{id}/restore", Admin, false, showRestoreNew},
 		{"POST", "/logs/{id}/restore", Admin, false, doRestoreNew},

@@ -66,7 +66,7 @@ func (v *visit) identify() error {
 func (s *server) serve(route Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		v := s.anonymous(w, r)
-		if r.Method == http.MethodPost {
+		if r.Method == http.MethodPost && route.Pattern != uploadPath { // an upload has a limit of its own
 			r.Body = http.MaxBytesReader(w, r.Body, 1<<20)
 		}
 		answer, err := v.answer(route)

@@ -58,6 +58,7 @@ type Operation struct {
 	DatabaseName    string    `json:"database_name" doc:"As it was called then" example:"harbor_prod"`
 	Engine          string    `json:"engine" enum:"postgres,sqlite"`
 	ScheduleID      string    `json:"schedule_id,omitempty"`
+	Upload          *Upload   `json:"upload,omitempty" doc:"Backups of trigger upload: where the file comes from"`
 	DueAt           time.Time `json:"due_at,omitzero"`
 	CreatedAt       time.Time `json:"created_at"`
 	StartedAt       time.Time `json:"started_at,omitzero"`
@@ -112,6 +113,9 @@ func FromOperation(o safepoint.Operation) Operation {
 		UndoUntil: utc(o.UndoUntil), UndoneByID: o.UndoneByID, Attention: o.Attention, NeedsOperator: o.NeedsOperator,
 		NewName: o.NewName, Only: o.Only,
 	}
+	if u := o.Upload; u != nil {
+		w.Upload = &Upload{FileName: u.FileName, Size: u.Size, NoOwner: u.NoOwner, Origin: u.Origin}
+	}
 	if !o.FinishedAt.IsZero() {
 		w.DurationSeconds = o.Duration(o.FinishedAt).Seconds()
 	}
@@ -119,6 +123,14 @@ func FromOperation(o safepoint.Operation) Operation {
 		w.Progress = FromProgress(o.Progress)
 	}
 	return w
+}
+
+// Upload is where an uploaded backup comes from.
+type Upload struct {
+	FileName string `json:"file_name,omitempty" example:"shop.dump"`
+	Size     int64  `json:"size" doc:"Bytes that came"`
+	NoOwner  bool   `json:"no_owner,omitempty" doc:"Owners and rights were left out"`
+	Origin   string `json:"origin,omitempty" doc:"How it was made, if not by this Safepoint: its statements are then of unknown origin" example:"pg_dump 14.2, plain SQL in gzip"`
 }
 
 // FromOperationOrNil is nil for nil.

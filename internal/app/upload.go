@@ -1,0 +1,363 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/backup"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/foreign"
+)
+
+// Uploads says what may be uploaded, and how. It is the operator's, for all organizations.
+type Uploads struct {
+	Dir     string // where files are received, mode 0700; "" refuses every upload
+	MaxSize int64  // bytes of one file; 0 means 64 GiB
+	Foreign bool   // also take what this installation did not make
+	Limits  foreign.Limits
+	// Unpack reads dumps in pg_dump's own formats: see foreign.Options.
+	Unpack func(ctx context.Context, path string) (io.ReadCloser, error)
+}
+
+const defaultMaxUpload = 64 << 30
+
+// UploadInput is what a person says of a file to upload.
+type UploadInput struct {
+	DatabaseID string
+	FileName   string // as it is called where it comes from; for people only
+	NoOwner    bool   // leave out who owns what and who may do what, of a foreign dump
+	Size       int64  // bytes that will come; 0 is not known
+}
+
+// Upload receives a backup's file for a database from r, looks at what it is, and queues the operation that checks it
+// whole, converts it where another program made it, and lists it among the database's backups. r is read to its end only
+// if nothing stands in the way.
+func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r io.Reader) (safepoint.Operation, error) {
+	var none safepoint.Operation
+	if err := a.authorize(ctx, by, admin, "upload"); err != nil {
+		return none, err
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, in.DatabaseID)
+	if err != nil {
+		return none, notHere(err, "database")
+	}
+	limit := a.Uploads.MaxSize
+	if limit == 0 {
+		limit = defaultMaxUpload
+	}
+	switch {
+	case a.Uploads.Dir == "":
+		return none, safepoint.Errorf(safepoint.CodeForbidden, "This server takes no uploads.")
+	case in.Size > limit:
+		return none, foreign.TooLarge(limit)
+	}
+	if err := a.mayQueue(ctx, by, d); err != nil {
+		return none, err
+	}
+	// It is kept twice for a while: as it came, and as it is stored.
+	if err := backup.Room(ctx, a.Storage, 2*in.Size); err != nil {
+		return none, err
+	}
+	file, err := a.receive(ctx, r, limit)
+	if err != nil {
+		return none, err
+	}
+	op := safepoint.Operation{
+		ID: safepoint.NewID(safepoint.OperationPrefix), DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
+		Type: safepoint.TypeBackup, Trigger: safepoint.TriggerUpload, Name: backup.FileName(d, a.Now(), safepoint.TriggerUpload),
+		Upload: &safepoint.Upload{FileName: uploadName(in.FileName), NoOwner: in.NoOwner},
+	}
+	if info, err := os.Stat(file); err == nil {
+		op.Upload.Size = info.Size()
+	}
+	err = a.acceptable(ctx, by.OrganizationID, d, file)
+	if err == nil {
+		err = os.Rename(file, a.uploaded(op.ID))
+	}
+	if err == nil {
+		op, err = a.queue(ctx, by, op)
+	}
+	if err != nil {
+		os.Remove(file)
+		os.Remove(a.uploaded(op.ID))
+		return none, err
+	}
+	return op, nil
+}
+
+// mayQueue refuses early what CreateOperation would refuse once gigabytes have come.
+func (a *App) mayQueue(ctx context.Context, by safepoint.Actor, d safepoint.Database) error {
+	running, err := a.Catalog.Running(ctx, by.OrganizationID)
+	for _, op := range running {
+		if op.DatabaseID == d.ID && op.Type == safepoint.TypeBackup && op.Trigger != safepoint.TriggerSafety {
+			return safepoint.Errorf(safepoint.CodeConflict, "A backup of %s is queued or running: %s.", d.Name, op.Name).
+				WithHint("Wait until it has ended, or cancel it first.")
+		}
+	}
+	return err
+}
+
+// receive keeps what comes in a file of its own, as long as the storage has room.
+func (a *App) receive(ctx context.Context, r io.Reader, limit int64) (string, error) {
+	if err := os.MkdirAll(a.Uploads.Dir, 0o700); err != nil {
+		return "", fmt.Errorf("make folder for uploads: %w", err)
+	}
+	return foreign.Spool(ctx, &roomy{ctx: ctx, a: a, r: r}, a.Uploads.Dir, limit)
+}
+
+// roomy reads as long as the storage has room for what was read, and for it once more.
+type roomy struct {
+	ctx       context.Context
+	a         *App
+	r         io.Reader
+	n, looked int64
+}
+
+func (r *roomy) Read(p []byte) (int, error) {
+	const every = 64 << 20
+	if r.n-r.looked >= every {
+		r.looked = r.n
+		if err := backup.Room(r.ctx, r.a.Storage, r.n+every); err != nil {
+			return 0, err
+		}
+	}
+	n, err := r.r.Read(p)
+	r.n += int64(n)
+	return n, err
+}
+
+// uploaded is where the file of an upload waits for its operation.
+func (a *App) uploaded(operationID string) string { return filepath.Join(a.Uploads.Dir, operationID) }
+
+// uploadName is a file's name as a person may see it: the last part of a path, without what does not print.
+func uploadName(name string) string {
+	name = name[strings.LastIndexAny(name, `/\`)+1:]
+	name = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '�' {
+			return -1
+		}
+		return r
+	}, name)
+	if runes := []rune(name); len(runes) > 200 {
+		name = string(runes[:200])
+	}
+	return name
+}
+
+// acceptable looks at the beginning and the end of a file: is it for this database, and does the operator allow it?
+func (a *App) acceptable(ctx context.Context, orgID string, d safepoint.Database, file string) error {
+	r, closer, err := a.ownArchive(file)
+	switch {
+	case err == nil:
+		defer closer.Close()
+		h := r.Header()
+		if h.Engine != d.Engine {
+			return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and %s is %s.", h.Engine.Label(), d.Name, d.Engine.Label())
+		}
+		if !strange(r, orgID) {
+			return nil
+		}
+	case !errors.Is(err, archive.ErrNoContents):
+		return err
+	case d.Engine != safepoint.PostgreSQL:
+		return safepoint.Errorf(safepoint.CodeArchive, "This is not a backup that Safepoint made.").
+			WithHint("Dumps of other programs can be used for PostgreSQL only; for %s, upload a backup of Safepoint.", d.Engine.Label())
+	}
+	if !a.Uploads.Foreign {
+		return safepoint.Errorf(safepoint.CodeForbidden, "This file was not made by this Safepoint, and its operator does not allow such files.").
+			WithHint("A dump is a program of unknown origin. The operator can allow it: safepoint serve --foreign-files.")
+	}
+	if r != nil {
+		return nil
+	}
+	return foreign.Check(ctx, file, a.foreignOptions(false, nil))
+}
+
+// ownArchive opens a file that a Safepoint made, whoever's key signed it.
+func (a *App) ownArchive(file string) (*archive.Reader, io.Closer, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && encrypt.Is(f) {
+		err = safepoint.Errorf(safepoint.CodeArchive, "The file is encrypted with age.").
+			WithHint("Decrypt it where you have the key, and upload what comes out: age -d -i KEY FILE. Safepoint encrypts it anew where the organization asks for it.")
+	}
+	var r *archive.Reader
+	if err == nil {
+		trust := a.trust()
+		trust.Unsigned = true
+		r, err = archive.Open(f, info.Size(), trust)
+	}
+	if err != nil {
+		f.Close()
+		return nil, nil, err
+	}
+	return r, f, nil
+}
+
+// strange says whether an archive is of unknown origin here: made from a foreign dump, signed by nobody we know, or of
+// another organization.
+func strange(r *archive.Reader, orgID string) bool {
+	h := r.Header()
+	return h.Foreign != "" || r.SignedBy() == nil || h.OrganizationID != orgID
+}
+
+func (a *App) foreignOptions(noOwner bool, report func(done, total int64)) foreign.Options {
+	return foreign.Options{Limits: a.Uploads.Limits, NoOwner: noOwner, Unpack: a.Uploads.Unpack, Temp: a.Uploads.Dir, Report: report}
+}
+
+// takeUpload makes a backup of what was uploaded: stored, signed, read again and checked like any other.
+func (w *work) takeUpload(ctx context.Context, report func(safepoint.Progress)) safepoint.Operation {
+	claimed := w.claim
+	up := *claimed.Operation.Upload
+	claimed.Operation.Upload = &up
+	file := w.uploaded(claimed.Operation.ID)
+	op, err := w.makeBackup(ctx, claimed, func(ctx context.Context, aw *archive.Writer, opt engine.DumpOptions) error {
+		var err error
+		up.Origin, err = w.copyUpload(ctx, file, up.NoOwner, aw, opt)
+		return err
+	}, report)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = safepoint.Errorf(safepoint.CodeInterrupted, "The uploaded file is not there any more.").WithHint("Upload it again.").WithCause(err)
+	}
+	if err != nil {
+		return ended(op, err)
+	}
+	op.Status = safepoint.StatusSucceeded
+	return op
+}
+
+// copyUpload writes an uploaded file as an archive and says where it comes from, "" for one of our own.
+func (w *work) copyUpload(ctx context.Context, file string, noOwner bool, aw *archive.Writer, opt engine.DumpOptions) (origin string, err error) {
+	r, closer, err := w.ownArchive(file)
+	if err == nil {
+		defer closer.Close()
+		return w.copyArchive(ctx, r, aw, opt)
+	}
+	if !errors.Is(err, archive.ErrNoContents) {
+		return "", err
+	}
+	h := aw.Header()
+	h.Database = w.db.DBName
+	aw.SetHeader(h)
+	options := w.foreignOptions(noOwner, func(done, _ int64) { opt.Report(engine.Progress{Bytes: done}) })
+	options.At = w.claim.Operation.CreatedAt
+	c, err := foreign.Convert(ctx, file, aw, options)
+	return c.Origin, err
+}
+
+// copyArchive writes what an archive holds into another, under the keys and for the organization that now has it.
+func (w *work) copyArchive(ctx context.Context, r *archive.Reader, aw *archive.Writer, opt engine.DumpOptions) (origin string, err error) {
+	// Whole, before anything of it is used.
+	if _, err := r.Verify(ctx, nil); err != nil {
+		return "", err
+	}
+	var at engine.Progress
+	for i, e := range r.Entries() {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		if err := copyFrame(r, i, aw, e); err != nil {
+			return "", err
+		}
+		at.Bytes += e.RawLength
+		opt.Report(at)
+	}
+	mine, h := aw.Header(), r.Header()
+	if strange(r, mine.OrganizationID) && h.Foreign == "" {
+		h.Foreign = "Safepoint, signed elsewhere"
+	}
+	h.OrganizationID, h.DatabaseID, h.OperationID = mine.OrganizationID, mine.DatabaseID, mine.OperationID
+	aw.SetHeader(h)
+	aw.SetFingerprint(r.Fingerprint())
+	return h.Foreign, nil
+}
+
+func copyFrame(r *archive.Reader, i int, aw *archive.Writer, e archive.Entry) error {
+	from, err := r.Frame(i)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := aw.Frame(archive.Entry{Section: e.Section, Kind: e.Kind, Schema: e.Schema, Table: e.Table, Columns: e.Columns, Slice: e.Slice, Objects: e.Objects, Rows: e.Rows})
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, from); err != nil {
+		return err
+	}
+	return to.Close()
+}
+
+// sweepUploads removes files of uploads that no operation waits for. Only for the start.
+func (a *App) sweepUploads(ctx context.Context) error {
+	if a.Uploads.Dir == "" {
+		return nil
+	}
+	entries, err := os.ReadDir(a.Uploads.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look at uploads: %w", err)
+	}
+	for _, e := range entries {
+		op, err := a.Catalog.AnyOperation(ctx, e.Name())
+		if safepoint.ErrorCode(err) != safepoint.CodeNotFound && (err != nil || !op.Status.Ended()) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(a.Uploads.Dir, e.Name())); err != nil {
+			return fmt.Errorf("remove an upload: %w", err)
+		}
+	}
+	return nil
+}
+
+// foreignFinding warns of a backup whose statements are of unknown origin, and says what it brings.
+func foreignFinding(h archive.Header) (f engine.Finding, is bool) {
+	if h.Foreign == "" {
+		return f, false
+	}
+	f = engine.Finding{
+		Code:    safepoint.CodeArchive,
+		Message: fmt.Sprintf("This backup was not made here (%s): its statements are of unknown origin, and it cannot be compared row by row.", h.Foreign),
+		Hint:    "Restore it only if you know where it comes from.",
+	}
+	c, ok := foreign.ContentsOf(h)
+	if !ok {
+		f.Message = fmt.Sprintf("This backup was not made here (%s): its statements are of unknown origin.", h.Foreign)
+		return f, true
+	}
+	if c.CodeCount > 0 {
+		f.Message += " It brings code that the database will run by itself later: " + codeNames(c) + "."
+	}
+	if len(c.Notes) > 0 {
+		f.Hint += " Left out of it: " + strings.Join(c.Notes, " ")
+	}
+	return f, true
+}
+
+// codeNames is "FUNCTION public.total, TRIGGER audit and 12 more".
+func codeNames(c foreign.Contents) string {
+	const shown = 5
+	var names []string
+	for _, o := range c.Code[:min(shown, len(c.Code))] {
+		names = append(names, strings.TrimSpace(o.Kind+" "+o.Name))
+	}
+	text := strings.Join(names, ", ")
+	if more := c.CodeCount - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
+}
