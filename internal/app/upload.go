@@ -56,7 +56,7 @@ func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r 
 	}
 	switch {
 	case a.Uploads.Dir == "":
-		return none, safepoint.Errorf(safepoint.CodeForbidden, "This server takes no uploads.")
+		return none, safepoint.Errorf(safepoint.CodeForbidden, "This server takes no uploads.").WithHint("Its operator can say why.")
 	case in.Size > limit:
 		return none, foreign.TooLarge(limit)
 	}
@@ -161,7 +161,8 @@ func (a *App) acceptable(ctx context.Context, orgID string, d safepoint.Database
 		defer closer.Close()
 		h := r.Header()
 		if h.Engine != d.Engine {
-			return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and %s is %s.", h.Engine.Label(), d.Name, d.Engine.Label())
+			return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and %s is %s.", h.Engine.Label(), d.Name, d.Engine.Label()).
+				WithHint("Choose the database that it is of, or connect one.")
 		}
 		if !strange(r, orgID) {
 			return nil

@@ -29,10 +29,16 @@ func (s *shop) upload(name string, content []byte) wire.Operation {
 // TestUpload: a dump that pg_dump made is uploaded, listed, and restored like any other backup; its origin is said.
 func TestUpload(t *testing.T) {
 	c := pgtest.Shared(t)
-	b := start(t, server.Config{Uploads: app.Uploads{Foreign: true, MaxSize: 4 << 20, Limits: foreign.Limits{SQL: 64 << 20}}}, "")
+	b := start(t, server.Config{Uploads: app.Uploads{Foreign: true, MaxSize: 12 << 20, Limits: foreign.Limits{SQL: 64 << 20}}}, "")
 	b.openTill()
 	s := b.addPostgres(c, nil, ordersPostgres+`; CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 		CREATE TRIGGER note BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION noted()`)
+	// What a file of unknown origin brings belongs to somebody with few rights: the database's owner.
+	pgtest.Exec(t, s.target, `CREATE ROLE e2e_plain; GRANT ALL ON SCHEMA public TO e2e_plain; ALTER DATABASE `+pgtest.Quote(s.target.Name)+` OWNER TO e2e_plain`)
+	t.Cleanup(func() { // the restored database has the name now
+		pgtest.Exec(t, c.Target("postgres"), `ALTER DATABASE `+pgtest.Quote(s.target.Name)+` OWNER TO postgres`)
+		pgtest.Exec(t, s.target, `DROP OWNED BY e2e_plain`)
+	})
 	want := s.digest()
 	dump := must(c.Tool(t.Context(), "pg_dump", s.target.Name, "-Fc").Output())(t)
 	pgtest.Exec(t, s.target, "DELETE FROM orders WHERE id > 100")
@@ -98,7 +104,7 @@ func TestUpload(t *testing.T) {
 			"SQLite format 3\x00":                "an SQLite database",
 			"-- MySQL dump 10.13\n":              "a dump of MySQL",
 			"age-encryption.org/v1\n":            "encrypted",
-			strings.Repeat("SELECT 1;\n", 1<<19): "larger than 4 MiB",
+			strings.Repeat("SELECT 1;\n", 13<<20/10): "larger than 12 MiB",
 		} {
 			_, err := s.api.Upload(t.Context(), s.ID, "x", false, strings.NewReader(content), 0)
 			wantRefusal(t, err, safepoint.CodeArchive, words)
@@ -144,10 +150,11 @@ func TestUploadPolicy(t *testing.T) {
 	o := other.addSQLite("shop", ordersSQLite("10"))
 	_, err := other.api.Upload(t.Context(), o.ID, "theirs.sql.zst", false, bytes.NewReader(file), int64(len(file)))
 	wantRefusal(t, err, safepoint.CodeForbidden, "was not made by this Safepoint")
-	pg := b.addPostgres(pgtest.Shared(t), nil, "")
-	_, err = b.api.Upload(t.Context(), pg.ID, "shop.sql", false, strings.NewReader("SELECT 1;"), 9)
+	third := start(t, server.Config{}, "")
+	pg := third.addPostgres(pgtest.Shared(t), nil, "")
+	_, err = third.api.Upload(t.Context(), pg.ID, "shop.sql", false, strings.NewReader("SELECT 1;"), 9)
 	wantRefusal(t, err, safepoint.CodeForbidden, "does not allow such files")
-	_, err = b.api.Upload(t.Context(), pg.ID, "mine.sql.zst", false, bytes.NewReader(file), int64(len(file)))
+	_, err = third.api.Upload(t.Context(), pg.ID, "mine.sql.zst", false, bytes.NewReader(file), int64(len(file)))
 	wantRefusal(t, err, safepoint.CodeArchive, "backup of a SQLite database")
 	s.nothingWaits()
 

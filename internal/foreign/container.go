@@ -112,54 +112,56 @@ func (s *source) Close() error {
 }
 
 // open finds out what is at path and opens its SQL.
-func open(ctx context.Context, path string, opt Options) (s *source, err error) {
-	s = &source{}
-	defer func() {
-		if err != nil {
-			s.Close()
-		}
-	}()
+func open(ctx context.Context, path string, opt Options) (*source, error) {
+	s := &source{}
+	if err := s.open(ctx, path, opt); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func (s *source) open(ctx context.Context, path string, opt Options) error {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if info.IsDir() {
-		return s, s.openFolder(ctx, path, opt)
+		return s.openFolder(ctx, path, opt)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, safepoint.Errorf(safepoint.CodeInvalid, "%s is neither a file nor a folder.", path)
+		return safepoint.Errorf(safepoint.CodeInvalid, "%s is neither a file nor a folder.", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.closers = append(s.closers, f.Close)
 	head := make([]byte, headLen)
 	n, err := io.ReadFull(f, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return nil, fmt.Errorf("read the dump: %w", err)
+		return fmt.Errorf("read the dump: %w", err)
 	}
 	if s.container, err = detect(head[:n]); err != nil {
-		return nil, err
+		return err
 	}
 	if s.container == zstandard {
 		if err := notOurs(f, info.Size()); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("read the dump: %w", err)
+		return fmt.Errorf("read the dump: %w", err)
 	}
 	switch s.container {
 	case custom, tarred:
-		return s, s.openOwn(ctx, path, f, info.Size(), opt)
+		return s.openOwn(ctx, path, f, info.Size(), opt)
 	}
 	in := &counter{ctx: ctx, r: f}
 	s.done = func() (int64, int64) { return in.n, info.Size() }
 	if err := s.decompress(f, in, info.Size(), opt.Limits); err != nil {
-		return nil, err
+		return err
 	}
-	return s, s.unwrapped()
+	return s.unwrapped()
 }
 
 // notOurs returns ErrArchive for an archive of ours that is whole, and why it is refused for one that is not.
