@@ -80,8 +80,15 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		}
 	}
 	m := env.meter(bytesText)
-	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer})
+	var notes []string
+	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{
+		Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer,
+		Properties: len(cmd.Table) == 0, Note: func(note string) { notes = append(notes, note) },
+	})
 	m.end()
+	for _, note := range notes {
+		fmt.Fprintf(env.Err, "note: %s\n", note)
+	}
 	if err != nil {
 		return fmt.Errorf("load: %w", partly(ctx, e, t, err))
 	}

@@ -107,6 +107,11 @@ type LoadOptions struct {
 	// AllowOlderServer loads a backup of a newer server's database as far as the older one understands it. Without it
 	// such a load is CodeVersion, before anything is changed.
 	AllowOlderServer bool
+
+	// Properties gives the target also what hung on the database as a whole: settings, grants, comment, owner, as far
+	// as this server has the roles and the user the right; Note, nil or not, is told what was left out, in plain words.
+	Properties bool
+	Note       func(string)
 }
 
 // Engine is one database family. Methods are safe for concurrent use on different targets. Each honours ctx, has its

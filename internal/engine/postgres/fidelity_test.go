@@ -148,3 +148,38 @@ CREATE TABLE small (a bytea); INSERT INTO small VALUES ('x')`)
 	mustLoad(t, copied, r)
 	wantSameRows(t, source, copied)
 }
+
+// TestLoadGivesWhatHangsOnTheDatabase carries what plain dumps lose.
+func TestLoadGivesWhatHangsOnTheDatabase(t *testing.T) {
+	for _, major := range []int{13, 15, 18} {
+		c := pgtest.SharedVersion(t, major)
+		roles(t, c, "zoo_owner", "zoo_reader")
+		source, copied, partly := pgtest.Create(t, c), pgtest.Create(t, c), pgtest.Create(t, c)
+		name := pgtest.Quote(source.Name)
+		pgtest.Exec(t, c.Target("postgres"), "DROP ROLE IF EXISTS soon_gone; CREATE ROLE soon_gone")
+		pgtest.Exec(t, source, `CREATE TABLE t (a int);
+ALTER DATABASE `+name+` SET search_path = "$user", public, 'odd, "one'; ALTER DATABASE `+name+` SET work_mem = '8MB'; ALTER DATABASE `+name+` SET app.mode = 'it''s "on"';
+ALTER ROLE zoo_reader IN DATABASE `+name+` SET statement_timeout = '5s'; ALTER ROLE soon_gone IN DATABASE `+name+` SET work_mem = '1MB';
+COMMENT ON DATABASE `+name+` IS 'The shop''s \ database'; REVOKE ALL ON DATABASE `+name+` FROM PUBLIC; GRANT CONNECT ON DATABASE `+name+` TO zoo_reader WITH GRANT OPTION;
+ALTER DATABASE `+name+` CONNECTION LIMIT 7; ALTER DATABASE `+name+` OWNER TO zoo_owner`)
+		r, _ := dumpFileOf(t, everyVersion(), source)
+		looks := func(of engine.Target) string {
+			return strings.Join(pgtest.Query(t, of, `SELECT concat_ws(' | ', datdba::regrole, datconnlimit, (SELECT string_agg(a::text, ' ' ORDER BY a::text) FROM unnest(datacl) a), shobj_description(oid, 'pg_database'),
+ (SELECT string_agg(setrole::regrole || ' ' || setconfig::text, ' ' ORDER BY setrole::regrole::text) FROM pg_db_role_setting WHERE setdatabase = d.oid AND setrole::regrole::text <> 'soon_gone')) FROM pg_database d WHERE datname = current_database()`), "")
+		}
+		load := func(to engine.Target) (notes []string) {
+			opt := engine.LoadOptions{Properties: true, Note: func(n string) { notes = append(notes, n) }}
+			if err := (Engine{}).Load(t.Context(), to, r, opt); err != nil {
+				t.Fatal(err)
+			}
+			return notes
+		}
+		if notes := load(copied); len(notes) != 0 || looks(copied) != looks(source) {
+			t.Errorf("%d: %s\nwant %s\n%s", major, looks(copied), looks(source), notes)
+		}
+		pgtest.Exec(t, c.Target("postgres"), "DROP ROLE soon_gone")
+		if notes := load(partly); len(notes) != 1 || !strings.Contains(notes[0], "soon_gone") || looks(partly) != looks(source) {
+			t.Errorf("%d without a role: %s, notes %q", major, looks(partly), notes)
+		}
+	}
+}

@@ -53,6 +53,9 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 		defer done()
 		err = l.run(ctx)
 	}
+	if err == nil {
+		err = l.giveProperties(ctx, t, opt)
+	}
 	return l.explain(ctx, t, err)
 }
 

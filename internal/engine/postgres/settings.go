@@ -80,20 +80,24 @@ func (p properties) apply(name, self string) string {
 	}
 	fmt.Fprintf(&b, "REVOKE ALL ON DATABASE %s FROM PUBLIC, %s;\n", ident(name), ident(p.Owner))
 	for _, g := range p.Grants {
-		to, option := "PUBLIC", ""
-		if g.Grantee != "" {
-			to = ident(g.Grantee)
-		}
-		if g.Grantable {
-			option = " WITH GRANT OPTION"
-		}
-		fmt.Fprintf(&b, "GRANT %s ON DATABASE %s TO %s%s;\n", g.Privilege, ident(name), to, option)
+		b.WriteString(g.statement(name))
 	}
 	for _, s := range p.Settings {
 		b.WriteString(s.statement(name))
 	}
 	b.WriteString(p.limits(name))
 	return b.String()
+}
+
+func (g grant) statement(name string) string {
+	to, option := "PUBLIC", ""
+	if g.Grantee != "" {
+		to = ident(g.Grantee)
+	}
+	if g.Grantable {
+		option = " WITH GRANT OPTION"
+	}
+	return fmt.Sprintf("GRANT %s ON DATABASE %s TO %s%s;\n", g.Privilege, ident(name), to, option)
 }
 
 // limits are the statements for what a restore changes on the database it sets aside.
