@@ -161,6 +161,6 @@ func loadPages(a assets) (map[string]*template.Template, error) {
 func funcs(a assets) template.FuncMap {
 	return template.FuncMap{
 		"asset": a.url, "size": size, "bytes": exactBytes, "count": count, "num": number, "lasted": lasted, "about": about,
-		"input": newInput, "initials": initials, "shortkey": safepoint.ShortKey, "join": join, "every": every, "add": func(a, b int) int { return a + b },
+		"input": newInput, "initials": initials, "shortkey": safepoint.ShortKey, "keyinput": newKeyInput, "join": join, "every": every, "add": func(a, b int) int { return a + b },
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/safepoint-db/safepoint"
@@ -67,6 +68,39 @@ func (f *form) stepUpFirst(p *page, err error) (reply, error) {
 		return redirect("/stepup?next=" + url.QueryEscape(encryptionPath)), nil
 	}
 	return f.refused(p, err)
+}
+
+// keyInput asks for the key of an encrypted backup.
+type keyInput struct {
+	Recipients []string // of the backup
+	Error      string
+}
+
+func newKeyInput(f *form, recipients []string) keyInput {
+	return keyInput{recipients, f.Err("identity")}
+}
+
+// atKey puts what is wrong with a key, or that it is missing, where the key is entered, if it is.
+func atKey(err error, asked bool) error {
+	if user := safepoint.UserError(err); asked && user.Code == safepoint.CodeKey {
+		user.Field = "identity"
+		return user
+	}
+	return err
+}
+
+// needsKey says whether Safepoint keeps none of the keys that open an encrypted backup.
+func (v *visit) needsKey(op safepoint.Operation) (bool, error) {
+	if len(op.Recipients) == 0 {
+		return false, nil
+	}
+	e, err := v.app.Encryption(v.ctx, v.actor)
+	for _, r := range e.Recipients {
+		if r.Kept && slices.Contains(op.Recipients, r.PublicKey) {
+			return false, err
+		}
+	}
+	return true, err
 }
 
 func doRecipientAdd(v *visit) (reply, error) {

@@ -13,6 +13,8 @@ type restoreIntoView struct {
 	Tables []string // that were chosen; none means all
 	File   bool     // the new database is a file
 	At     string
+
+	NeedsKey bool
 }
 
 // showRestoreInto asks for the name of a new database. Tables chosen before come along in the address.
@@ -26,21 +28,24 @@ func (v *visit) restoreInto(f *form, tables []string) (*page, error) {
 		return nil, err
 	}
 	d := restoreIntoView{F: f, Op: op, Tables: given(tables), File: op.Engine == safepoint.SQLite, At: v.t.Weekday(made(op))}
+	if d.NeedsKey, err = v.needsKey(op); err != nil {
+		return nil, err
+	}
 	return &page{Name: "restore_into", Title: "Restore into a new database", Tab: "logs", Data: d}, nil
 }
 
 func doRestoreInto(v *visit) (reply, error) {
-	in := app.NewDatabase{Name: v.value("name"), Tables: given(v.r.PostForm["t"])}
+	in := app.NewDatabase{Name: v.value("name"), Tables: given(v.r.PostForm["t"]), Keys: v.r.PostFormValue("identity")}
 	op, err := v.app.StartRestoreInto(v.ctx, v.actor, v.id(), in)
 	if err == nil {
 		return redirect("/restores/" + op.ID), nil
 	}
-	f := v.posted()
+	f := v.posted("identity")
 	p, perr := v.restoreInto(f, in.Tables)
 	if perr != nil {
 		return nil, perr
 	}
-	return f.refused(p, err)
+	return f.refused(p, atKey(err, p.Data.(restoreIntoView).NeedsKey))
 }
 
 // given are the texts that are not blank.

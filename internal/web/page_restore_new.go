@@ -70,9 +70,5 @@ func doRestoreNew(v *visit) (reply, error) {
 	if perr != nil {
 		return nil, perr
 	}
-	if user := safepoint.UserError(err); user.Code == safepoint.CodeKey && p.Data.(restoreNewView).P.NeedsKey {
-		user.Field = "identity" // said where the key is entered
-		err = user
-	}
-	return f.refused(p, err)
+	return f.refused(p, atKey(err, p.Data.(restoreNewView).P.NeedsKey))
 }

@@ -281,6 +281,10 @@ func stories() []story {
 		{name: "restore-new-encrypted", fake: with(sample(), func(f *fake) {
 			f.restore.NeedsKey, f.restore.Backup.Recipients = true, []string{f.enc.Recipients[1].PublicKey}
 		}), path: "/logs/op_2200/restore", want: []string{"Key of", "age1zzzzzz…5afe55", "stored nowhere"}},
+		{name: "restore-into-wrong-key", fake: with(sample(), func(f *fake) {
+			f.ops[1].Recipients = []string{f.enc.Recipients[2].PublicKey}
+			f.fail = safepoint.Errorf(safepoint.CodeKey, "This key does not open the backup.").WithHint("Nothing was changed.")
+		}), path: "/logs/op_1400/restore-into", post: typed("name", "copy", "identity", "AGE-SECRET-KEY-secret-typed"), status: 422, want: []string{"Key of", "This key does not open the backup. Nothing was changed."}},
 		{name: "restore-new-wrong-key", fake: with(sample(), func(f *fake) {
 			f.restore.NeedsKey, f.restore.Backup.Recipients = true, []string{f.enc.Recipients[1].PublicKey}
 			f.fail = safepoint.Errorf(safepoint.CodeKey, "This key does not open the backup: it was made for age1zzzzzz…5afe55.").WithHint("Nothing was changed.")
