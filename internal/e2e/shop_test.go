@@ -114,7 +114,7 @@ func (s *shop) digest() archive.Fingerprint {
 // file is where a backup's file lies.
 func (b *bench) file(op wire.Operation) string {
 	b.t.Helper()
-	found := must(filepath.Glob(filepath.Join(b.data, "backups", "*", "*", "*."+op.ID+".sql.zst")))(b.t)
+	found := must(filepath.Glob(filepath.Join(b.data, "backups", "*", "*", "*."+op.ID+".sql.zst*")))(b.t)
 	if len(found) != 1 {
 		b.t.Fatalf("%s has %d files", op.Name, len(found))
 	}
