@@ -59,8 +59,12 @@ func (c *classifier) owner(kind string) (verdict, bool) {
 	default:
 		c.is("IF", "EXISTS")
 		var ok bool
-		if schema, _, ok = c.qualified(); !ok || !c.brackets() {
+		var name string
+		if schema, name, ok = c.qualified(); !ok || !c.brackets() {
 			return verdict{}, false
+		}
+		if kind == "SCHEMA" {
+			schema = name
 		}
 		if c.is("USING") {
 			if _, ok := c.name(); !ok {
@@ -85,7 +89,7 @@ func (c *classifier) owner(kind string) (verdict, bool) {
 		v = c.special(oursLast, what)
 	case "FOREIGN DATA WRAPPER", "SERVER", "FOREIGN TABLE", "SUBSCRIPTION", "OPERATOR CLASS", "OPERATOR FAMILY", "LANGUAGE", "PROCEDURAL LANGUAGE":
 		v = c.special(oursLater, what)
-	case "SCHEMA", "PUBLICATION", "LARGE OBJECT":
+	case "PUBLICATION", "LARGE OBJECT":
 	default:
 		if c.unknown && systemSchema(schema) {
 			return refuse(what, "it names something that this file did not make, or without its schema"), true
