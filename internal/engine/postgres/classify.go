@@ -113,7 +113,7 @@ var plainKinds = []string{
 
 // specialKinds need a superuser, or lead out of the database.
 var specialKinds = []string{
-	"ACCESS METHOD", "CAST", "FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "TRUSTED PROCEDURAL LANGUAGE", "TRUSTED LANGUAGE",
+	"ACCESS METHOD", "FOREIGN DATA WRAPPER", "SERVER", "USER MAPPING", "TRUSTED PROCEDURAL LANGUAGE", "TRUSTED LANGUAGE",
 	"PROCEDURAL LANGUAGE", "LANGUAGE", "OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE", "TRANSFORM",
 }
 
@@ -125,6 +125,11 @@ func (c *classifier) create() verdict {
 		return v
 	}
 	switch {
+	case c.is("CAST"):
+		if c.unknown { // the server lets the owner of a type do it with a function
+			return verdict{rights: asLogin, what: "CREATE CAST", code: true}
+		}
+		return verdict{rights: ours, what: "CREATE CAST"}
 	case c.is("EVENT", "TRIGGER"):
 		return c.special(oursLast, "CREATE EVENT TRIGGER")
 	case c.is("EXTENSION"):
