@@ -9,6 +9,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/kinds"
 )
 
 type loadCmd struct {
@@ -19,6 +20,7 @@ type loadCmd struct {
 	Jobs
 	Choice
 	Foreign
+	Origin
 	Recipient    []string `placeholder:"age1…" help:"With --replace: encrypt the safety backup for this public key; can be repeated. Default: the recipients of the keys that opened an encrypted backup."`
 	Replace      bool     `help:"Replace what the database holds, in one step that comes after everything was loaded and checked beside it."`
 	Safety       string   `placeholder:"FILE" help:"With --replace: where the safety backup goes; default: beside the backup file, named after the database and the time."`
@@ -54,6 +56,7 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 	if e, err = cmd.in(e); err != nil {
 		return err
 	}
+	e = kinds.WithOrigin(e, cmd.Origin.policy())
 	if h := b.Header(); h.Engine != t.Engine {
 		return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and the target is %s.", h.Engine.Label(), t.Engine.Label())
 	}

@@ -98,12 +98,6 @@ type LoadOptions struct {
 	Report Report
 	Plan   *Plan // of the restore that this load is a step of; nil for a load by hand
 
-	// Files whose statements are of unknown origin, foreign ones and those that no known key signed, are executed
-	// with few rights, and refused where these do not do. An operator may know better.
-	Trusted    bool     // the operator vouches for the file: what needs more rights is done
-	Owner      string   // the role that is to own what the file gives to no fit role; "" is the database's owner
-	Extensions []string // that may be made for it, besides those that the server lets anyone make
-
 	// AllowOlderServer loads a backup of a newer server's database as far as the older one understands it. Without it
 	// such a load is CodeVersion, before anything is changed.
 	AllowOlderServer bool
@@ -113,6 +107,22 @@ type LoadOptions struct {
 	Properties bool
 	Note       func(string)
 }
+
+// UnknownOrigin says what an operator lets files of unknown origin do: foreign ones, and those that no known key signed. They
+// are executed with few rights, within limits, and refused where these do not do. Zero fields take the defaults.
+type UnknownOrigin struct {
+	Trusted    bool          // the operator vouches for the file: it is treated as one of ours
+	Owner      string        // the role that is to own what the file gives to no fit role; "" is the database's owner
+	Extensions []string      // that may be made for it, besides those that the server lets anyone make
+	MaxTime    time.Duration // a load may take; 0 is DefaultMaxTime
+	MaxDisk    int64         // bytes that the database may come to; 0 is DefaultMaxDisk and 20 times the file's SQL
+}
+
+// Defaults of UnknownOrigin.
+const (
+	DefaultMaxTime = 24 * time.Hour
+	DefaultMaxDisk = 4 << 30
+)
 
 // Engine is one database family. Methods are safe for concurrent use on different targets. Each honours ctx, has its
 // own limits on waiting for a lock or an answer, and returns *safepoint.Error for everything a person can act on:

@@ -124,7 +124,7 @@ func convert(t *testing.T, path string, opt foreign.Options) (*archive.Reader, f
 func load(t *testing.T, c *pgserver.Cluster, r *archive.Reader) engine.Target {
 	t.Helper()
 	target := pgtest.Create(t, c)
-	if err := (postgres.Engine{Jobs: 2}).Load(t.Context(), target, r, engine.LoadOptions{Trusted: true}); err != nil {
+	if err := (postgres.Engine{Jobs: 2, Unknown: engine.UnknownOrigin{Trusted: true}}).Load(t.Context(), target, r, engine.LoadOptions{}); err != nil {
 		t.Fatalf("load: %v", err)
 	}
 	return target

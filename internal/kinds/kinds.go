@@ -41,6 +41,15 @@ func WithJobs(e engine.Engine, jobs int) engine.Engine {
 	return e
 }
 
+// WithOrigin is e that treats files of unknown origin so, where its family tells them from others.
+func WithOrigin(e engine.Engine, policy engine.UnknownOrigin) engine.Engine {
+	if p, ok := e.(postgres.Engine); ok {
+		p.Unknown = policy
+		return p
+	}
+	return e
+}
+
 // WithPrograms is e with folders in which its family's client programs are looked for first.
 func WithPrograms(e engine.Engine, dirs []string) engine.Engine {
 	if p, ok := e.(postgres.Engine); ok {

@@ -185,7 +185,7 @@ func (w *hostileWorld) loading(t *testing.T, sessions int) *loading {
 	l := &loading{hostileWorld: w, target: pgtest.Create(t, w.c)}
 	l.own = w.connect(l.target.Name)
 	var err error
-	if l.login, err = makeLogin(t.Context(), l.own, l.target, hostileOperation, nil, sessions); err != nil {
+	if l.login, err = makeLogin(t.Context(), l.own, l.target, hostileOperation, nil, sessions, 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.login.discard(context.Background()) })

@@ -48,10 +48,10 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 	if opt.Report == nil {
 		l.report = func(engine.Progress) {}
 	}
-	done, err := l.enter(ctx, conn, t, opt, e.jobs())
+	done, err := e.enter(ctx, l, conn, t, opt.Plan)
 	if err == nil {
 		defer done()
-		err = l.run(ctx)
+		err = l.watched(ctx, e.Unknown, t.Name)
 	}
 	if err == nil {
 		err = l.giveProperties(ctx, t, opt)

@@ -14,23 +14,29 @@ import (
 
 // enter looks at every statement of the backup, and opens the sessions that will execute them: those of a login made for
 // this load, or, where there can be none, our own user's. done ends them, and discards the login of a load that failed.
-func (l *loader) enter(ctx context.Context, own *pgx.Conn, t engine.Target, opt engine.LoadOptions, jobs int) (done func(), err error) {
-	l.priv = &privileges{own: own.PgConn(), unknown: ofUnknownOrigin(l.r) && !opt.Trusted}
+func (e Engine) enter(ctx context.Context, l *loader, own *pgx.Conn, t engine.Target, plan *engine.Plan) (done func(), err error) {
+	l.priv = &privileges{own: own.PgConn(), unknown: ofUnknownOrigin(l.r) && !e.Unknown.Trusted}
+	jobs := e.jobs()
 	found, err := l.vet(ctx)
 	if err == nil {
-		err = l.priv.admit(ctx, own, found, opt)
+		err = l.priv.admit(ctx, own, found, e.Unknown, plan)
 	}
 	if err != nil {
 		return nil, err
 	}
 	var sessions []*pgx.Conn
-	login, err := makeLogin(ctx, own, t, l.operation(opt), l.tablespaces(), jobs)
+	temp := int64(0)
+	if l.priv.unknown {
+		temp = maxDisk(e.Unknown, l.r)
+	}
+	login, err := makeLogin(ctx, own, t, operationOf(plan), l.tablespaces(), jobs, temp)
 	var none *noLoginError
 	switch {
 	case err == nil:
 		l.priv.login, sessions = login, login.open
 		done = func() { login.discard(ctx) }
-		if err := script(ctx, own, "SET check_function_bodies = off; SET synchronous_commit = off; SET lock_timeout = 0"); err != nil {
+		err := script(ctx, own, "SET check_function_bodies = off; SET synchronous_commit = off; SET lock_timeout = 0")
+		if err != nil {
 			done()
 			return nil, err
 		}
@@ -54,10 +60,10 @@ func (l *loader) enter(ctx context.Context, own *pgx.Conn, t engine.Target, opt 
 	return done, nil
 }
 
-// operation names what the load login is for.
-func (l *loader) operation(opt engine.LoadOptions) string {
-	if opt.Plan != nil {
-		return opt.Plan.OperationID
+// operationOf names what the load login is for.
+func operationOf(plan *engine.Plan) string {
+	if plan != nil {
+		return plan.OperationID
 	}
 	return "cli" + strings.ToLower(rand.Text()[:13])
 }

@@ -9,6 +9,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -51,8 +52,9 @@ func (e *noLoginError) Error() string { return e.why }
 func (e *noLoginError) Unwrap() error { return e.err }
 
 // makeLogin makes the login for the database that own is connected to, and opens so many sessions of it, or those for
-// which the server has room. It returns a *noLoginError where our user may not, or the server lets no such login in.
-func makeLogin(ctx context.Context, own *pgx.Conn, t engine.Target, operationID string, tablespaces []string, sessions int) (*loadLogin, error) {
+// which the server has room. temp bounds the temporary files of each, in bytes, where our user may set that; 0 does
+// not. It returns a *noLoginError where our user may not, or the server lets no such login in.
+func makeLogin(ctx context.Context, own *pgx.Conn, t engine.Target, operationID string, tablespaces []string, sessions int, temp int64) (*loadLogin, error) {
 	l := &loadLogin{name: loginName(operationID), own: own, target: t}
 	var createRole bool
 	var num int
@@ -65,7 +67,7 @@ FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&l.super, &createRo
 		return nil, &noLoginError{why: fmt.Sprintf("the user %s may not make a login for it", t.User), hint: fmt.Sprintf("ALTER ROLE %s CREATEROLE.", ident(t.User))}
 	}
 	password := rand.Text()
-	if err := script(ctx, own, l.create(operationID, password, num, tablespaces, sessions)); err != nil {
+	if err := script(ctx, own, l.create(operationID, password, num, tablespaces, sessions, temp)); err != nil {
 		return nil, fmt.Errorf("make the load login: %w", err)
 	}
 	err := l.connect(ctx, password, sessions)
@@ -81,7 +83,7 @@ FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&l.super, &createRo
 }
 
 // create are the statements that make the login. Its password reaches the server as a verifier: logs may hold them.
-func (l *loadLogin) create(operationID, password string, num int, tablespaces []string, sessions int) string {
+func (l *loadLogin) create(operationID, password string, num int, tablespaces []string, sessions int, temp int64) string {
 	var b strings.Builder
 	role := ident(l.name)
 	fmt.Fprintf(&b, "CREATE ROLE %s LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT %d PASSWORD %s VALID UNTIL %s;\n",
@@ -95,6 +97,9 @@ func (l *loadLogin) create(operationID, password string, num int, tablespaces []
 		fmt.Fprintf(&b, "GRANT %s TO CURRENT_USER%s;\n", role, option)
 	}
 	fmt.Fprintf(&b, "GRANT CONNECT, CREATE, TEMPORARY ON DATABASE %s TO %s;\n", ident(l.target.Name), role)
+	if l.super && temp > 0 { // the login cannot take it back
+		fmt.Fprintf(&b, "ALTER ROLE %s SET temp_file_limit = '%dkB';\n", role, min(temp/1024, math.MaxInt32))
+	}
 	if l.public {
 		fmt.Fprintf(&b, "GRANT CREATE, USAGE ON SCHEMA public TO %s;\n", role)
 	}
@@ -187,7 +192,18 @@ func (l *loadLogin) drop(ctx context.Context) error {
 func (l *loadLogin) discard(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginPatience)
 	defer cancel()
-	if l.dropped || l.own.IsClosed() || l.end(ctx) != nil {
+	if l.dropped {
+		return
+	}
+	if l.own.IsClosed() {
+		own, err := connect(ctx, l.target)
+		if err != nil {
+			return
+		}
+		defer hangUp(own)
+		l.own = own
+	}
+	if l.end(ctx) != nil {
 		return
 	}
 	role := ident(l.name)

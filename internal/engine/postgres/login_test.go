@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
@@ -97,7 +98,7 @@ func TestLoginOfADeadProcess(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	login, err := makeLogin(t.Context(), own, there, p.OperationID, nil, 2)
+	login, err := makeLogin(t.Context(), own, there, p.OperationID, nil, 2, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +137,7 @@ func TestNobodyLogsInAsTheLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer hangUp(own)
-	login, err := makeLogin(t.Context(), own, target, "op_shut", nil, 2)
+	login, err := makeLogin(t.Context(), own, target, "op_shut", nil, 2, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,18 +166,18 @@ func TestUnknownOrigin(t *testing.T) {
 	for name, f := range map[string]struct {
 		sql     string
 		refused string
-		opt     engine.LoadOptions
+		opt     engine.UnknownOrigin
 		owner   string // of public.t
 	}{
 		"table":                      {sql: "CREATE TABLE public.t (a int);\n", owner: "postgres"},
-		"table given to a superuser": {sql: "CREATE TABLE public.t (a int);\nALTER TABLE public.t OWNER TO postgres;\n", opt: engine.LoadOptions{Owner: "zoo_owner"}, owner: "zoo_owner"},
+		"table given to a superuser": {sql: "CREATE TABLE public.t (a int);\nALTER TABLE public.t OWNER TO postgres;\n", opt: engine.UnknownOrigin{Owner: "zoo_owner"}, owner: "zoo_owner"},
 		"function":                   {sql: function, refused: "belong to a superuser"},
-		"function and owner":         {sql: function + "CREATE TABLE public.t (a int);\n", opt: engine.LoadOptions{Owner: "zoo_owner"}, owner: "zoo_owner"},
-		"owner is a superuser":       {sql: function, opt: engine.LoadOptions{Owner: "postgres"}, refused: "cannot own"},
-		"vouched for":                {sql: function + "CREATE TABLE public.t (a int);\n", opt: engine.LoadOptions{Trusted: true}, owner: "postgres"},
+		"function and owner":         {sql: function + "CREATE TABLE public.t (a int);\n", opt: engine.UnknownOrigin{Owner: "zoo_owner"}, owner: "zoo_owner"},
+		"owner is a superuser":       {sql: function, opt: engine.UnknownOrigin{Owner: "postgres"}, refused: "cannot own"},
+		"vouched for":                {sql: function + "CREATE TABLE public.t (a int);\n", opt: engine.UnknownOrigin{Trusted: true}, owner: "postgres"},
 		"trusted extension":          {sql: "CREATE EXTENSION hstore WITH SCHEMA public;\nCREATE TABLE public.t (a public.hstore);\n", owner: "postgres"},
 		"other extension":            {sql: "CREATE EXTENSION dblink WITH SCHEMA public;\n", refused: "dblink"},
-		"allowed extension":          {sql: "CREATE EXTENSION dblink WITH SCHEMA public;\nCREATE TABLE public.t (a int);\n", opt: engine.LoadOptions{Extensions: []string{"dblink"}}, owner: "postgres"},
+		"allowed extension":          {sql: "CREATE EXTENSION dblink WITH SCHEMA public;\nCREATE TABLE public.t (a int);\n", opt: engine.UnknownOrigin{Extensions: []string{"dblink"}}, owner: "postgres"},
 		"late extension":             {sql: "CREATE TABLE public.t (a int);\nCREATE EXTENSION hstore WITH SCHEMA public;\n", refused: "comes after CREATE TABLE"},
 		"event trigger":              {sql: function + "CREATE EVENT TRIGGER e ON ddl_command_end EXECUTE FUNCTION public.f();\n", refused: "CREATE EVENT TRIGGER"},
 		"grant of the server's own":  {sql: "GRANT ALL ON FUNCTION pg_catalog.pg_read_file(text) TO PUBLIC;\n", refused: "did not make"},
@@ -184,7 +185,7 @@ func TestUnknownOrigin(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			target := pgtest.Create(t, c)
 			r := scriptArchive(t, target, f.sql)
-			err := Engine{Jobs: 1}.Load(t.Context(), target, r, f.opt)
+			err := Engine{Jobs: 1, Unknown: f.opt}.Load(t.Context(), target, r, engine.LoadOptions{})
 			switch {
 			case f.refused == "" && err != nil:
 				t.Fatal(err)
@@ -218,7 +219,7 @@ func TestUnknownOriginNeedsTheLogin(t *testing.T) {
 	if !errors.As(err, &none) {
 		t.Errorf("%v does not say why", err)
 	}
-	if err := (Engine{}).Load(t.Context(), target, r, engine.LoadOptions{Trusted: true}); err != nil {
+	if err := (Engine{Unknown: engine.UnknownOrigin{Trusted: true}}).Load(t.Context(), target, r, engine.LoadOptions{}); err != nil {
 		t.Errorf("vouched for: %v", err)
 	}
 }
@@ -246,4 +247,31 @@ func scriptArchive(t *testing.T, target engine.Target, sql string) *archive.Read
 		t.Fatal(err)
 	}
 	return r
+}
+
+// TestLimitsOfUnknownOrigin ends what takes too long, or too much of the disk.
+func TestLimitsOfUnknownOrigin(t *testing.T) {
+	c := pgtest.Shared(t)
+	roles(t, c, "zoo_owner")
+	function := "CREATE FUNCTION public.f(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN %s RETURN i; END $$;\n"
+	for name, f := range map[string]struct {
+		body   string
+		policy engine.UnknownOrigin
+		want   string
+	}{
+		"time": {"LOOP BEGIN PERFORM pg_sleep(100); EXCEPTION WHEN query_canceled THEN NULL; END; END LOOP;", engine.UnknownOrigin{MaxTime: 500 * time.Millisecond}, "took longer"},
+		"disk": {"LOOP INSERT INTO public.bomb SELECT repeat(md5(g::text), 30) FROM generate_series(1, 10000) g; END LOOP;", engine.UnknownOrigin{MaxDisk: 30 << 20}, "came to more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			target := pgtest.Create(t, c)
+			f.policy.Owner = "zoo_owner"
+			sql := "CREATE TABLE public.bomb (a text);\n" + strings.ReplaceAll(function, "%s", "PERFORM public.g();") + strings.ReplaceAll("CREATE FUNCTION public.g() RETURNS void LANGUAGE plpgsql AS $$ BEGIN %s END $$;\n", "%s", f.body) +
+				"CREATE TABLE public.t (a int);\nINSERT INTO public.t VALUES (1);\nCREATE INDEX i ON public.t (public.f(a));\n"
+			err := Engine{Jobs: 2, Unknown: f.policy}.Load(t.Context(), target, scriptArchive(t, target, sql), engine.LoadOptions{})
+			if safepoint.ErrorCode(err) != safepoint.CodeBlocked || !strings.Contains(err.Error(), f.want) {
+				t.Errorf("%v, want %q", err, f.want)
+			}
+			wantNoLogins(t)
+		})
+	}
 }

@@ -6,6 +6,7 @@
 //
 //	session.go, workers.go, tls.go, errors.go   sessions, and what their errors mean
 //	tables.go, dump.go, slices.go, rows.go, copyout.go, ddl.go, largeobjects.go, relay.go, tool.go, script.go   a dump
+//	lexeme.go, classify.go, classify_alter.go, vet.go, login.go, loadenter.go, execute.go, watch.go   who executes which statement of a load
 //	load.go, loadrows.go, postdata.go, build.go, digest.go   a load, and the fingerprint of what was loaded
 //	inspect.go, preflight.go        looking
 //	database.go, properties.go      databases as objects of their server: identity, marker, what goes with the name
@@ -25,6 +26,8 @@ type Engine struct {
 	// Programs are folders of pg_dump and pg_restore. Where one of them holds a pg_dump that fits a server, it is used;
 	// otherwise /usr/lib/postgresql/*/bin and PATH are looked through.
 	Programs []string
+	// Unknown is how files of unknown origin are treated.
+	Unknown engine.UnknownOrigin
 }
 
 var _ engine.Engine = Engine{}

@@ -80,10 +80,12 @@ type preflight struct {
 	num   int
 	super bool
 	live  properties
+
+	policy engine.UnknownOrigin
 }
 
 // CanRestore says what stands in the way of a restore over t. r may be nil. See engine.Engine.
-func (Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Reader) ([]engine.Finding, error) {
+func (e Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Reader) ([]engine.Finding, error) {
 	conn, err := connect(ctx, t)
 	if err != nil {
 		return nil, err
@@ -94,7 +96,7 @@ func (Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Reader
 		return nil, err
 	}
 	defer hangUp(admin)
-	f := &preflight{t: t, conn: conn, admin: admin}
+	f := &preflight{t: t, conn: conn, admin: admin, policy: e.Unknown}
 	if err := f.run(ctx, r); err != nil {
 		return nil, explain(ctx, t, err)
 	}
@@ -243,20 +245,22 @@ func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 		return err
 	}
 	if !slices.ContainsFunc(f.findings, func(g engine.Finding) bool { return g.Blocker }) {
-		return f.rehearse(ctx, h, ofUnknownOrigin(r))
+		return f.rehearse(ctx, h, f.unknown(r))
 	}
 	return nil
 }
 
 // vet looks at every statement of the backup, as the load will before it executes the first.
 func (f *preflight) vet(ctx context.Context, r *archive.Reader) error {
-	l := &loader{r: r, priv: &privileges{unknown: ofUnknownOrigin(r)}}
+	l := &loader{r: r, priv: &privileges{unknown: f.unknown(r)}}
 	found, err := l.vet(ctx)
 	if err == nil {
-		err = l.priv.admit(ctx, f.conn, found, engine.LoadOptions{})
+		err = l.priv.admit(ctx, f.conn, found, f.policy, nil)
 	}
 	return f.add(err)
 }
+
+func (f *preflight) unknown(r *archive.Reader) bool { return ofUnknownOrigin(r) && !f.policy.Trusted }
 
 // olderServer refuses a server of an older major version than the one that was backed up, nil for any other.
 func olderServer(h archive.Header, num int, version string) *safepoint.Error {
@@ -379,7 +383,7 @@ func (f *preflight) login(ctx context.Context, operationID, database string, unk
 		return err
 	}
 	defer hangUp(own)
-	login, err := makeLogin(ctx, own, there, operationID, nil, 1)
+	login, err := makeLogin(ctx, own, there, operationID, nil, 1, 0)
 	var none *noLoginError
 	if !errors.As(err, &none) {
 		if err == nil {

@@ -49,14 +49,14 @@ func (l *loader) vet(ctx context.Context) (vetted, error) {
 }
 
 // admit decides who owns what a file of unknown origin makes, and refuses what it may not ask for.
-func (p *privileges) admit(ctx context.Context, conn *pgx.Conn, found vetted, opt engine.LoadOptions) error {
+func (p *privileges) admit(ctx context.Context, conn *pgx.Conn, found vetted, policy engine.UnknownOrigin, plan *engine.Plan) error {
 	if !p.unknown {
 		return nil
 	}
-	if err := trustedExtensions(ctx, conn, found.extensions, opt.Extensions); err != nil {
+	if err := trustedExtensions(ctx, conn, found.extensions, policy.Extensions); err != nil {
 		return err
 	}
-	candidates, err := ownerCandidates(ctx, conn, opt)
+	candidates, err := ownerCandidates(ctx, conn, policy.Owner, plan)
 	if err != nil {
 		return err
 	}
@@ -65,8 +65,8 @@ func (p *privileges) admit(ctx context.Context, conn *pgx.Conn, found vetted, op
 		return err
 	}
 	p.unfit = bad
-	if opt.Owner != "" && bad[opt.Owner] {
-		return safepoint.Errorf(safepoint.CodeBlocked, "The role %s cannot own what a file of unknown origin makes: it is missing, or has rights beyond its databases.", opt.Owner).
+	if policy.Owner != "" && bad[policy.Owner] {
+		return safepoint.Errorf(safepoint.CodeBlocked, "The role %s cannot own what a file of unknown origin makes: it is missing, or has rights beyond its databases.", policy.Owner).
 			WithHint("Name a role that is no superuser and may not create roles.")
 	}
 	for _, name := range candidates {
@@ -77,19 +77,19 @@ func (p *privileges) admit(ctx context.Context, conn *pgx.Conn, found vetted, op
 	}
 	if found.code {
 		return safepoint.Errorf(safepoint.CodeBlocked, "Functions of a file of unknown origin would belong to a superuser, and run with all rights.").
-			WithHint("Name a role that is to own them (--owner), or say that you vouch for the file (--trusted).")
+			WithHint("Name a role that is to own them (--owner), the key that signed the file (--key), or say that you vouch for it (--trusted).")
 	}
 	return nil
 }
 
 // ownerCandidates are, the best first, who may own what the file gives to nobody.
-func ownerCandidates(ctx context.Context, conn *pgx.Conn, opt engine.LoadOptions) ([]string, error) {
-	if opt.Owner != "" {
-		return []string{opt.Owner}, nil
+func ownerCandidates(ctx context.Context, conn *pgx.Conn, owner string, plan *engine.Plan) ([]string, error) {
+	if owner != "" {
+		return []string{owner}, nil
 	}
 	live := ""
-	if opt.Plan != nil {
-		live = opt.Plan.LiveID
+	if plan != nil {
+		live = plan.LiveID
 	}
 	rows, err := conn.Query(ctx, `SELECT pg_catalog.pg_get_userbyid(datdba)::text FROM pg_catalog.pg_database
 WHERE oid::text = $1 OR datname = pg_catalog.current_database() ORDER BY oid::text = $1 DESC`, live)
