@@ -132,7 +132,8 @@ func loadOnly(ctx context.Context, path, database string, jobs int) error {
 		return err
 	}
 	t := engine.Target{Engine: safepoint.PostgreSQL, Host: cfg.Host, Port: int(cfg.Port), User: cfg.User, Name: database, TLS: safepoint.TLSDisable}
-	return postgres.Engine{Jobs: jobs}.Load(ctx, t, r, engine.LoadOptions{Trusted: true})
+	vouched := postgres.Engine{Jobs: jobs, Unknown: engine.UnknownOrigin{Trusted: true}} // we wrote it just now
+	return vouched.Load(ctx, t, r, engine.LoadOptions{})
 }
 
 // zipOne writes what it reads into the one entry of a zip file as pgBackWeb does: Go's archive/zip with its default
