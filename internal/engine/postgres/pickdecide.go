@@ -173,7 +173,11 @@ func (p *picker) stayBehind() {
 		case f.role == ruleRole && p.chosen[f.subject]:
 			p.note("Left out: rule %s of %s, because it is about what was not chosen.", part, f.subject)
 		case f.role == policyRole && p.chosen[f.subject]:
-			p.note("Left out: row security policy %s of %s, because it reads what was not chosen.", strings.TrimPrefix(f.part, "POLICY "), f.subject)
+			more := ""
+			if f.kind == "RESTRICTIVE" {
+				more = " It is a restrictive one: without it more rows can be seen."
+			}
+			p.note("Left out: row security policy %s of %s, because it reads what was not chosen.%s", strings.TrimPrefix(f.part, "POLICY "), f.subject, more)
 		default:
 			continue
 		}

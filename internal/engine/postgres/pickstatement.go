@@ -205,6 +205,9 @@ func (f *statementFacts) create(r *reading) {
 		f.role, f.part = ruleRole, "RULE "+r.name()
 	case r.are("POLICY"):
 		f.role, f.part = policyRole, "POLICY "+r.name()
+		if r.has("AS", "RESTRICTIVE") {
+			f.kind = "RESTRICTIVE"
+		}
 	default:
 		f.defines(r)
 	}

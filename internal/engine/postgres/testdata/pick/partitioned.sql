@@ -1,0 +1,83 @@
+-- Chosen tables of a PostgreSQL database, taken by Safepoint out of its backup of (when).
+
+SET statement_timeout = 0;
+SET lock_timeout = 0;
+SET idle_in_transaction_session_timeout = 0;
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+SET check_function_bodies = false;
+SET xmloption = content;
+SET client_min_messages = warning;
+SET row_security = off;
+SET DateStyle = 'ISO, MDY';
+SET IntervalStyle = 'postgres';
+SET TimeZone = 'UTC';
+SET lc_monetary = 'C';
+
+--
+-- Name: app; Type: SCHEMA; Schema: -; Owner: zoo_owner
+--
+
+CREATE SCHEMA app;
+
+--
+-- Name: SCHEMA app; Type: COMMENT; Schema: -; Owner: zoo_owner
+--
+
+COMMENT ON SCHEMA app IS 'the shop';
+
+SET default_tablespace = '';
+SET default_table_access_method = heap;
+--
+-- Name: events; Type: TABLE; Schema: app; Owner: postgres
+--
+
+CREATE TABLE app.events (
+    at date,
+    kind text
+)
+PARTITION BY RANGE (at);
+
+--
+-- Name: events_2025; Type: TABLE; Schema: app; Owner: postgres
+--
+
+CREATE TABLE app.events_2025 (
+    at date,
+    kind text
+);
+
+--
+-- Name: events_2025; Type: TABLE ATTACH; Schema: app; Owner: postgres
+--
+
+ALTER TABLE ONLY app.events ATTACH PARTITION app.events_2025 FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+
+--
+-- Name: SCHEMA app; Type: ACL; Schema: -; Owner: zoo_owner
+--
+
+GRANT USAGE ON SCHEMA app TO zoo_reader;
+
+COPY "app"."events_2025" ("at","kind") FROM stdin;
+2025-03-01	a
+\.
+--
+-- Name: events_kind; Type: INDEX; Schema: app; Owner: postgres
+--
+
+CREATE INDEX events_kind ON ONLY app.events USING btree (kind);
+
+--
+-- Name: events_2025_kind_idx; Type: INDEX; Schema: app; Owner: postgres
+--
+
+CREATE INDEX events_2025_kind_idx ON app.events_2025 USING btree (kind);
+
+--
+-- Name: events_2025_kind_idx; Type: INDEX ATTACH; Schema: app; Owner: postgres
+--
+
+ALTER INDEX app.events_kind ATTACH PARTITION app.events_2025_kind_idx;
+
