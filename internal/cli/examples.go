@@ -65,6 +65,7 @@ func (loadCmd) Help() string {
   safepoint load shop.sql.zst --into postgres://admin@db.example/shop --replace
   safepoint load shop.sql.zst --into sqlite:///var/lib/shop/new.db
   safepoint load shop.sql.zst --table app.orders --into postgres://admin@127.0.0.1/empty_shop
+  safepoint load shop.sql.zst --table app.orders --schema march --key signing.key --into postgres://admin@db.example/shop
 
 With --replace nothing changes before everything was loaded and compared. If it is killed, run it again: it ends what
 was begun, then goes on.`

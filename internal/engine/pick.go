@@ -147,3 +147,10 @@ func Unmatched(p Pattern, database string) error {
 	return safepoint.Errorf(safepoint.CodeNotFound, "No table of this backup of %s fits %q.", database, strings.ToValidUTF8(p.text, "?")).
 		WithHint("Upper and lower case differ. \"safepoint inspect FILE --tables\" lists the tables.")
 }
+
+// SchemaLoader is an engine that can load chosen tables into a new schema of a database that holds others.
+type SchemaLoader interface {
+	// LoadSchema loads an archive made by Pick, without owners and grants, and compares the rows with its fingerprint.
+	// It does all of it, or nothing. CodeConflict: the schema is there already, or two tables would have one name.
+	LoadSchema(ctx context.Context, t Target, r *archive.Reader, schema string, opt LoadOptions) error
+}

@@ -285,6 +285,11 @@ func readStatements(f io.Reader, e archive.Entry) ([]byte, error) {
 
 // copy streams one COPY block.
 func (l *loader) copy(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry) error {
+	return l.copyAs(ctx, to, f, e, func(statement []byte) []byte { return statement })
+}
+
+// copyAs is copy, with another statement than the frame's.
+func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry, as func([]byte) []byte) error {
 	s := sqlscript.New(f)
 	statement, meta, err := s.Next()
 	if err != nil || meta || !bytes.HasPrefix(statement, []byte("COPY ")) || !bytes.HasSuffix(statement, []byte(" FROM stdin;")) {
@@ -297,7 +302,7 @@ func (l *loader) copy(ctx context.Context, to *loadSession, f io.Reader, e archi
 	if c, err := s.Reader().ReadByte(); err != nil || c != '\n' {
 		return unfit("A part that should be rows has none.")
 	}
-	tag, err := to.conn.CopyFrom(ctx, rows, string(statement))
+	tag, err := to.conn.CopyFrom(ctx, rows, string(as(statement)))
 	switch {
 	case rows.err != nil && rows.err != io.EOF:
 		return rows.err

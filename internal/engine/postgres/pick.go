@@ -158,7 +158,7 @@ func (p *picker) withRows() []tableName {
 		}
 	}
 	for _, e := range p.r.Entries() {
-		if e.Kind == kindCopy {
+		if e.Section == archive.Data && e.Table != "" {
 			list = append(list, tableName{e.Schema, e.Table})
 		}
 	}
@@ -347,11 +347,14 @@ func (p *picker) rows(ctx context.Context, w *archive.Derived, b *batch, turn fu
 	var sequences []int
 	for i, e := range p.r.Entries() {
 		switch {
-		case e.Kind == kindCopy && p.chosen[tableName{e.Schema, e.Table}]:
+		case e.Section == archive.Data && e.Table != "":
+			if !p.chosen[tableName{e.Schema, e.Table}] {
+				continue
+			}
 			if err := w.Keep(i); err != nil {
 				return err
 			}
-		case e.Kind == kindSequences:
+		case e.Kind == kindSequences, e.Section == archive.Data && e.Kind == kindDDL: // a foreign dump has them among others
 			sequences = append(sequences, i)
 		}
 	}
@@ -359,7 +362,7 @@ func (p *picker) rows(ctx context.Context, w *archive.Derived, b *batch, turn fu
 	for _, i := range sequences {
 		err := p.statements(ctx, i, func(statement []byte) error {
 			refs := references(tokens(statement))
-			if len(refs) < 2 { // pg_catalog.setval is one
+			if len(refs) < 2 || refs[0].tableName != (tableName{"pg_catalog", "setval"}) {
 				return nil
 			}
 			name := refs[1].tableName
@@ -378,6 +381,9 @@ func (p *picker) rows(ctx context.Context, w *archive.Derived, b *batch, turn fu
 // fingerprint is what a load of the chosen tables must give: tables that only others need are there, and empty.
 func (p *picker) fingerprint() archive.Fingerprint {
 	all, of := p.r.Fingerprint(), archive.Fingerprint{}
+	if len(all) == 0 {
+		return nil // a foreign dump has none
+	}
 	for _, t := range p.withRows() {
 		name := qualified(t.schema, t.name)
 		if d, known := all[name]; known && p.chosen[t] && !p.s.SchemaOnly {
