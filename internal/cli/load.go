@@ -27,8 +27,7 @@ type loadCmd struct {
 	KeepPrevious bool     `help:"With --replace: keep the previous database beside the new one."`
 	Yes          bool     `short:"y" help:"With --replace: do not ask."`
 
-	Schema  string `placeholder:"NAME" help:"With --table, PostgreSQL: load into a new schema of this name, in a database that may hold others. Owners and grants are left out. All of it is done, or nothing."`
-	Trusted bool   `help:"Vouch for a file that no known key signed, or that Safepoint did not make: it is executed with the rights of the user in the URL where it needs them."`
+	Schema string `placeholder:"NAME" help:"With --table, PostgreSQL: load into a new schema of this name, in a database that may hold others. Owners and grants are left out. All of it is done, or nothing."`
 
 	AllowOlderServer bool `help:"Load into a server of an older major version than the one that was backed up, as far as it understands the backup; without this it is refused."`
 
@@ -95,15 +94,11 @@ func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t 
 		}
 	}
 	m := env.meter(bytesText)
-<<<<<<< HEAD
 	var notes []string
 	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{
 		Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer,
 		Properties: len(cmd.Table) == 0, Note: func(note string) { notes = append(notes, note) },
 	})
-=======
-	err = e.Load(ctx, t, b.Reader, engine.LoadOptions{Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer, Trusted: cmd.Trusted})
->>>>>>> df720e9 (cli: load chosen tables into a new schema beside what is there)
 	m.end()
 	for _, note := range notes {
 		fmt.Fprintf(env.Err, "note: %s\n", note)

@@ -22,7 +22,7 @@ func (cmd *loadCmd) loadSchema(ctx context.Context, env *Env, e engine.Engine, t
 	}
 	m := env.meter(bytesText)
 	err := l.LoadSchema(ctx, t, b.Reader, cmd.Schema, engine.LoadOptions{
-		Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer, Trusted: cmd.Trusted,
+		Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer,
 	})
 	m.end()
 	if err != nil {

@@ -19,7 +19,7 @@ func (e Engine) LoadSchema(ctx context.Context, t engine.Target, r *archive.Read
 	if err := ofPostgres(r.Header()); err != nil {
 		return err
 	}
-	if ofUnknownOrigin(r) && !opt.Trusted {
+	if ofUnknownOrigin(r) && !e.Unknown.Trusted {
 		return safepoint.Errorf(safepoint.CodeBlocked, "A file of unknown origin is not loaded into a database that holds something.").
 			WithHint("Name the key that signed it (--key), say that you vouch for the file (--trusted), or load it into an empty database.")
 	}
