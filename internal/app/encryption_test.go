@@ -196,6 +196,7 @@ func TestRestoreEncrypted(t *testing.T) {
 	if open, err := w.Running(w.ctx, w.admin); err != nil || len(open) > 0 || rows(t, d) != 3 {
 		t.Fatalf("a wrong key started %v, %v", open, err)
 	}
+	w.pass(time.Second) // the log is in order of time
 	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop", identity)
 	w.ok(err)
 	op := w.work()
