@@ -17,10 +17,11 @@ OUT    ?= $(if $(filter 1 1.0,$(SIZE)),docs/benchmarks,tmp/bench)
 CACHE  := $(CURDIR)/.cache
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 
-# One static file, the same from every checkout of a commit. VCS stamping is off because it fails in a checkout that
-# another user owns; the version is passed instead.
-export CGO_ENABLED ?= 0
-BUILD := go build -trimpath -buildvcs=false -ldflags '-s -w -X github.com/safepoint-db/safepoint/internal/cli.Version=$(VERSION)'
+# One static file. With a C compiler it compresses with libzstd, without one in Go: docs/decisions/0010-libzstd.md. VCS
+# stamping is off because it fails in a checkout that another user owns; the version is passed instead.
+export CGO_ENABLED ?= $(if $(GOOS)$(GOARCH),0,$(if $(shell command -v $(CC)),1,0))
+STATIC := $(if $(filter 1,$(CGO_ENABLED)),-linkmode external -extldflags "-static")
+BUILD := go build -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w $(STATIC) -X github.com/safepoint-db/safepoint/internal/cli.Version=$(VERSION)'
 
 STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
@@ -43,6 +44,7 @@ run: build ## start the server on ADDR with its data in DATA (./data)
 test: tools ## install what the tests need where allowed, then go vet and every test
 	go vet ./...
 	go test -timeout 20m ./...
+	CGO_ENABLED=$(if $(filter 1,$(CGO_ENABLED)),0,1) go test ./internal/archive # the other compressor
 
 tools: ## install what the tests need, or say exactly what is missing
 	@scripts/install-test-tools

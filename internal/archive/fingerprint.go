@@ -34,6 +34,26 @@ func (d *Digester) Add(row []byte) {
 	d.rows++
 }
 
+// Rows is how many were added.
+func (d *Digester) Rows() int64 { return d.rows }
+
+// LongRow hashes one row after another that come in pieces.
+type LongRow struct{ h *xxh3.Hasher }
+
+// NewLongRow begins the first row.
+func NewLongRow() *LongRow { return &LongRow{h: xxh3.New()} }
+
+// Write takes the next piece of a row.
+func (l *LongRow) Write(piece []byte) { l.h.Write(piece) }
+
+// AddLong takes a row that came in pieces. The next one begins in row.
+func (d *Digester) AddLong(row *LongRow) {
+	h := row.h.Sum128()
+	d.add(h.Hi, h.Lo)
+	d.rows++
+	row.h.Reset()
+}
+
 // Merge adds the rows of another slice of the same table.
 func (d *Digester) Merge(slice *Digester) {
 	d.add(slice.hi, slice.lo)
