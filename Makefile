@@ -12,6 +12,7 @@ ONLY   ?= dump,load,tables
 TABLES ?= $(if $(QUICK),1000,10000)
 JOBS   ?= 2
 MATCH  ?=
+MODULE ?=
 DIR    ?=
 OUT    ?= $(if $(filter 1 1.0,$(SIZE)),docs/benchmarks,tmp/bench)
 CACHE  := $(CURDIR)/.cache
@@ -74,7 +75,7 @@ measure: tools ## back up and restore pgbench at SCALE (75: about 1 GiB), and pr
 	SAFEPOINT_MEASURE=$(SCALE) go test ./internal/measure -count=1 -v -timeout 0
 
 bench: tools ## dump and load beside the peers; QUICK=1 takes two minutes; SIZE REPS REPS_LOAD ONLY TABLES JOBS DIR OUT
-	go run -buildvcs=false ./internal/bench/cmd -size $(SIZE) -reps $(REPS) -reps-load $(REPS_LOAD) -only $(ONLY) -tables $(TABLES) -jobs $(JOBS) $(if $(MATCH),-match '$(MATCH)') $(if $(DIR),-dir '$(DIR)') -out '$(OUT)'
+	go run -buildvcs=false ./internal/bench/cmd -size $(SIZE) -reps $(REPS) -reps-load $(REPS_LOAD) -only $(ONLY) -tables $(TABLES) -jobs $(JOBS) $(if $(MATCH),-match '$(MATCH)') $(if $(DIR),-dir '$(DIR)') $(if $(MODULE),-module '$(MODULE)') -out '$(OUT)'
 
 clean: ## remove what make made; data/ stays
 	rm -rf bin tmp .cache

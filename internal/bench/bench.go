@@ -61,6 +61,7 @@ type Result struct {
 	Rows       []Row
 	Equal      []string // what was compared with the source and found the same
 	Took       time.Duration
+	Unfinished string // why the run ended before its end; "" if it did not
 }
 
 // bench is a run that goes on.
@@ -87,7 +88,12 @@ func Run(ctx context.Context, cfg Config) (res *Result, err error) {
 	if b.phases, err = phases(cfg.Only); err != nil {
 		return nil, err
 	}
-	defer func() { b.result.Took = time.Since(b.result.At) }()
+	defer func() {
+		b.result.Took = time.Since(b.result.At)
+		if err != nil {
+			b.result.Unfinished = err.Error()
+		}
+	}()
 	folder := cfg.WorkDir
 	if folder == "" {
 		if folder, err = os.MkdirTemp("/var/tmp", "safepoint-bench-"); err != nil {

@@ -168,6 +168,19 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// TestReportOfUnfinishedRun says in the page and in its name that the run did not come to its end.
+func TestReportOfUnfinishedRun(t *testing.T) {
+	r := &Result{Contenders: contenders(2, false), Config: Config{Only: "dump,load,tables"}, Machine: Machine{Commit: "abc"}, Unfinished: "load ours: it broke"}
+	r.Rows = []Row{{Contender: "ours", Phase: Dump, Usage: Usage{Wall: 1}}}
+	path, err := WriteReport(t.TempDir(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page := read(t, path); !strings.HasSuffix(path, "-abc-unfinished.md") || !strings.Contains(page, "it broke") {
+		t.Errorf("%s: %s", path, page)
+	}
+}
+
 func TestGoalsNameContenders(t *testing.T) {
 	for _, cgo := range []bool{false, true} {
 		known := map[string]bool{}

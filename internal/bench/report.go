@@ -21,6 +21,9 @@ func WriteReport(folder string, r *Result) (string, error) {
 	if r.Config.Match != "" {
 		name += "-part"
 	}
+	if r.Unfinished != "" {
+		name += "-unfinished"
+	}
 	rows, err := os.Create(filepath.Join(folder, name+".jsonl"))
 	if err != nil {
 		return "", err
@@ -48,6 +51,9 @@ func report(r *Result, name string) string {
 	fmt.Fprintf(&b, "# Benchmark of %s, commit %s\n\n", r.At.Format("2 January 2006, 15:04 UTC"), m.Commit)
 	b.WriteString("Written by `make bench`; [README.md](README.md) says how to read it and how to repeat it. ")
 	fmt.Fprintf(&b, "Every run is a line of [%[1]s.jsonl](%[1]s.jsonl).\n\n![Wall time of each contender](%[1]s.svg)\n\n", name)
+	if r.Unfinished != "" {
+		fmt.Fprintf(&b, "**This run did not come to its end**, so contenders have run unequally often:\n\n```\n%s\n```\n\n", r.Unfinished)
+	}
 	if v := r.verdicts(); len(v) > 0 {
 		b.WriteString("## Goals\n\n")
 		goalTable(&b, r, v)

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string) error {
 	flags.BoolVar(&cfg.Pure, "pure", false, "leave out the build with libzstd")
 	flags.StringVar(&cfg.Match, "match", "", "only contenders whose key or name holds this")
 	flags.StringVar(&cfg.WorkDir, "dir", "", "keep the cluster and its databases here for the next run")
+	flags.StringVar(&cfg.Module, "module", ".", "the checkout whose program is measured, such as one of an earlier commit")
 	out := flags.String("out", "docs/benchmarks", "folder of the report")
 	flags.Parse(args)
 	res, err := bench.Run(ctx, cfg)
