@@ -47,6 +47,7 @@ type converter struct {
 	frame   batch   // that is being filled
 	pending []batch // whole frames behind the last rows: post-data, unless rows follow
 
+	blob       *blob  // that is being written
 	key        string // of \restrict
 	searchPath string // the schema of a name without one
 	created    bool   // something was made, or rows were loaded

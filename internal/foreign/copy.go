@@ -64,6 +64,7 @@ func copyTokens(bare []byte) []token {
 			break
 		}
 		for _, t := range ts {
+			t.from += from
 			t.end += from
 			all = append(all, t)
 		}

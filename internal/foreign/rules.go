@@ -82,6 +82,16 @@ func (c *converter) statement(piece, bare []byte) error {
 		return nil
 	}
 	c.remember(s)
+	if s.largeObject() {
+		out, done := c.largeObject(s, piece)
+		if done {
+			return nil
+		}
+		return c.emit(out, s, bare)
+	}
+	if rewritten := c.qualify(s, bare); len(rewritten) != len(bare) {
+		piece = append(slices.Clone(piece[:len(piece)-len(bare)]), rewritten...)
+	}
 	return c.emit(piece, s, bare)
 }
 

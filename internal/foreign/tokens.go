@@ -12,7 +12,8 @@ import (
 type token struct {
 	kind byte   // 'w' a word without quotes, 'q' a name in quotes, 's' a string, or the sign itself
 	text string // 'w': as it stands; 'q' and 's': without quotes
-	end  int    // where it ends in the statement
+	from int    // where it begins in the statement
+	end  int    // where it ends
 }
 
 // is says whether t is a keyword, given in capitals.
@@ -32,22 +33,23 @@ func tokens(b []byte) []token {
 		case c == '-' && bytes.HasPrefix(b[i:], []byte("--")), c == '/' && bytes.HasPrefix(b[i:], []byte("/*")):
 			i += commentLen(b[i:])
 		case c == '"' || c == '\'':
+			from := i
 			t, n := unquote(b[i:], c)
 			i += n
 			kind := byte('q')
 			if c == '\'' {
 				kind = 's'
 			}
-			out = append(out, token{kind, t, i})
+			out = append(out, token{kind, t, from, i})
 		case sqlscript.IsWordPart(c) && c != '$':
 			from := i
 			for i < len(b) && sqlscript.IsWordPart(b[i]) {
 				i++
 			}
-			out = append(out, token{'w', string(b[from:i]), i})
+			out = append(out, token{'w', string(b[from:i]), from, i})
 		default:
 			i++
-			out = append(out, token{c, string(c), i})
+			out = append(out, token{c, string(c), i - 1, i})
 		}
 	}
 	return out
