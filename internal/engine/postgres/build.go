@@ -12,6 +12,7 @@ type build struct {
 	tables  []string // quoted
 	alone   bool     // it bears no other at work on its tables
 	foreign bool
+	slow    bool // it takes several times as long as most of the same rows do
 }
 
 // parseBuild knows the statements of pg_dump that make indexes and keys. All others are not for it to judge.
@@ -26,7 +27,11 @@ func parseBuild(statement []byte) (b build, ok bool) {
 		w.are("ONLY")
 		t, ok := w.qualified()
 		b.tables = []string{t}
-		return b, ok && w.are("USING")
+		if !ok || !w.are("USING") || !w.name() {
+			return b, false
+		}
+		b.slow = w.last == "gin" || w.last == "gist" || w.last == "spgist"
+		return b, true
 	case w.are("ALTER", "TABLE"):
 		w.are("ONLY")
 		t, ok := w.qualified()

@@ -295,7 +295,7 @@ SELECT lo_from_bytea(0, decode(repeat('ab', 3000000), 'hex'));
 func TestParseBuild(t *testing.T) {
 	for sql, want := range map[string]string{
 		`CREATE INDEX i ON public.t USING btree (a);`:                                     `"public"."t"`,
-		`CREATE UNIQUE INDEX "x ON y" ON ONLY "a""b"."C.d" USING gin (a);`:                `"a""b"."C.d"`,
+		`CREATE UNIQUE INDEX "x ON y" ON ONLY "a""b"."C.d" USING gin (a);`:                `"a""b"."C.d" slow`,
 		"ALTER TABLE ONLY public.t\n    ADD CONSTRAINT p PRIMARY KEY (a, b);":             `"public"."t" alone`,
 		`ALTER TABLE ONLY p.t ADD CONSTRAINT u UNIQUE NULLS NOT DISTINCT (a);`:            `"p"."t" alone`,
 		`ALTER TABLE ONLY p.t ADD CONSTRAINT f FOREIGN KEY (a, "b)") REFERENCES q.r(x);`:  `"p"."t" "q"."r" alone foreign`,
@@ -315,6 +315,9 @@ func TestParseBuild(t *testing.T) {
 			}
 			if b.foreign {
 				got += " foreign"
+			}
+			if b.slow {
+				got += " slow"
 			}
 		}
 		if got != want {

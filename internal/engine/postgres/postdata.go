@@ -51,6 +51,9 @@ type job struct {
 	done       int // statements that were executed
 }
 
+// slowBuild is how many times as long as a B-tree an index of another kind takes, roughly.
+const slowBuild = 5
+
 // maxRun bounds the statements, in bytes, that are held in memory to be executed together.
 const maxRun = 8 << 20
 
@@ -123,6 +126,9 @@ func (p *postData) statement(ctx context.Context, statement []byte) error {
 	}
 	for _, t := range b.tables {
 		j.weight += p.weights[t]
+	}
+	if b.slow { // begun late it would keep all others waiting
+		j.weight *= slowBuild
 	}
 	p.jobs = append(p.jobs, j)
 	p.bytes += len(statement)
