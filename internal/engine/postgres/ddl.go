@@ -29,13 +29,14 @@ const (
 	batchBytes      = 1 << 20
 )
 
-// schema has pg_dump write everything but rows into a file of its own format, in the snapshot. Sequences' values,
-// rows, and all of large objects are written by us: see data.
-func (d *dumper) schema(ctx context.Context, snapshot string) (file string, err error) {
+// schema has pg_dump write everything but rows into a file of its own format. It runs in a transaction that has the
+// locks and the snapshot already: pg_dump's own BEGIN is no more than a warning then, and its LOCKs wait for nobody.
+// Sequences' values, rows, and all of large objects are written by us: see data.
+func (d *dumper) schema(ctx context.Context) (file string, err error) {
 	file = filepath.Join(d.ddl.dir, "schema")
 	cmd := exec.CommandContext(ctx, d.tool.program("pg_dump"),
 		"--dbname="+d.ddl.conninfo(), "--no-password", "--format=custom", "--compress=0", "--file="+file,
-		"--section=pre-data", "--section=post-data", "--no-blobs", "--snapshot="+snapshot,
+		"--section=pre-data", "--section=post-data", "--no-blobs",
 		"--lock-wait-timeout="+fmt.Sprint(lockTimeout.Milliseconds()),
 		"--encoding="+d.lead.PgConn().ParameterStatus("server_encoding"))
 	cmd.Env, cmd.Dir = toolEnv(), "/"

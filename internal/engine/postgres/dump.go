@@ -109,19 +109,23 @@ func (s *sessions) dump(ctx context.Context, t engine.Target, w *archive.Writer,
 		for _, conn := range append([]*pgx.Conn{s.lead}, s.workers...) {
 			script(end, conn, "ROLLBACK")
 		}
+		s.ddl.conn.Exec(end, "ROLLBACK").Close()
 		return explain(ctx, t, fmt.Errorf("dump: %w", tooLarge(ctx, s.lead, err)))
 	}
 	return nil
 }
 
 func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time) error {
-	list, err := lockTables(ctx, d.lead, t.User)
+	list, err := lockTables(ctx, d.lead, d.ddl.conn, t.User)
 	if err != nil {
 		return err
 	}
 	snapshot, err := exportSnapshot(ctx, d.lead)
 	if err != nil {
 		return err
+	}
+	if err := d.ddl.conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(snapshot)).Close(); err != nil {
+		return fmt.Errorf("share the snapshot: %w", err)
 	}
 	if err := d.header(ctx, t, now()); err != nil {
 		return err
@@ -142,7 +146,7 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 		return err
 	}
 	d.tell()
-	if err := d.work(ctx, snapshot, pieces); err != nil {
+	if err := d.work(ctx, pieces); err != nil {
 		return err
 	}
 	d.w.SetFingerprint(d.prints)
@@ -162,12 +166,12 @@ func exportSnapshot(ctx context.Context, conn *pgx.Conn) (snapshot string, err e
 }
 
 // work reads definitions and rows beside one another, and writes both in their order.
-func (d *dumper) work(ctx context.Context, snapshot string, pieces []*piece) error {
+func (d *dumper) work(ctx context.Context, pieces []*piece) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { d.frames.Fail(context.Cause(ctx)) })()
 	schema := make(chan string, 1)
 	group.Go(func() error {
-		file, err := d.schema(ctx, snapshot)
+		file, err := d.schema(ctx)
 		schema <- file
 		return err
 	})

@@ -29,6 +29,7 @@ const (
 	stateTooManyConns      = "53300"
 	stateNotInState        = "55000"
 	stateObjectInUse       = "55006"
+	stateDeadlock          = "40P01"
 	stateLockNotAvailable  = "55P03"
 	stateQueryCanceled     = "57014"
 	stateAdminShutdown     = "57P01"

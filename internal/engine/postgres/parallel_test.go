@@ -151,7 +151,7 @@ func TestPiecesLeftToTheLead(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	list, err := lockTables(t.Context(), s.lead, source.User)
+	list, err := lockTables(t.Context(), s.lead, nil, source.User)
 	if err != nil {
 		t.Fatal(err)
 	}

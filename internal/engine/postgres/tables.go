@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/safepoint-db/safepoint"
 )
 
@@ -144,15 +146,19 @@ func naming(names []string) string {
 var errMoved = errors.New("tables came or went")
 
 // lockTables begins the transaction of a dump: every table is locked against TRUNCATE and ALTER first (neither heeds
-// a snapshot), and only then the snapshot is taken.
-func lockTables(ctx context.Context, conn *pgx.Conn, user string) ([]table, error) {
-	const tries = 5
+// a snapshot), and only then the snapshot is taken. beside, nil or not, is a session that gets the same locks in a
+// transaction of its own, as yet without a snapshot: see lockBoth.
+func lockTables(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user string) ([]table, error) {
+	const tries = 20
 	for try := 1; ; try++ {
-		list, err := lockOnce(ctx, conn, user)
-		if !errors.Is(err, errMoved) {
+		list, batch, err := lockOnce(ctx, conn, beside, user)
+		if !errors.Is(err, errMoved) && !errors.Is(err, errQueued) {
 			return list, err
 		}
-		if err := script(ctx, conn, "ROLLBACK"); err != nil {
+		if try == tries && errors.Is(err, errQueued) {
+			return nil, whoBlocks(ctx, conn, batch, err)
+		}
+		if err := rollBack(ctx, conn, beside); err != nil {
 			return nil, err
 		}
 		if try == tries {
@@ -162,45 +168,107 @@ func lockTables(ctx context.Context, conn *pgx.Conn, user string) ([]table, erro
 	}
 }
 
-func lockOnce(ctx context.Context, conn *pgx.Conn, user string) ([]table, error) {
+func rollBack(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn) error {
+	if err := script(ctx, conn, "ROLLBACK"); err != nil {
+		return err
+	}
+	if beside == nil {
+		return nil
+	}
+	return beside.Exec(ctx, "ROLLBACK").Close()
+}
+
+// errQueued says that somebody asked for a table for himself after one of two sessions had locked it and before the
+// other did: he waits for the first, and the second for him.
+var errQueued = errors.New("another session waits for a table")
+
+// queuedGrace is how long the second session may go on waiting when the first has its locks.
+const queuedGrace = 300 * time.Millisecond
+
+// lockBoth executes LOCK in two sessions at once: where both wait for the same transaction to end, both go on when it
+// has. Were the second to lock later, it would nearly always find somebody waiting in a database whose tables are
+// altered or emptied all the time.
+func lockBoth(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, sql string) error {
+	if beside == nil {
+		return script(ctx, conn, sql)
+	}
+	ctxBeside, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- beside.Exec(ctxBeside, sql).Close() }()
+	if err := script(ctx, conn, sql); err != nil {
+		cancel()
+		<-done
+		return err
+	}
+	grace := time.NewTimer(queuedGrace)
+	defer grace.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-grace.C:
+		cancel()
+		err = <-done
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case ctxBeside.Err() != nil, state(err) == stateLockNotAvailable, state(err) == stateDeadlock:
+		return errQueued
+	}
+	return err
+}
+
+func lockOnce(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user string) (list, last []table, err error) {
 	before, err := tables(ctx, conn)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := unreadable(user, before); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := script(ctx, conn, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-		return nil, err
+	const begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+	if err := script(ctx, conn, begin); err != nil {
+		return nil, nil, err
+	}
+	if beside != nil {
+		if err := beside.Exec(ctx, begin).Close(); err != nil {
+			return nil, nil, err
+		}
 	}
 	for batch := range slices.Chunk(before, 200) {
 		names := make([]string, len(batch))
 		for i, t := range batch {
 			names[i] = "ONLY " + t.String()
 		}
-		err := script(ctx, conn, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE")
+		err := lockBoth(ctx, conn, beside, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE")
+		if errors.Is(err, errQueued) {
+			return nil, batch, err
+		}
 		switch state(err) {
 		case "":
 			if err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		case "42P01", "3F000": // a table or schema has gone
-			return nil, errMoved
+			return nil, nil, errMoved
 		case stateLockNotAvailable:
-			return nil, whoBlocks(ctx, conn, batch, err)
+			return nil, nil, whoBlocks(ctx, conn, batch, err)
 		default:
-			return nil, fmt.Errorf("lock tables: %w", err)
+			return nil, nil, fmt.Errorf("lock tables: %w", err)
 		}
 	}
 	after, err := tables(ctx, conn)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	same := slices.EqualFunc(before, after, func(a, b table) bool { return a.oid == b.oid && a.String() == b.String() })
 	if !same {
-		return nil, errMoved
+		return nil, nil, errMoved
 	}
-	return after, unreadableOrNil(user, after)
+	return after, nil, unreadableOrNil(user, after)
 }
 
 // unreadableOrNil keeps a nil *safepoint.Error from becoming an error that is not nil.
