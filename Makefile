@@ -28,7 +28,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/*' -not -path './data/*')
 
-.PHONY: help build demo run test tools lint fmt race soak measure bench clean
+.PHONY: help build demo run test tools lint fmt race soak fidelity measure bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ race: tools ## every test under the race detector (needs a C compiler)
 
 soak: tools ## kill the server at every named point, ROUNDS times each (1)
 	go test ./internal/soak -count=1 -v -timeout 0 -run 'TestPointsAreComplete|TestKill' -rounds $(ROUNDS)
+
+fidelity: tools ## compare hundreds of generated databases and PostgreSQL's own regression database with their copies
+	SAFEPOINT_FIDELITY=1 go test ./internal/engine/postgres -count=1 -v -timeout 0 -run 'Version|Generated|Regression|TooLarge|Among|Zoo|Columns|Public|HangsOn'
 
 measure: tools ## back up and restore pgbench at SCALE (75: about 1 GiB), and print times and peak memory
 	SAFEPOINT_MEASURE=$(SCALE) go test ./internal/measure -count=1 -v -timeout 0

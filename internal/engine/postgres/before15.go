@@ -10,7 +10,7 @@ import (
 )
 
 // before15 is what must be known of a server older than 15 whose definitions a pg_dump of 15 or later writes, for that
-// one writes them for a server of 15 or later (docs/decisions/0010). Its zero value is a newer server.
+// one writes them for a server of 15 or later (docs/decisions/0011). Its zero value is a newer server.
 //
 // The schema public of an older server belongs to the superuser who made the cluster, and everybody may create in it;
 // a newer pg_dump takes it for granted that neither is so. What was revoked would be granted again by a restore.

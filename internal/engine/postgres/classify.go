@@ -151,7 +151,9 @@ func (c *classifier) create() verdict {
 		return c.routine(v)
 	case "TYPE":
 		return c.typeOf(v)
-	case "MATERIALIZED VIEW", "STATISTICS", "AGGREGATE", "OPERATOR":
+	case "AGGREGATE":
+		return c.aggregate(v)
+	case "MATERIALIZED VIEW", "STATISTICS", "OPERATOR":
 		v.code = true
 	case "SCHEMA":
 		_, ok := c.name()
@@ -242,6 +244,21 @@ func (c *classifier) routine(v verdict) verdict {
 			return c.unsafe(v, "in the language "+c.at.text)
 		}
 		c.step()
+	}
+	return v
+}
+
+// aggregate is one whose state is the server's own (STYPE = internal) where only a superuser can make it.
+func (c *classifier) aggregate(v verdict) verdict {
+	v.code = true
+	for ; c.at.kind != endLexeme && c.at.kind != oddLexeme; c.step() {
+		if c.at.kind != wordLexeme || c.at.text != "STYPE" && c.at.text != "MSTYPE" {
+			continue
+		}
+		c.step()
+		if c.sign("=") && c.at.kind == wordLexeme && strings.EqualFold(c.at.text, "internal") {
+			return c.unsafe(v, "whose state is the server's own")
+		}
 	}
 	return v
 }

@@ -177,7 +177,7 @@ func (s *schema) types() {
 	}
 	if s.chance(60) {
 		base, name := s.kind(), s.qualified()
-		s.say("CREATE DOMAIN %s AS %s DEFAULT NULL CONSTRAINT %s CHECK (VALUE IS NOT DISTINCT FROM VALUE)", name, base.name, s.name())
+		s.say("CREATE DOMAIN %s AS %s DEFAULT NULL CONSTRAINT %s CHECK (VALUE IS NULL OR pg_column_size(VALUE) > 0)", name, base.name, s.name())
 		s.say("COMMENT ON DOMAIN %s IS 'a; comment''s \\ '", name)
 		s.kinds = append(s.kinds, kind{name, base.values, false})
 	}

@@ -30,7 +30,7 @@ var versionLine = regexp.MustCompile(`^pg_dump \(PostgreSQL\) ((\d+)(?:\.(\d+))?
 
 // findTool chooses the pg_dump for a server: the one of its own version, else of the next newer one, and of those the
 // latest minor version. A pg_dump refuses servers newer than itself, and a much newer one may write what the server
-// that it read from does not understand: docs/decisions/0010.
+// that it read from does not understand: docs/decisions/0011.
 func (e Engine) findTool(ctx context.Context, serverVersionNum int) (tool, error) {
 	server := serverVersionNum / 10000
 	var newest tool

@@ -188,3 +188,18 @@ func toolOf(t *testing.T, major int) tool {
 	}
 	return got
 }
+
+func TestClassifyAggregates(t *testing.T) {
+	for sql, want := range map[string]rights{
+		"CREATE AGGREGATE public.a(numeric) (\n    SFUNC = numeric_mul,\n    STYPE = numeric,\n    INITCOND = '1'\n);":                           asLogin,
+		"CREATE AGGREGATE public.a(numeric) (\n    SFUNC = numeric_avg_accum,\n    STYPE = internal,\n    FINALFUNC = numeric_avg\n);":           ours,
+		"CREATE AGGREGATE public.a(int) (SFUNC = int4pl, STYPE = integer, MSFUNC = f, MINVFUNC = g, MSTYPE = internal, INITCOND = 'STYPE = x');": ours,
+	} {
+		if got := classify([]byte(sql), false).rights; got != want {
+			t.Errorf("%s: %v, want %v", sql, got, want)
+		}
+		if got := classify([]byte(sql), true).rights; want == ours && got != refused {
+			t.Errorf("%s in a file of unknown origin: %v", sql, got)
+		}
+	}
+}
