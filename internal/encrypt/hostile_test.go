@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 
 	"github.com/safepoint-db/safepoint"
@@ -101,7 +103,10 @@ func refused(t *testing.T, err error, what string, args ...any) {
 
 // Thousands of changes to an encrypted archive of several chunks: each is refused before a restore would begin.
 func TestMutations(t *testing.T) {
-	const mutations = 4000
+	mutations := 4000
+	if n, err := strconv.Atoi(os.Getenv("SAFEPOINT_MUTATIONS")); err == nil {
+		mutations = n
+	}
 	file, id, trust := sample(t, 11000) // about 200 KB: four chunks of age
 	if len(file) < 3*65552 {
 		t.Fatalf("the sample has only %d bytes", len(file))

@@ -32,7 +32,7 @@ type Scanner struct {
 	wordCount  int
 	values     bool // the word VALUES was read
 	pendingE   bool // the last token was the letter E: a string that follows has backslash escapes
-	afterIdent bool // the last byte belongs to an identifier or number: a dollar sign goes on with it
+	afterIdent bool // the last byte belongs to an identifier: a dollar sign goes on with it
 	last       text // the string that has just ended
 }
 
@@ -103,7 +103,7 @@ func (s *Scanner) Next() (statement []byte, meta bool, err error) {
 		escapes := s.pendingE
 		s.pendingE = false
 		continued := s.afterIdent
-		s.afterIdent = IsWordPart(c)
+		s.afterIdent = false
 		switch {
 		case c == '-' && s.peek() == '-':
 			if err := s.comment(); err != nil && err != io.EOF {
@@ -138,6 +138,8 @@ func (s *Scanner) Next() (statement []byte, meta bool, err error) {
 			_, err = s.quoted('"', false)
 		case c == '$' && !continued:
 			err = s.dollar()
+		case c >= '0' && c <= '9':
+			err = s.number()
 		case c == '(':
 			if s.values && s.parens == 0 {
 				s.groups++
@@ -290,24 +292,31 @@ func (s *Scanner) quoted(quote byte, escapes bool) (backslash bool, err error) {
 	}
 }
 
-// dollar reads a dollar-quoted string, or just the dollar sign of something else, such as $1.
+// dollar reads a dollar-quoted string, a parameter such as $1, or just the dollar sign of something else.
 func (s *Scanner) dollar() error {
 	from := len(s.buf) - 1
-	if c := s.peek(); c != '$' && !isWordStart(c) {
+	if c := s.peek(); c >= '0' && c <= '9' {
+		for ; c >= '0' && c <= '9'; c = s.peek() {
+			if _, err := s.get(); err != nil {
+				return err
+			}
+		}
 		return nil
 	}
-	for {
-		c := s.peek()
-		if c == '$' {
-			s.get()
-			break
-		}
-		if !IsWordPart(c) {
-			s.afterIdent = false
+	for n := 1; ; n++ {
+		ahead, err := s.r.Peek(n)
+		if err != nil { // no tag: the dollar sign stands alone
 			return nil
 		}
-		if _, err := s.get(); err != nil {
-			return err
+		c := ahead[n-1]
+		if c == '$' {
+			for range n {
+				s.get()
+			}
+			break
+		}
+		if !isWordStart(c) && (n == 1 || c < '0' || c > '9') {
+			return nil
 		}
 	}
 	tag := bytes.Clone(s.buf[from:])
@@ -322,6 +331,34 @@ func (s *Scanner) dollar() error {
 			return nil
 		}
 	}
+}
+
+// number reads what is left of a number. A dollar sign after it begins a string, unlike one in a word.
+func (s *Scanner) number() error {
+	isDigit := func(c byte) bool { return c >= '0' && c <= '9' }
+	for isDigit(s.peek()) || s.peek() == '.' {
+		if _, err := s.get(); err != nil {
+			return err
+		}
+	}
+	exponent := 0
+	if ahead, _ := s.r.Peek(3); len(ahead) > 1 && ahead[0]|0x20 == 'e' {
+		switch {
+		case isDigit(ahead[1]):
+			exponent = 1
+		case len(ahead) > 2 && (ahead[1] == '+' || ahead[1] == '-') && isDigit(ahead[2]):
+			exponent = 2
+		}
+	}
+	if exponent == 0 {
+		return nil // a letter that follows begins a word, as in psql; servers since 15 refuse it
+	}
+	for range exponent {
+		if _, err := s.get(); err != nil {
+			return err
+		}
+	}
+	return s.number()
 }
 
 // comment reads a comment to its line's end, which a carriage return is, too.

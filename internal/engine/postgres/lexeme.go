@@ -52,11 +52,7 @@ func (t *lexemes) next() lexeme {
 	case sqlscript.IsWordPart(c) && !(c >= '0' && c <= '9') && c != '$':
 		return t.word()
 	case c >= '0' && c <= '9':
-		n := 1
-		for n < len(t.rest) && (sqlscript.IsWordPart(t.rest[n]) || t.rest[n] == '.') {
-			n++
-		}
-		return lexeme{numberLexeme, t.take(n)}
+		return lexeme{numberLexeme, t.take(numberLength(t.rest, 1))}
 	case c == '\'':
 		return t.quoted('\'', false)
 	case c == '"':
@@ -150,12 +146,31 @@ func (t *lexemes) quoted(quote byte, escapes bool) lexeme {
 	return t.odd()
 }
 
+// numberLength is how much of rest is a number of which n bytes are known.
+func numberLength(rest []byte, n int) int {
+	isDigit := func(i int) bool { return i < len(rest) && rest[i] >= '0' && rest[i] <= '9' }
+	for isDigit(n) || n < len(rest) && rest[n] == '.' {
+		n++
+	}
+	switch {
+	case n == len(rest) || rest[n]|0x20 != 'e':
+	case isDigit(n + 1):
+		return numberLength(rest, n+1)
+	case n+1 < len(rest) && (rest[n+1] == '+' || rest[n+1] == '-') && isDigit(n+2):
+		return numberLength(rest, n+2)
+	}
+	return n
+}
+
 func (t *lexemes) dollar() lexeme {
+	if digits := len(t.rest) - 1 - len(bytes.TrimLeft(t.rest[1:], "0123456789")); digits > 0 {
+		return lexeme{numberLexeme, t.take(1 + digits)}
+	}
 	n := 1
 	for n < len(t.rest) && sqlscript.IsWordPart(t.rest[n]) && t.rest[n] != '$' {
 		n++
 	}
-	if n == len(t.rest) || t.rest[n] != '$' || n > 1 && t.rest[1] >= '0' && t.rest[1] <= '9' {
+	if n == len(t.rest) || t.rest[n] != '$' {
 		return lexeme{signLexeme, t.take(1)}
 	}
 	tag := t.rest[:n+1]
