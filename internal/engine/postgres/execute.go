@@ -145,7 +145,7 @@ func (l *loader) oneByOne(ctx context.Context, s *loadSession, sql []byte) error
 // refresh fills a materialized view as the login, which owns it, or leaves it for when its owner does.
 func (l *loader) refresh(ctx context.Context, s *loadSession, statement string) error {
 	err := s.conn.Exec(ctx, statement).Close()
-	if state(err) == statePrivilege {
+	if state(err) == statePrivilege || state(err) == stateNotInState && len(l.priv.denied) > 0 { // it reads one that is not filled yet
 		l.priv.denied = append(l.priv.denied, statement)
 		return nil
 	}

@@ -51,7 +51,7 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 	done, err := e.enter(ctx, l, conn, t, opt.Plan)
 	if err == nil {
 		defer done()
-		err = l.watched(ctx, e.Unknown, t.Name)
+		err = l.watched(ctx, e.Unknown, t)
 	}
 	if err == nil {
 		err = l.giveProperties(ctx, t, opt)

@@ -208,6 +208,7 @@ func (l *loadLogin) discard(ctx context.Context) {
 	}
 	role := ident(l.name)
 	script(ctx, l.own, "ROLLBACK")
+	script(ctx, l.own, "RESET SESSION AUTHORIZATION") // grants that others made are given as them
 	if script(ctx, l.own, "DROP OWNED BY "+role+" CASCADE; DROP ROLE "+role) != nil {
 		script(ctx, l.own, "ALTER ROLE "+role+" NOLOGIN")
 	}

@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"strconv"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
@@ -21,10 +21,15 @@ func maxDisk(policy engine.UnknownOrigin, r *archive.Reader) int64 {
 
 // watched runs the load, and ends that of a file of unknown origin when it has taken too long or too much. The login's
 // sessions have no say in it: their statements are cancelled, and what does not heed that is ended with the login.
-func (l *loader) watched(ctx context.Context, policy engine.UnknownOrigin, database string) error {
+func (l *loader) watched(ctx context.Context, policy engine.UnknownOrigin, t engine.Target) error {
 	if !l.priv.unknown {
 		return l.run(ctx)
 	}
+	conn, err := connect(ctx, t) // of its own: the others are at work
+	if err != nil {
+		return err
+	}
+	defer hangUp(conn)
 	longest, most := cmp.Or(policy.MaxTime, engine.DefaultMaxTime), maxDisk(policy, l.r)
 	const hint = "Nothing live was changed. If the file is what you expect, allow it more, or say that you vouch for it (--trusted)."
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -43,14 +48,14 @@ func (l *loader) watched(ctx context.Context, policy engine.UnknownOrigin, datab
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if l.priv.size(ctx, database) > most {
+				if size(ctx, conn) > most {
 					cancel(safepoint.Errorf(safepoint.CodeBlocked, "A file of unknown origin came to more than %d bytes in the database.", most).WithHint(hint))
 					return
 				}
 			}
 		}
 	}()
-	err := l.run(ctx)
+	err = l.run(ctx)
 	cause := context.Cause(ctx)
 	cancel(nil)
 	<-done
@@ -61,18 +66,10 @@ func (l *loader) watched(ctx context.Context, policy engine.UnknownOrigin, datab
 	return err
 }
 
-// size is what a database takes of the disk, 0 if our own session is busy: it is looked at again soon.
-func (p *privileges) size(ctx context.Context, database string) int64 {
-	if !p.mu.TryLock() {
+// size is what the database takes of the disk, 0 if the server does not say: it is looked at again soon.
+func size(ctx context.Context, conn *pgx.Conn) (bytes int64) {
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())").Scan(&bytes); err != nil {
 		return 0
 	}
-	defer p.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loginPatience) // our own session is needed afterwards
-	defer cancel()
-	r := p.own.ExecParams(ctx, "SELECT pg_catalog.pg_database_size($1::text::name)", [][]byte{[]byte(database)}, nil, nil, nil).Read()
-	if r.Err != nil || len(r.Rows) != 1 {
-		return 0
-	}
-	n, _ := strconv.ParseInt(string(r.Rows[0][0]), 10, 64)
-	return n
+	return bytes
 }
