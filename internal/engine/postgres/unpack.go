@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -69,6 +70,9 @@ type unpacked struct {
 }
 
 func (u *unpacked) Read(p []byte) (int, error) {
+	if u.ended { // some readers try again
+		return 0, cmp.Or(u.wait(), io.EOF)
+	}
 	n, err := u.out.Read(p)
 	if err == io.EOF {
 		u.ended = true
