@@ -100,10 +100,10 @@ func TestUpload(t *testing.T) {
 			wantFailed(t, s.upload(name, []byte(f.content)), safepoint.CodeArchive, f.words)
 		}
 		for content, words := range map[string]string{
-			"":                                   "zero bytes",
-			"SQLite format 3\x00":                "an SQLite database",
-			"-- MySQL dump 10.13\n":              "a dump of MySQL",
-			"age-encryption.org/v1\n":            "encrypted",
+			"":                                       "zero bytes",
+			"SQLite format 3\x00":                    "an SQLite database",
+			"-- MySQL dump 10.13\n":                  "a dump of MySQL",
+			"age-encryption.org/v1\n":                "encrypted",
 			strings.Repeat("SELECT 1;\n", 13<<20/10): "larger than 12 MiB",
 		} {
 			_, err := s.api.Upload(t.Context(), s.ID, "x", false, strings.NewReader(content), 0)
