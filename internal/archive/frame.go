@@ -9,7 +9,11 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"runtime"
+	"slices"
 	"sync"
+
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -70,42 +74,98 @@ func (r *Reader) alteredFrame(i int, why error) error {
 
 // Verify reads the whole file and checks every byte of it against the table of contents: each frame's hash and that
 // it decompresses to its stated length, and that nothing stands between, before or after. report may be nil; it is
-// called with bytes of the file, from the calling goroutine.
+// called with bytes of the file, from the calling goroutine, which reads the file once, from front to back; others
+// decompress what it has read.
 // It returns the SHA-256 of the file in hex.
 func (r *Reader) Verify(ctx context.Context, report func(done, total int64)) (string, error) {
 	if report == nil {
 		report = func(int64, int64) {}
 	}
-	w := &watch{ctx: ctx, sum: sha256.New(), total: r.size, report: report}
-	buf := buffers.Get().(*[readBuffer]byte)
-	defer buffers.Put(buf)
-	for i, e := range r.toc.entries {
-		if err := r.verifyFrame(i, e, w, buf[:]); err != nil {
-			return "", err
-		}
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(min(runtime.GOMAXPROCS(0), maxVerifiers))
+	w := &watch{ctx: groupCtx, sum: sha256.New(), total: r.size, report: report}
+	err := r.verifyFrames(group, w)
+	if altered := group.Wait(); altered != nil {
+		return "", altered
 	}
-	tail := sha256.New()
-	rest := &source{r: io.NewSectionReader(r.r, r.position, r.size-r.position), sum: tail, watch: w}
-	if n, err := io.CopyBuffer(io.Discard, onlyReader{rest}, buf[:]); err != nil {
-		return "", fmt.Errorf("read archive: %w", err)
-	} else if n < r.size-r.position {
-		return "", shrunk()
+	if err != nil {
+		return "", err
 	}
-	if !bytes.Equal(tail.Sum(nil), r.tail[:]) {
-		return "", altered("the table of contents", errors.New("it has changed since the archive was opened"))
+	w.ctx = ctx // the group's has ended
+	if err := r.verifyTail(w); err != nil {
+		return "", err
 	}
 	report(r.size, r.size)
 	return hex.EncodeToString(w.sum.Sum(nil)), nil
 }
 
-func (r *Reader) verifyFrame(i int, e Entry, w *watch, buf []byte) error {
-	f, err := r.openFrame(i, io.NewSectionReader(r.r, e.Offset, e.Length), w)
+const (
+	// maxVerifiers bounds the frames that Verify decompresses at once, and heldFrame the size, in the file, of those
+	// that it holds in memory for that. Larger ones are decompressed as they are read.
+	maxVerifiers = 4
+	heldFrame    = 6 << 20
+)
+
+// heldFrames are buffers of up to heldFrame bytes.
+var heldFrames = sync.Pool{New: func() any { return new([]byte) }}
+
+// verifyFrames reads the frames in their order, and has the group check them.
+func (r *Reader) verifyFrames(group *errgroup.Group, w *watch) error {
+	for i, e := range r.toc.entries {
+		if err := w.ctx.Err(); err != nil {
+			return fmt.Errorf("read archive: %w", err)
+		}
+		if e.Length > heldFrame {
+			if err := r.verifyFrame(i, io.NewSectionReader(r.r, e.Offset, e.Length), w); err != nil {
+				return err
+			}
+			continue
+		}
+		held := heldFrames.Get().(*[]byte)
+		*held = slices.Grow((*held)[:0], int(e.Length))[:e.Length]
+		switch n, err := r.r.ReadAt(*held, e.Offset); {
+		case int64(n) == e.Length: // whatever else is said
+		case err == nil || err == io.EOF:
+			return shrunk()
+		default:
+			return fmt.Errorf("read archive: %w", err)
+		}
+		w.saw(*held)
+		group.Go(func() error {
+			defer heldFrames.Put(held)
+			return r.verifyFrame(i, bytes.NewReader(*held), nil)
+		})
+	}
+	return nil
+}
+
+func (r *Reader) verifyFrame(i int, src io.Reader, w *watch) error {
+	f, err := r.openFrame(i, src, w)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	_, err = io.CopyBuffer(io.Discard, onlyReader{f}, buf)
+	buf := buffers.Get().(*[readBuffer]byte)
+	defer buffers.Put(buf)
+	_, err = io.CopyBuffer(io.Discard, onlyReader{f}, buf[:])
 	return err
+}
+
+// verifyTail checks that what stands behind the frames is what it was when the archive was opened.
+func (r *Reader) verifyTail(w *watch) error {
+	buf := buffers.Get().(*[readBuffer]byte)
+	defer buffers.Put(buf)
+	tail := sha256.New()
+	rest := &source{r: io.NewSectionReader(r.r, r.position, r.size-r.position), sum: tail, watch: w}
+	if n, err := io.CopyBuffer(io.Discard, onlyReader{rest}, buf[:]); err != nil {
+		return fmt.Errorf("read archive: %w", err)
+	} else if n < r.size-r.position {
+		return shrunk()
+	}
+	if !bytes.Equal(tail.Sum(nil), r.tail[:]) {
+		return altered("the table of contents", errors.New("it has changed since the archive was opened"))
+	}
+	return nil
 }
 
 // openFrame decompresses src, which is frame i, and checks it at its end. w may be nil.

@@ -35,6 +35,7 @@ type loadCmd struct {
 }
 
 func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
+	mindMemory()
 	if cmd.File == "-" && cmd.Replace {
 		return usagef("with --replace the dump must be a file: after a crash it is needed again")
 	}

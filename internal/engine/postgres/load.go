@@ -18,13 +18,15 @@ import (
 	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
-// loadSettings make loading quick with so many sessions. The script's own settings come on top.
+// loadSettings make loading quick with so many sessions. The script's own settings come on top. How much memory an
+// index may take to be sorted follows from what the operator gave the server for its buffers.
 func loadSettings(jobs int) string {
 	return fmt.Sprintf(`SET synchronous_commit = off;
-SET maintenance_work_mem = '%dMB';
+SELECT pg_catalog.set_config('maintenance_work_mem', greatest(65536, least(1048576, setting::pg_catalog.int8 * 8 / %d))::pg_catalog.text || 'kB', false)
+FROM pg_catalog.pg_settings WHERE name = 'shared_buffers';
 SET max_parallel_maintenance_workers = %d;
 SET default_transaction_read_only = off;
-`, max(64, 256/max(2, jobs)), max(0, 3-jobs))
+`, 2*max(2, jobs), max(0, 2-jobs))
 }
 
 // maxDDLFrame bounds a frame of statements, which is held in memory. Ours are about a megabyte.
@@ -153,13 +155,8 @@ func (l *loader) run(ctx context.Context) error {
 	if l.lead.conn.TxStatus() != 'I' {
 		return unfit("Its script begins a transaction and does not end it.")
 	}
-	// Statistics make the first queries quick. Where a user's function keeps the server from making them, all is
-	// there nevertheless, and autovacuum will try again.
-	if err := l.lead.conn.Exec(ctx, "SET lock_timeout = 0; ANALYZE").Close(); err != nil && state(err) == "" {
+	if err := l.analyze(ctx); err != nil {
 		return err
-	}
-	if ctx.Err() != nil {
-		return ctx.Err()
 	}
 	return l.settle(ctx)
 }

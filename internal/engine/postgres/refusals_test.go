@@ -355,7 +355,7 @@ func TestSecretsStayOut(t *testing.T) {
 			for _, dir := range dirs {
 				args, _ := os.ReadFile(dir + "/cmdline")
 				env, _ := os.ReadFile(dir + "/environ")
-				if bytes.Contains(args, []byte("pg_dump")) && bytes.Contains(args, []byte("--snapshot")) {
+				if bytes.Contains(args, []byte("pg_dump")) && bytes.Contains(args, []byte("--format=custom")) {
 					tools++
 				}
 				if bytes.Contains(args, []byte(target.Password)) || bytes.Contains(env, []byte(target.Password)) {

@@ -1,0 +1,40 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+)
+
+// listAnalyzed are the tables whose statistics the planner asks for, the biggest first: small ones many in a statement.
+const listAnalyzed = `SELECT pg_catalog.string_agg(name, ', ') FROM (
+  SELECT pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) AS name,
+    pg_catalog.sum(CASE WHEN pg_catalog.pg_relation_size(c.oid) > 1048576 THEN 100 ELSE 1 END) OVER (ORDER BY pg_catalog.pg_relation_size(c.oid) DESC, c.oid) AS place
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' AND ` + userSchemas + ` AND pg_catalog.pg_has_role(c.relowner, 'USAGE')) t
+GROUP BY place / 100 ORDER BY place / 100`
+
+// analyze makes the planner's statistics, in all sessions: they make the first queries quick. Where a function of the
+// backup keeps the server from making them, all is there nevertheless, and autovacuum will try again.
+func (l *loader) analyze(ctx context.Context) error {
+	var groups []string
+	rows := l.lead.conn.ExecParams(ctx, listAnalyzed, nil, nil, nil, nil).Read()
+	if rows.Err != nil {
+		return fmt.Errorf("list tables: %w", rows.Err)
+	}
+	for _, row := range rows.Rows {
+		groups = append(groups, string(row[0]))
+	}
+	var next atomic.Int64
+	return l.together(ctx, func(ctx context.Context, s *loadSession) error {
+		if err := s.conn.Exec(ctx, "SET lock_timeout = 0").Close(); err != nil {
+			return err
+		}
+		for i := next.Add(1) - 1; i < int64(len(groups)); i = next.Add(1) - 1 {
+			if err := s.conn.Exec(ctx, "ANALYZE "+groups[i]).Close(); err != nil && state(err) == "" {
+				return err
+			}
+		}
+		return ctx.Err()
+	})
+}
