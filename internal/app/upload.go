@@ -83,15 +83,16 @@ func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r 
 	if err == nil {
 		err = os.Rename(file, a.uploaded(op.ID))
 	}
+	queued := none
 	if err == nil {
-		op, err = a.queue(ctx, by, op)
+		queued, err = a.queue(ctx, by, op)
 	}
 	if err != nil {
 		os.Remove(file)
 		os.Remove(a.uploaded(op.ID))
 		return none, err
 	}
-	return op, nil
+	return queued, nil
 }
 
 // mayQueue refuses early what CreateOperation would refuse once gigabytes have come.
