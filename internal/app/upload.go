@@ -302,8 +302,9 @@ func copyFrame(r *archive.Reader, i int, aw *archive.Writer, e archive.Entry) er
 	return to.Close()
 }
 
-// sweepUploads removes files of uploads that no operation waits for. Only for the start.
-func (a *App) sweepUploads(ctx context.Context) error {
+// SweepUploads removes files of uploads that no operation waits for. Only for the start, before the first request: a
+// file that is just coming in has no operation either.
+func (a *App) SweepUploads(ctx context.Context) error {
 	if a.Uploads.Dir == "" {
 		return nil
 	}

@@ -50,7 +50,7 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 	case op.Status == safepoint.StatusSucceeded:
 		return &outcome{Look: "ok", Title: db + " is back to " + sourceTime(c, op),
 			Text:  fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))),
-			Facts: []fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, Safety: true}
+			Facts: []fact{checked(op)}, Safety: true}
 	case op.Failure != nil && op.Failure.Code == safepoint.CodeNeedsOperator: // a person has resumed since
 		return &outcome{Look: "warn", Title: "The restore was left to you", Text: why, Safety: true, Resume: stuck,
 			Facts: data("Nothing was deleted. Look at "+db+" before you restore again.", servicesResumed(op))}
@@ -69,6 +69,16 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 	}
 	return &outcome{Look: "bad", Title: "The restore stopped. " + db + " was not changed.", Text: failedIn(op) + why,
 		Facts: data("As it was before, nothing lost", servicesAfter(op)), Choose: true, Resume: stuck}
+}
+
+// checked is what is known of the restored rows. A dump that another program made, whose time is not known either,
+// carries nothing to compare them with.
+func checked(op safepoint.Operation) fact {
+	n := count(op.Tables, "table", "tables") + ", " + count(op.Rows, "row", "rows")
+	if op.SourceAt.IsZero() {
+		return fact{"Loaded", n + ", as many as the file holds. It carries nothing to compare their contents with"}
+	}
+	return fact{"Verified", n + ", every table’s contents"}
 }
 
 // sourceTime is the moment that was restored, where it is known.
@@ -92,7 +102,7 @@ func intoOutcome(c clock, op safepoint.Operation, why string) *outcome {
 	case op.Status == safepoint.StatusSucceeded:
 		return &outcome{Look: "ok", Title: op.NewName + " is there, as of " + sourceTime(c, op),
 			Text:  fmt.Sprintf("Took %s. Add it under Databases to back it up.", lasted(op.Duration(c.now))),
-			Facts: append([]fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, live...)}
+			Facts: append([]fact{checked(op)}, live...)}
 	}
 	return &outcome{Look: "bad", Title: "The restore stopped. " + op.NewName + " was not made.", Text: failedIn(op) + why, Facts: live, Choose: true}
 }
