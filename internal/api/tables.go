@@ -54,8 +54,13 @@ func (a *API) serveTables(c huma.Context, d app.TableDownload) {
 	h := w.Header()
 	h.Set("Content-Type", "application/sql")
 	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": d.Name}))
-	for _, note := range d.Notes[:min(len(d.Notes), maxNotes)] {
-		h.Add("Safepoint-Note", mime.QEncoding.Encode("utf-8", note))
+	room := maxNotes
+	for _, note := range d.Notes {
+		text := mime.QEncoding.Encode("utf-8", note)
+		if room -= len(text) + len("Safepoint-Note: \r\n"); room < 0 {
+			break
+		}
+		h.Add("Safepoint-Note", text)
 	}
 	out := bufio.NewWriterSize(&patient{ResponseWriter: w, rc: http.NewResponseController(w)}, 64<<10)
 	err := d.Write(r.Context(), out)
@@ -68,5 +73,6 @@ func (a *API) serveTables(c huma.Context, d app.TableDownload) {
 	}
 }
 
-// maxNotes bounds the notes in an answer's head. All of them are at the script's top.
-const maxNotes = 50
+// maxNotes bounds the notes in an answer's head, in bytes: a proxy that is met on the way takes no more than 4 KiB of
+// head. All of them are at the script's top.
+const maxNotes = 2 << 10

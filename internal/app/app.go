@@ -89,6 +89,7 @@ type ScheduleCard struct {
 type RestorePreview struct {
 	Backup    safepoint.Operation
 	Database  safepoint.Database
+	At        time.Time           // of the backup's snapshot; zero: not known, as with a foreign dump that was uploaded
 	Changes   time.Duration       // from the backup's snapshot to now: what will be replaced
 	Services  []safepoint.Service // that will be halted, in order
 	Findings  []engine.Finding    // blockers make Ready false

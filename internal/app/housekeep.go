@@ -20,11 +20,8 @@ func (a *App) Housekeep(ctx context.Context) {
 	}
 }
 
-// SweepStorage removes what unfinished uploads left. Only for the start, when none is under way.
+// SweepStorage removes what unfinished backups left. Only for the start, when none is under way.
 func (a *App) SweepStorage(ctx context.Context) error {
-	if err := a.sweepUploads(ctx); err != nil {
-		return err
-	}
 	n, err := a.Storage.Sweep(ctx)
 	if err != nil {
 		return fmt.Errorf("sweep storage: %w", err)

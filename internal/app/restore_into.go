@@ -43,7 +43,7 @@ func (a *App) StartRestoreInto(ctx context.Context, by safepoint.Actor, id strin
 	started, err := a.queueRestore(ctx, by, safepoint.Operation{
 		ID: queued, DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
 		Type: safepoint.TypeRestore, Trigger: safepoint.TriggerManual, Name: op.Name + " restored into " + in.Name,
-		SourceID: op.ID, SourceName: op.Name, SourceAt: r.Header().CreatedAt, NewName: in.Name, Only: in.Tables,
+		SourceID: op.ID, SourceName: op.Name, SourceAt: snapshotAt(r.Header()), NewName: in.Name, Only: in.Tables,
 	})
 	if err != nil {
 		a.letGo(queued)

@@ -10,6 +10,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/foreign"
 	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
@@ -23,7 +24,10 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	if err != nil {
 		return RestorePreview{}, err
 	}
-	p := RestorePreview{Backup: op, Database: d, Confirm: d.Label(), Changes: age(a.Now(), op.StartedAt)}
+	p := RestorePreview{Backup: op, Database: d, Confirm: d.Label()}
+	if op.Upload == nil {
+		p.At = op.StartedAt
+	}
 	if p.Services, err = a.Catalog.Services(ctx, by.OrganizationID); err != nil {
 		return p, err
 	}
@@ -46,8 +50,9 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 		p.Findings = append(p.Findings, engine.Finding{Blocker: true, Code: f.Code, Message: f.Message, Hint: f.Hint})
 	}
 	if !taken.IsZero() {
-		p.Changes = age(a.Now(), taken)
+		p.At = taken
 	}
+	p.Changes = age(a.Now(), p.At)
 	p.Ready = true
 	for _, f := range p.Findings {
 		p.Ready = p.Ready && !f.Blocker
@@ -92,7 +97,7 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 			return nil, taken, err
 		}
 		defer file.Close()
-		r, taken = opened, opened.Header().CreatedAt
+		r, taken = opened, snapshotAt(opened.Header())
 	}
 	e, ok := a.Engine(d.Engine)
 	if !ok {
@@ -174,11 +179,19 @@ func (a *App) readBackup(file storage.File, op safepoint.Operation, key encrypt.
 	return r, nil
 }
 
+// snapshotAt is when the rows of an archive were read. Of a converted dump nobody knows: zero.
+func snapshotAt(h archive.Header) time.Time {
+	if _, converted := foreign.ContentsOf(h); converted {
+		return time.Time{}
+	}
+	return h.CreatedAt
+}
+
 // estimates is how long each step took in the last restore of the database, and the safety backup in the last backup.
 // What is not known is not there.
 func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {
 	known := map[safepoint.Step]time.Duration{}
-	newest, _, err := a.Catalog.NewestBackup(ctx, orgID, databaseID, "")
+	newest, err := a.lastMade(ctx, orgID, databaseID)
 	if err != nil {
 		return nil, err
 	}
@@ -250,7 +263,7 @@ func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm 
 		return safepoint.Operation{}, err
 	}
 	if r, file, err := a.openBackup(ctx, op, key); err == nil {
-		taken = r.Header().CreatedAt
+		taken = snapshotAt(r.Header())
 		file.Close()
 	} else if code := safepoint.ErrorCode(err); code == safepoint.CodeArchive || code == safepoint.CodeKey {
 		return safepoint.Operation{}, err

@@ -83,15 +83,16 @@ func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r 
 	if err == nil {
 		err = os.Rename(file, a.uploaded(op.ID))
 	}
+	queued := none
 	if err == nil {
-		op, err = a.queue(ctx, by, op)
+		queued, err = a.queue(ctx, by, op)
 	}
 	if err != nil {
 		os.Remove(file)
 		os.Remove(a.uploaded(op.ID))
 		return none, err
 	}
-	return op, nil
+	return queued, nil
 }
 
 // mayQueue refuses early what CreateOperation would refuse once gigabytes have come.
@@ -301,8 +302,9 @@ func copyFrame(r *archive.Reader, i int, aw *archive.Writer, e archive.Entry) er
 	return to.Close()
 }
 
-// sweepUploads removes files of uploads that no operation waits for. Only for the start.
-func (a *App) sweepUploads(ctx context.Context) error {
+// SweepUploads removes files of uploads that no operation waits for. Only for the start, before the first request: a
+// file that is just coming in has no operation either.
+func (a *App) SweepUploads(ctx context.Context) error {
 	if a.Uploads.Dir == "" {
 		return nil
 	}

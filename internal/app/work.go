@@ -137,8 +137,8 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	}
 	if op.Upload != nil {
 		j.Expect = op.Upload.Size
-	} else if last, err := w.Catalog.DatabaseBackups(ctx, op.OrganizationID, op.DatabaseID); err == nil && len(last) > 0 {
-		j.Expect, j.ExpectRaw = last[0].Size, last[0].RawSize
+	} else if last, err := w.lastMade(ctx, op.OrganizationID, op.DatabaseID); err == nil && last != nil {
+		j.Expect, j.ExpectRaw = last.Size, last.RawSize
 	}
 	res, err := backup.Run(ctx, j, report)
 	if err != nil {
@@ -155,6 +155,18 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	return op, nil
 }
 
+// lastMade is the newest kept backup that was made of the database itself, nil if there is none: an uploaded one says
+// nothing of how much the next will take.
+func (a *App) lastMade(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
+	kept, err := a.Catalog.DatabaseBackups(ctx, orgID, databaseID)
+	for i := range kept {
+		if kept[i].Trigger != safepoint.TriggerUpload {
+			return &kept[i], err
+		}
+	}
+	return nil, err
+}
+
 // discard ends a backup whose process died. A file that may stand under its name was not checked: it goes.
 func (w *work) discard(ctx context.Context) safepoint.Operation {
 	op := w.claim.Operation
@@ -162,6 +174,10 @@ func (w *work) discard(ctx context.Context) safepoint.Operation {
 		if err := w.Storage.Delete(ctx, op.StorageKey); err != nil {
 			w.Log.WarnContext(ctx, "unchecked backup file was not removed", "operation", op.ID, "error", err)
 		}
+	}
+	if op.Upload != nil {
+		return ended(op, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped while the uploaded file was checked.").
+			WithHint("Upload it again."))
 	}
 	return ended(op, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped while this backup was made.").
 		WithHint("Nothing was lost but this backup. The next run of the schedule makes a new one, or start one now."))
@@ -203,7 +219,7 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 // roomForSafety refuses a restore of src for whose safety backup the storage has no room: before services are halted.
 func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error {
 	expect := src.Size
-	newest, _, err := a.Catalog.NewestBackup(ctx, src.OrganizationID, src.DatabaseID, "")
+	newest, err := a.lastMade(ctx, src.OrganizationID, src.DatabaseID)
 	if err != nil {
 		return err
 	}

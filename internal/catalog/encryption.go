@@ -102,7 +102,13 @@ func (c *Catalog) ProveRecipient(ctx context.Context, orgID, id string) error {
 // SetSealedIdentity keeps the sealed secret key of a recipient; nil forgets it.
 func (c *Catalog) SetSealedIdentity(ctx context.Context, orgID, id string, sealed []byte) error {
 	res, err := c.db.ExecContext(ctx, `UPDATE recipients SET sealed_identity = $3 WHERE organization_id = $1 AND id = $2`, orgID, id, sealed)
-	return changed(res, err, "recipient")
+	if err := changed(res, err, "recipient"); err != nil || sealed != nil {
+		return err
+	}
+	// The page that held it is overwritten (secure_delete), and the log of earlier pages is emptied: if somebody reads
+	// the catalog just now, by a later checkpoint.
+	_, err = c.db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
+	return err
 }
 
 // RetireRecipient ends the use of a recipient for new backups; one that was never proven is forgotten. While encryption

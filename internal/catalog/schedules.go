@@ -189,9 +189,9 @@ func (c *Catalog) NewestBackup(ctx context.Context, orgID, databaseID, but strin
 	return newest, n, err
 }
 
-// LastRestore returns the newest succeeded restore of a database, nil if there is none. An undo is none.
+// LastRestore returns the newest succeeded restore of a database, nil if there is none. An undo is none, nor is one into a new database.
 func (c *Catalog) LastRestore(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
-	return c.first(ctx, `WHERE type = 'restore' AND organization_id = $1 AND database_id = $2 AND status = 'succeeded' AND triggered_by <> 'undo'
+	return c.first(ctx, `WHERE type = 'restore' AND organization_id = $1 AND database_id = $2 AND status = 'succeeded' AND triggered_by <> 'undo' AND new_name = ''
 		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID, databaseID)
 }
 

@@ -106,7 +106,8 @@ func (cmd *encryptionAddCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	var n wire.NewRecipient
-	err = cmd.again(ctx, env, c, func(c *client.Client) (err error) {
+	err = cmd.again(ctx, env, c, func(fresh *client.Client) (err error) {
+		c = fresh // the token that was used before is revoked
 		n, err = c.AddRecipient(ctx, wire.RecipientInput{Name: cmd.Name, PublicKey: to})
 		return err
 	})

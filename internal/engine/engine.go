@@ -42,6 +42,7 @@ type Info struct {
 // Finding is one thing a preflight saw. A Blocker stops the restore before anything is changed.
 type Finding struct {
 	Blocker bool
+	Live    bool // a blocker that is in the live database alone: a new one beside it can still be made
 	Code    safepoint.Code
 	Message string
 	Hint    string

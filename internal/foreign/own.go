@@ -46,7 +46,7 @@ func (s *source) openOwn(ctx context.Context, path string, f *os.File, size int6
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := extractFolder(ctx, f, dir); err != nil {
+	if err := extractFolder(ctx, f, dir, size); err != nil {
 		return err
 	}
 	s.container = folder
@@ -94,8 +94,9 @@ var memberName = regexp.MustCompile(`^(toc\.dat|blobs(_\d{1,10})?\.toc|(blob_)?\
 // maxMembers bounds the files of a folder.
 const maxMembers = 1 << 20
 
-// extractFolder unpacks the files of one folder into dir, under their own last names.
-func extractFolder(ctx context.Context, f io.Reader, dir string) error {
+// extractFolder unpacks the files of one folder into dir, under their own last names. A tar file compresses nothing: no
+// more than its own size comes out of it, but for one with holes, of which a few bytes stand for as many zeros as it says.
+func extractFolder(ctx context.Context, f io.Reader, dir string, size int64) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -115,7 +116,10 @@ func extractFolder(ctx context.Context, f io.Reader, dir string) error {
 			continue
 		case h.Typeflag != tar.TypeReg || !memberName.MatchString(path.Base(h.Name)) || in != "" && path.Dir(h.Name) != in:
 			return refuse("Put only the folder that pg_dump made into it: tar -cf NAME.tar FOLDER.", "The tar file holds something that is not part of a dump: %.80q.", h.Name)
+		case h.Size > size:
+			return refuse("Put the folder into the tar file without --sparse: tar -cf NAME.tar FOLDER.", "The tar file says that more bytes are in it than it has.")
 		}
+		size -= h.Size
 		in = path.Dir(h.Name)
 		if err := writeMember(ctx, root, path.Base(h.Name), r); err != nil {
 			return err
@@ -160,6 +164,9 @@ func Spool(ctx context.Context, r io.Reader, dir string, limit int64) (file stri
 		return "", fmt.Errorf("receive the dump: %w", err)
 	case limit > 0 && n > limit:
 		return "", TooLarge(limit)
+	}
+	if err := f.Sync(); err != nil { // it may wait for its turn behind a power cut
+		return "", fmt.Errorf("receive the dump: %w", err)
 	}
 	return filepath.Clean(f.Name()), nil
 }

@@ -29,7 +29,7 @@ func (r *run) checkFound(ctx context.Context, findings []engine.Finding) error {
 		return err
 	}
 	for _, x := range findings {
-		if x.Blocker && x.Code != safepoint.CodeBlocked {
+		if x.Blocker && !x.Live {
 			return &safepoint.Error{Code: x.Code, Message: x.Message, Hint: x.Hint}
 		}
 	}

@@ -254,6 +254,9 @@ func (s *Server) URL() string {
 // Run serves until ctx ends, then stops: no new requests and no new operations, streams end at once, running
 // operations get Patience to end or to reach a place from which the next start goes on. It returns nil if it was asked to stop.
 func (s *Server) Run(ctx context.Context) error {
+	if err := s.App.SweepUploads(ctx); err != nil {
+		s.log.Warn("uploads were not swept", "error", err)
+	}
 	served := make(chan error, 1)
 	go func() { served <- s.http.Serve(s.listener) }()
 

@@ -48,9 +48,9 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 		return &outcome{Look: "ok", Title: "The restore was undone. " + db + " is as it was before it.",
 			Text: fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))), Safety: true}
 	case op.Status == safepoint.StatusSucceeded:
-		return &outcome{Look: "ok", Title: db + " is back to " + c.Date(op.SourceAt) + ", " + c.Hour(op.SourceAt),
+		return &outcome{Look: "ok", Title: db + " is back to " + sourceTime(c, op),
 			Text:  fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))),
-			Facts: []fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, Safety: true}
+			Facts: []fact{checked(op)}, Safety: true}
 	case op.Failure != nil && op.Failure.Code == safepoint.CodeNeedsOperator: // a person has resumed since
 		return &outcome{Look: "warn", Title: "The restore was left to you", Text: why, Safety: true, Resume: stuck,
 			Facts: data("Nothing was deleted. Look at "+db+" before you restore again.", servicesResumed(op))}
@@ -71,6 +71,24 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 		Facts: data("As it was before, nothing lost", servicesAfter(op)), Choose: true, Resume: stuck}
 }
 
+// checked is what is known of the restored rows. A dump that another program made, whose time is not known either,
+// carries nothing to compare them with.
+func checked(op safepoint.Operation) fact {
+	n := count(op.Tables, "table", "tables") + ", " + count(op.Rows, "row", "rows")
+	if op.SourceAt.IsZero() {
+		return fact{"Loaded", n + ", as many as the file holds. It carries nothing to compare their contents with"}
+	}
+	return fact{"Verified", n + ", every table’s contents"}
+}
+
+// sourceTime is the moment that was restored, where it is known.
+func sourceTime(c clock, op safepoint.Operation) string {
+	if op.SourceAt.IsZero() {
+		return op.SourceName
+	}
+	return c.Date(op.SourceAt) + ", " + c.Hour(op.SourceAt)
+}
+
 // intoOutcome is how a restore into a new database ended. It replaced nothing, whatever happened.
 func intoOutcome(c clock, op safepoint.Operation, why string) *outcome {
 	live := []fact{{"Your data", op.DatabaseName + " was not touched"}}
@@ -82,9 +100,9 @@ func intoOutcome(c clock, op safepoint.Operation, why string) *outcome {
 	case op.Status == safepoint.StatusCancelled:
 		return &outcome{Look: "off", Title: "The restore was cancelled. " + op.NewName + " was not made.", Text: why, Facts: live}
 	case op.Status == safepoint.StatusSucceeded:
-		return &outcome{Look: "ok", Title: op.NewName + " is there, as of " + c.Date(op.SourceAt) + ", " + c.Hour(op.SourceAt),
+		return &outcome{Look: "ok", Title: op.NewName + " is there, as of " + sourceTime(c, op),
 			Text:  fmt.Sprintf("Took %s. Add it under Databases to back it up.", lasted(op.Duration(c.now))),
-			Facts: append([]fact{{"Verified", fmt.Sprintf("%s, %s, every table’s contents", count(op.Tables, "table", "tables"), count(op.Rows, "row", "rows"))}}, live...)}
+			Facts: append([]fact{checked(op)}, live...)}
 	}
 	return &outcome{Look: "bad", Title: "The restore stopped. " + op.NewName + " was not made.", Text: failedIn(op) + why, Facts: live, Choose: true}
 }

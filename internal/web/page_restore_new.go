@@ -32,6 +32,12 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 		return nil, err
 	}
 	d := restoreNewView{F: f, P: pre, At: v.t.Weekday(made(pre.Backup)), Now: v.t.Weekday(v.t.now), Changes: lasted(pre.Changes), Keeps: window(v.org.UndoWindow)}
+	switch {
+	case !pre.At.IsZero():
+		d.At = v.t.Weekday(pre.At)
+	case pre.Backup.Upload != nil:
+		d.At, d.Changes = "as the uploaded file has it", "An unknown amount"
+	}
 	for _, x := range pre.Findings {
 		if x.Blocker {
 			d.Blockers = append(d.Blockers, x)

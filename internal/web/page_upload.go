@@ -72,6 +72,9 @@ func (v *visit) receive(f *form) (safepoint.Operation, error) {
 		case err != nil:
 			return safepoint.Operation{}, broken(err)
 		case part.FormName() != "file":
+			if name := part.FormName(); name != "database" && name != "no_owner" || f.Values.Has(name) { // the body has no limit
+				return safepoint.Operation{}, safepoint.Errorf(safepoint.CodeInvalid, "The form could not be read.")
+			}
 			value, err := io.ReadAll(io.LimitReader(part, 1000))
 			if err != nil {
 				return safepoint.Operation{}, broken(err)

@@ -23,6 +23,11 @@ func (f *findings) blocker(code safepoint.Code, hint, format string, args ...any
 	*f = append(*f, engine.Finding{Blocker: true, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
+// liveBlocker is of the live database alone: a new one beside it can be made.
+func (f *findings) liveBlocker(hint, format string, args ...any) {
+	*f = append(*f, engine.Finding{Blocker: true, Live: true, Code: safepoint.CodeBlocked, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
 func (f *findings) warning(code safepoint.Code, hint, format string, args ...any) {
 	*f = append(*f, engine.Finding{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
@@ -178,7 +183,12 @@ FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname = current_u
 }
 
 func (f *preflight) prepared(ctx context.Context) error {
-	return f.add(noPreparedTransactions(ctx, f.conn, f.t.Name))
+	before := len(f.findings)
+	err := f.add(noPreparedTransactions(ctx, f.conn, f.t.Name))
+	for i := range f.findings[before:] {
+		f.findings[before+i].Live = true
+	}
+	return err
 }
 
 // replication is what hangs on the live database's identity and would stay with the set-aside one, or be lost with it.
@@ -192,7 +202,7 @@ func (f *preflight) replication(ctx context.Context) error {
 		return fmt.Errorf("look for replication slots: %w", err)
 	}
 	if len(slots) > 0 {
-		f.blocker(safepoint.CodeBlocked, "Drop the slots first, and let their readers take a new copy after the restore.",
+		f.liveBlocker("Drop the slots first, and let their readers take a new copy after the restore.",
 			"Logical replication reads from %s: %s. The restored database would not be what it continues from.", f.t.Name, naming(slots))
 	}
 	rows, err = f.conn.Query(ctx, `SELECT subname::text FROM pg_catalog.pg_subscription
@@ -205,7 +215,7 @@ WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catal
 		return fmt.Errorf("look for subscriptions: %w", err)
 	}
 	if len(subscriptions) > 0 {
-		f.blocker(safepoint.CodeBlocked, "DROP SUBSCRIPTION first, and create it anew after the restore.",
+		f.liveBlocker("DROP SUBSCRIPTION first, and create it anew after the restore.",
 			"The database %s subscribes to another: %s.", f.t.Name, naming(subscriptions))
 	}
 	var standbys int

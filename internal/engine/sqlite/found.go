@@ -23,6 +23,8 @@ func (e *Engine) CanFound(_ context.Context, t engine.Target, name string) error
 	switch {
 	case name == "" || len(name) > 200 || name != filepath.Base(name) || strings.ContainsAny(name, "/\\\x00") || strings.HasPrefix(name, "."):
 		return safepoint.Invalid("name", "The new file's name has no folder and does not begin with a dot, such as shop-copy.db.")
+	case strings.HasSuffix(name, "-wal"), strings.HasSuffix(name, "-journal"), strings.HasSuffix(name, "-shm"):
+		return safepoint.Invalid("name", "SQLite would take a file whose name ends in -wal, -journal or -shm for a part of another database, and remove it.")
 	case strings.HasPrefix(name, "safepoint_"):
 		return safepoint.Invalid("name", "Names that begin with safepoint_ are for files that a restore makes for a while.")
 	}
@@ -72,7 +74,7 @@ func (e *Engine) Found(ctx context.Context, t engine.Target, p engine.Plan, name
 	path := filepath.Join(filepath.Dir(at.live), name)
 	if err := os.Link(at.staging, path); err != nil {
 		if errors.Is(err, fs.ErrExist) {
-			return free(path)
+			err = errors.Join(free(path), err)
 		}
 		return fmt.Errorf("name the new file: %w", err)
 	}
