@@ -46,7 +46,7 @@ func (s *source) openOwn(ctx context.Context, path string, f *os.File, size int6
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := extractFolder(ctx, f, dir); err != nil {
+	if err := extractFolder(ctx, f, size, dir); err != nil {
 		return err
 	}
 	s.container = folder
@@ -94,8 +94,8 @@ var memberName = regexp.MustCompile(`^(toc\.dat|blobs(_\d{1,10})?\.toc|(blob_)?\
 // maxMembers bounds the files of a folder.
 const maxMembers = 1 << 20
 
-// extractFolder unpacks the files of one folder into dir, under their own last names.
-func extractFolder(ctx context.Context, f io.Reader, dir string) error {
+// extractFolder unpacks the files of one folder out of a tar file of size bytes into dir, under their own last names.
+func extractFolder(ctx context.Context, f io.Reader, size int64, dir string) error {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return err
@@ -115,7 +115,10 @@ func extractFolder(ctx context.Context, f io.Reader, dir string) error {
 			continue
 		case h.Typeflag != tar.TypeReg || !memberName.MatchString(path.Base(h.Name)) || in != "" && path.Dir(h.Name) != in:
 			return refuse("Put only the folder that pg_dump made into it: tar -cf NAME.tar FOLDER.", "The tar file holds something that is not part of a dump: %.80q.", h.Name)
+		case h.Size > size: // a sparse file, of which the holes are not in the tar file
+			return refuse("Put the folder into it again: tar -cf NAME.tar FOLDER.", "The tar file holds files with holes, which pg_dump never makes.")
 		}
+		size -= h.Size
 		in = path.Dir(h.Name)
 		if err := writeMember(ctx, root, path.Base(h.Name), r); err != nil {
 			return err
