@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -27,6 +28,7 @@ type verdict struct {
 	code   bool   // it makes something that runs later, with its owner's rights
 	gives  string // the role that it makes an owner, or whose future objects it grants
 	made   string // of a foreign table, quoted: to be handed over to the load login at once
+	server string // of a foreign table that the load login makes, which must be let use it
 	only   string // the extension it makes
 	early  bool   // an extension may still be made after it: nothing that its script could call is there
 }
@@ -84,6 +86,12 @@ func (c *classifier) statement() verdict {
 		return c.selects()
 	case "SECURITY":
 		if c.is("LABEL") {
+			if c.is("FOR") {
+				c.step()
+			}
+			if c.is("ON", "EVENT", "TRIGGER") {
+				return c.special(oursLast, "SECURITY LABEL")
+			}
 			return c.special(oursLater, "SECURITY LABEL")
 		}
 	case "REFRESH":
@@ -184,8 +192,30 @@ func (c *classifier) foreignTable() verdict {
 	if !ok || schema == "" || c.is("PARTITION") {
 		return refuse(v.what, "it is not written as pg_dump writes it")
 	}
+	if defaults := *c.reader; v.rights == ours && defaults.castsToOwn() { // they would be read with our rights, too
+		server, ok := c.server()
+		if !ok {
+			return refuse(v.what, "it is not written as pg_dump writes it")
+		}
+		return verdict{rights: asLogin, what: v.what, server: server}
+	}
 	v.made = qualified(schema, name)
 	return v
+}
+
+// server is the one of a foreign table, of which the columns come next.
+func (c *classifier) server() (string, bool) {
+	for ; c.at.kind != endLexeme && c.at.kind != oddLexeme; c.step() {
+		switch {
+		case c.at.kind == signLexeme && c.at.text == "(":
+			if !c.list() {
+				return "", false
+			}
+		case c.is("SERVER"):
+			return c.name()
+		}
+	}
+	return "", false
 }
 
 func (c *classifier) publication(what string) verdict {
@@ -251,14 +281,22 @@ func (c *classifier) routine(v verdict) verdict {
 // aggregate is one whose state is the server's own (STYPE = internal) where only a superuser can make it.
 func (c *classifier) aggregate(v verdict) verdict {
 	v.code = true
-	for ; c.at.kind != endLexeme && c.at.kind != oddLexeme; c.step() {
-		if c.at.kind != wordLexeme || c.at.text != "STYPE" && c.at.text != "MSTYPE" {
+	internal, foreign, begins := false, false, false
+	for c.at.kind != endLexeme && c.at.kind != oddLexeme {
+		begins = begins || c.at.kind == wordLexeme && (c.at.text == "INITCOND" || c.at.text == "MINITCOND")
+		if !c.is("STYPE") && !c.is("MSTYPE") {
+			c.step()
 			continue
 		}
-		c.step()
-		if c.sign("=") && c.at.kind == wordLexeme && strings.EqualFold(c.at.text, "internal") {
-			return c.unsafe(v, "whose state is the server's own")
+		if !c.sign("=") {
+			continue
 		}
+		schema, name, _ := c.qualified()
+		internal = internal || schema == "" && name == "internal"
+		foreign = foreign || schema != "" && schema != "pg_catalog"
+	}
+	if internal && !(foreign && begins) { // a beginning is read as its type, whose CHECK runs
+		return c.unsafe(v, "whose state is the server's own")
 	}
 	return v
 }
@@ -316,7 +354,10 @@ func (c *classifier) comment() verdict {
 	if !c.is("ON") || c.at.kind != wordLexeme {
 		return refuse("COMMENT", noPart)
 	}
-	what := "COMMENT ON " + c.at.text
+	what, when := "COMMENT ON "+c.at.text, oursLater
+	if c.is("EVENT", "TRIGGER") {
+		when = oursLast // it is not there before
+	}
 	if _, ok := c.oneOf("DATABASE", "ROLE", "TABLESPACE"); ok {
 		return refuse(what, noPart)
 	}
@@ -326,7 +367,7 @@ func (c *classifier) comment() verdict {
 		}
 		if c.is("IS") && (c.at.kind == stringLexeme || c.at.kind == wordLexeme && c.at.text == "NULL") {
 			if c.step(); c.ends() {
-				return verdict{rights: oursLater, what: what, early: true}
+				return verdict{rights: when, what: what, early: true}
 			}
 			break
 		}
@@ -370,7 +411,7 @@ func (c *classifier) set(verb string) verdict {
 		return refuse(what, "it is not written as pg_dump writes it")
 	}
 	value := strings.ToLower(strings.Trim(c.at.text, "'"))
-	if allowed != nil && !allowed(value) {
+	if allowed != nil && (c.at.kind != wordLexeme && c.at.kind != stringLexeme || !allowed(value)) {
 		return refuse(what, "to "+value)
 	}
 	for c.step(); c.sign(","); c.step() {
@@ -394,14 +435,13 @@ var settingsOfScripts = map[string]func(value string) bool{
 	"restrict_nonsystem_relation_kind": nil, "lc_monetary": nil, "quote_all_identifiers": nil,
 	// Our reading of quotes stands on these.
 	"standard_conforming_strings": func(v string) bool { return v == "on" },
-	"client_encoding": func(v string) bool {
-		switch v {
-		case "sjis", "shift_jis_2004", "big5", "gbk", "gb18030", "uhc", "johab", "mskanji", "shiftjis", "win932", "windows932", "win936", "windows936", "win949", "windows949", "win950", "windows950":
-			return false // a backslash or a quote may be half of a letter
-		}
-		return true
-	},
+	// In all others a backslash or a quote may be half of a letter.
+	"client_encoding": func(v string) bool { return serverEncoding.MatchString(v) },
 }
+
+// serverEncoding knows the names of encodings in which no byte of a longer letter is ASCII: those that servers use inside.
+// Servers take any other sign between letters and digits for nothing ("S-JIS" is SJIS), so what is not listed is refused.
+var serverEncoding = regexp.MustCompile(`^(sql_?ascii|utf-?8|unicode|latin-?([1-9]|10)|iso[-_]?8859[-_]?(1|2|3|4|5|6|7|8|9|10|13|14|15|16)|win-?(866|874|125[0-8])|windows-?(866|874|125[0-8])|abc|alt|tcvn5712|vscii|koi8-?[ru]?|euc_?(cn|jp|kr|tw|jis_2004)|mule_?internal)$`)
 
 // selects are the functions by which pg_dump sets what is not rows.
 func (c *classifier) selects() verdict {

@@ -124,7 +124,7 @@ func (c *classifier) defaultPrivileges() verdict {
 		return refuse(what, "it names no role")
 	}
 	role, ok := c.name()
-	if !ok || !c.plainWords() {
+	if next := c.at; !ok || next.kind != wordLexeme || next.text != "IN" && next.text != "GRANT" && next.text != "REVOKE" || !c.plainWords() {
 		return refuse(what, "it is not written as pg_dump writes it")
 	}
 	return verdict{rights: oursLater, what: what, gives: role}

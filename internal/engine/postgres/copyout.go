@@ -79,7 +79,7 @@ type copyReader struct {
 const messageHead = 5
 
 func (c *copyReader) run() error {
-	for {
+	for ready := false; ; {
 		c.wholeRows()
 		if err := c.need(messageHead); err != nil {
 			return err
@@ -106,7 +106,7 @@ func (c *copyReader) run() error {
 		if err != nil {
 			return err
 		}
-		if done && c.r == c.w {
+		if ready = ready || done; ready && c.r == c.w { // a notice may have come along
 			return nil
 		}
 	}

@@ -149,6 +149,9 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	if err := d.work(ctx, pieces); err != nil {
 		return err
 	}
+	if err := stillNamed(ctx, d.lead, list); err != nil {
+		return err
+	}
 	d.w.SetFingerprint(d.prints)
 	for _, w := range d.workers {
 		if err := script(ctx, w, "COMMIT"); err != nil {

@@ -241,7 +241,8 @@ func (r *reader) name() (string, bool) {
 	return name, true
 }
 
-// qualified passes over a name of up to three parts, and gives its schema, "" if it has none, and the last part.
+// qualified passes over a name of up to three parts, the first of which is then the database, and gives its schema, ""
+// if it has none, and the last part.
 func (r *reader) qualified() (schema, name string, ok bool) {
 	if name, ok = r.name(); !ok {
 		return "", "", false
@@ -250,9 +251,7 @@ func (r *reader) qualified() (schema, name string, ok bool) {
 		if !r.sign(".") {
 			break
 		}
-		if schema == "" {
-			schema = name
-		}
+		schema = name
 		if name, ok = r.name(); !ok {
 			return "", "", false
 		}
@@ -279,6 +278,25 @@ func (r *reader) brackets() bool {
 		}
 		r.step()
 	}
+}
+
+// castsToOwn says that a literal may follow which the server reads as a type that the backup makes: …::schema.type. It
+// does so when it takes the statement in, and a domain's CHECK, also of an array's or range's elements, runs then.
+// pg_dump writes every literal so, and the schema of every type that is not the server's own.
+func (r *reader) castsToOwn() bool {
+	for r.at.kind != endLexeme && r.at.kind != oddLexeme {
+		if !r.sign(":") {
+			r.step()
+			continue
+		}
+		if !r.sign(":") {
+			continue
+		}
+		if schema, _, ok := r.qualified(); ok && schema != "" && schema != "pg_catalog" {
+			return true
+		}
+	}
+	return r.at.kind == oddLexeme
 }
 
 // ends says that nothing but the semicolon is left.

@@ -32,6 +32,9 @@ SET default_transaction_read_only = off;
 // maxDDLFrame bounds a frame of statements, which is held in memory. Ours are about a megabyte.
 const maxDDLFrame = 768 << 20
 
+// maxUnknownFrame is maxDDLFrame for files that nobody vouches for: a few kilobytes of zstd make hundreds of megabytes.
+const maxUnknownFrame = 96 << 20
+
 // Load executes an archive in an empty database: definitions one after the other, rows and then indexes and
 // constraints in several sessions. See engine.Engine.
 func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, opt engine.LoadOptions) error {

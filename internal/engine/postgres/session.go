@@ -69,6 +69,12 @@ func connect(ctx context.Context, t engine.Target) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, explainConnect(ctx, t, err)
 	}
+	// By default names are looked for in schemas in which others may create, too: an operator made there, such as
+	// =(oid, integer), would be preferred to the server's own, and run with our rights.
+	if err := script(ctx, conn, "SELECT pg_catalog.set_config('search_path', '', false)"); err != nil {
+		hangUp(conn)
+		return nil, explain(ctx, t, err)
+	}
 	return conn, nil
 }
 

@@ -271,6 +271,26 @@ func lockOnce(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user s
 	return after, nil, unreadableOrNil(user, after)
 }
 
+// stillNamed makes sure that what was read under the tables' names were the tables: a lock keeps a table from being
+// renamed, and not its schema. Names are looked up as they are now, whatever the snapshot.
+func stillNamed(ctx context.Context, conn *pgx.Conn, list []table) error {
+	names, oids := make([]string, len(list)), make([]uint32, len(list))
+	for i, t := range list {
+		names[i], oids[i] = t.String(), t.oid
+	}
+	var moved int
+	err := conn.QueryRow(ctx, `SELECT count(*) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::oid[])) AS l (name, oid)
+WHERE pg_catalog.to_regclass(l.name)::oid IS DISTINCT FROM l.oid`, names, oids).Scan(&moved)
+	if err != nil {
+		return fmt.Errorf("look for renamed schemas: %w", err)
+	}
+	if moved > 0 {
+		return safepoint.Errorf(safepoint.CodeBlocked, "A schema was renamed while the backup was made: %d tables are no longer where they were.", moved).
+			WithHint("Try again.")
+	}
+	return nil
+}
+
 // unreadableOrNil keeps a nil *safepoint.Error from becoming an error that is not nil.
 func unreadableOrNil(user string, list []table) error {
 	if err := unreadable(user, list); err != nil {
