@@ -3,6 +3,7 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 
@@ -32,6 +33,9 @@ func (e Engine) LoadSchema(ctx context.Context, t engine.Target, r *archive.Read
 		return err
 	}
 	defer hangUp(conn) // without a COMMIT nothing has happened
+	if err := m.mayRun(ctx, conn, t, e.Unknown.Trusted); err != nil {
+		return explain(ctx, t, err)
+	}
 	l := &loader{r: r, report: opt.Report, lead: &loadSession{conn: conn.PgConn()}, frames: map[tableName]int{}}
 	if opt.Report == nil {
 		l.report = func(engine.Progress) {}
@@ -43,13 +47,22 @@ func (e Engine) LoadSchema(ctx context.Context, t engine.Target, r *archive.Read
 type move struct {
 	schema string
 	names  map[tableName]bool // with the schemas that they had
+	code   bool               // it makes functions
 }
 
 // newMove lists what the archive's statements make. Two names that would become one are refused.
 func newMove(ctx context.Context, r *archive.Reader, schema string) (*move, error) {
 	m := &move{schema: schema, names: map[tableName]bool{}}
 	p := newPicker(r, engine.Selection{})
-	if err := p.each(ctx, func(_ int, _ archive.Section, statement []byte) error { p.learn(statement); return nil }); err != nil {
+	if err := p.each(ctx, func(_ int, _ archive.Section, statement []byte) error {
+		p.learn(statement)
+		if r := readLexemes(statement); r.is("CREATE") {
+			r.is("OR", "REPLACE")
+			_, routine := r.oneOf("FUNCTION", "PROCEDURE", "AGGREGATE")
+			m.code = m.code || routine
+		}
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	from := map[string]string{}
@@ -65,6 +78,23 @@ func newMove(ctx context.Context, r *archive.Reader, schema string) (*move, erro
 		from[name.name] = name.schema
 	}
 	return m, nil
+}
+
+// mayRun refuses to have a superuser run functions of the file beside what is live: here is no load login. Whoever could
+// make a function in the source would be a superuser in the target.
+func (m *move) mayRun(ctx context.Context, conn *pgx.Conn, t engine.Target, trusted bool) error {
+	if !m.code || trusted {
+		return nil
+	}
+	var super bool
+	if err := conn.QueryRow(ctx, "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user").Scan(&super); err != nil {
+		return fmt.Errorf("look at the user's rights: %w", err)
+	}
+	if !super {
+		return nil
+	}
+	return safepoint.Errorf(safepoint.CodeBlocked, "What was chosen brings functions, and %s is a superuser: they would run with all its rights beside what is live.", t.User).
+		WithHint("Connect as a user that is no superuser, load into an empty database, or say that you vouch for the functions (--trusted).")
 }
 
 func (m *move) load(ctx context.Context, l *loader, conn *pgx.Conn, t engine.Target) error {

@@ -18,8 +18,9 @@ func TestLoadSchema(t *testing.T) {
 	r, _ := dumpFile(t, source)
 	before := definitions(t, c, source.Name)
 	bare := engine.Selection{NoOwner: true, NoPrivileges: true}
+	wantCode(t, Engine{}.LoadSchema(t.Context(), source, pick(t, r, []string{"app.orders", "app.customers"}, bare).Reader, "untrusted", engine.LoadOptions{}), safepoint.CodeBlocked)
 	load := func(schema string, tables ...string) error {
-		return Engine{}.LoadSchema(t.Context(), source, pick(t, r, tables, bare).Reader, schema, engine.LoadOptions{})
+		return Engine{Unknown: engine.UnknownOrigin{Trusted: true}}.LoadSchema(t.Context(), source, pick(t, r, tables, bare).Reader, schema, engine.LoadOptions{})
 	}
 	for schema, tables := range map[string][]string{
 		`old "one"; --`: {"app.orders", "app.customers"}, "events": {"app.events"}, "odd": {`"Odd ""schema"";".*`}, "booked": {"bookings"},
