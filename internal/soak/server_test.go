@@ -127,9 +127,10 @@ func (p *process) kill() {
 	<-p.dead
 }
 
+// client connects anew for each call: a connection to a process that was killed must not cost the next one a call.
 func (p *process) client(t *testing.T, token string) *client.Client {
 	t.Helper()
-	c, err := client.New(client.Config{URL: "http://" + p.addr, Token: token})
+	c, err := client.New(client.Config{URL: "http://" + p.addr, Token: token, HTTP: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}})
 	if err != nil {
 		t.Fatal(err)
 	}

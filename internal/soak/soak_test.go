@@ -43,8 +43,14 @@ var points = map[string][]string{
 	"restore postgres": {"postgres.switch.before", "postgres.switch.sent"},
 	"undo":             {"restore.undo.intent", "restore.undo.sent"},
 	"undo postgres":    {"postgres.switchback.before", "postgres.switchback.sent"},
-	"backup":           {"backup.create", "backup.dump", "backup.commit.before", "backup.commit.after", "backup.verify"},
-	"":                 {"restore.staging.dropped"}, // only passed after a failure: the model in package restore visits it
+	"found": {
+		"restore.check.verified", "restore.stage.intent", "restore.stage.created", "restore.stage.loaded", "restore.verify.done",
+		"restore.found.intent", "restore.found.sent",
+	},
+	"found sqlite":   {"sqlite.found.linked"},
+	"found postgres": {"postgres.found.before", "postgres.found.sent"},
+	"backup":         {"backup.create", "backup.dump", "backup.commit.before", "backup.commit.after", "backup.verify"},
+	"":               {"restore.staging.dropped"}, // only passed after a failure: the model in package restore visits it
 }
 
 func TestPointsAreComplete(t *testing.T) {
@@ -54,17 +60,25 @@ func TestPointsAreComplete(t *testing.T) {
 			listed[n] = true
 		}
 	}
+	need := func(path, point string) {
+		if !listed[point] {
+			t.Errorf("%s: the fault point %q is met by no test; add it to points", path, point)
+		}
+		listed[point] = true
+	}
 	call := regexp.MustCompile(`fault\.Point\("([^"]+)"\)`)
+	sent := regexp.MustCompile(`\batOnce\(.*, "([^"]+)"\)`) // has a point on either side of sending
 	err := filepath.WalkDir("..", func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err
 		}
 		src, err := os.ReadFile(path)
-		for _, m := range call.FindAllStringSubmatch(string(src), -1) {
-			if !listed[m[1]] {
-				t.Errorf("%s: the fault point %q is met by no test; add it to points", path, m[1])
-			}
-			listed[m[1]] = true
+		for _, m := range call.FindAllSubmatch(src, -1) {
+			need(path, string(m[1]))
+		}
+		for _, m := range sent.FindAllSubmatch(src, -1) {
+			need(path, string(m[1])+".before")
+			need(path, string(m[1])+".sent")
 		}
 		return err
 	})
@@ -87,6 +101,7 @@ type shop struct {
 	backup wire.Operation // holds the old content
 	fresh  int            // scratch databases made
 	make   func(name string) engine.Target
+	old    []string // what the backup holds
 	known  []string // leftovers that are allowed: set-aside databases of restores that succeeded
 }
 
@@ -103,6 +118,10 @@ func TestKill(t *testing.T) {
 				for _, p := range slices.Concat(points["undo"], points["undo "+kind]) {
 					runs++
 					s.run(t, fmt.Sprintf("undo %s %d", p, round), func(t *testing.T) { s.killDuringUndo(t, p) })
+				}
+				for _, p := range slices.Concat(points["found"], points["found "+kind]) {
+					runs++
+					s.run(t, fmt.Sprintf("found %s %d", p, round), func(t *testing.T) { s.killDuringFound(t, p) })
 				}
 				for _, p := range points["backup"] {
 					runs++
@@ -166,6 +185,7 @@ func openShop(t *testing.T, kind string) *shop {
 	if s.backup.Status != "succeeded" {
 		t.Fatalf("the first backup ended %s: %+v", s.backup.Status, s.backup.Failure)
 	}
+	s.old = content(t, s.loadBackup(t, s.backup.ID))
 	execute(t, db, makeNew)
 	db.Close()
 	return s
@@ -189,15 +209,9 @@ func (s *shop) connect(t *testing.T) {
 func (s *shop) killDuringRestore(t *testing.T, point string) {
 	s.till.forget()
 	s.till.sells(t)
-	s.restart(t, point+"=kill")
-	op := must[wire.Operation](t)(s.api.StartRestore(context.Background(), s.backup.ID, "shop"))
-	s.awaitDeath(t)
-	s.restart(t, "")
-	began := time.Now()
-	op = s.wait(t, op.ID)
-	if took := time.Since(began); took > 10*time.Second {
-		t.Errorf("it took %s to end after the start", took)
-	}
+	op := s.dieDuring(t, point, safepoint.TypeRestore, func(ctx context.Context) (wire.Operation, error) {
+		return s.api.StartRestore(ctx, s.backup.ID, "shop")
+	})
 	s.judge(t, op)
 	if op.Status == "succeeded" {
 		s.goBack(t, op)
@@ -210,11 +224,9 @@ func (s *shop) killDuringUndo(t *testing.T, point string) {
 	s.till.sells(t)
 	restored := s.wait(t, must[wire.Operation](t)(s.api.StartRestore(context.Background(), s.backup.ID, "shop")).ID)
 	s.judge(t, restored)
-	s.restart(t, point+"=kill")
-	undo := must[wire.Operation](t)(s.api.StartUndo(context.Background(), restored.ID))
-	s.awaitDeath(t)
-	s.restart(t, "")
-	undo = s.wait(t, undo.ID)
+	undo := s.dieDuring(t, point, safepoint.TypeRestore, func(ctx context.Context) (wire.Operation, error) {
+		return s.api.StartUndo(ctx, restored.ID)
+	})
 	s.afterEnd(t, undo)
 	want := 1
 	if undo.Status == "succeeded" {
@@ -231,15 +243,49 @@ func (s *shop) killDuringUndo(t *testing.T, point string) {
 
 // killDuringBackup checks that an unfinished backup is never listed as good and leaves no file.
 func (s *shop) killDuringBackup(t *testing.T, point string) {
-	s.restart(t, point+"=kill")
-	op := must[wire.Operation](t)(s.api.StartBackup(context.Background(), s.db.ID))
-	s.awaitDeath(t)
-	s.restart(t, "")
-	op = s.wait(t, op.ID)
+	op := s.dieDuring(t, point, safepoint.TypeBackup, func(ctx context.Context) (wire.Operation, error) {
+		return s.api.StartBackup(ctx, s.db.ID)
+	})
 	if op.Status != "failed" || op.Failure == nil || op.Failure.Message == "" {
 		t.Errorf("the killed backup ended %s: %+v", op.Status, op.Failure)
 	}
 	s.checkFiles(t)
+}
+
+// dieDuring starts an operation, which kills the server at point, starts the server again and returns the operation as
+// it ended. The point may be met before the call was answered: the operation is then the one that the list has gained,
+// for it is recorded before anything of it is done.
+func (s *shop) dieDuring(t *testing.T, point string, kind safepoint.OperationType, start func(context.Context) (wire.Operation, error)) wire.Operation {
+	t.Helper()
+	before := s.newest(t, kind)
+	s.restart(t, point+"=kill")
+	op, err := start(context.Background())
+	if err != nil && safepoint.ErrorCode(err) != safepoint.CodeUnreachable {
+		t.Fatal(err)
+	}
+	s.awaitDeath(t)
+	s.restart(t, "")
+	began := time.Now()
+	if err != nil {
+		if op = s.newest(t, kind); op.ID == before.ID {
+			t.Fatalf("the server died at %s (%v), and no operation was recorded", point, err)
+		}
+	}
+	op = s.wait(t, op.ID)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s to end after the start", took)
+	}
+	return op
+}
+
+// newest is the database's last operation of a type; its ID is "" where there is none.
+func (s *shop) newest(t *testing.T, kind safepoint.OperationType) wire.Operation {
+	t.Helper()
+	page := must[wire.OperationPage](t)(s.api.Operations(context.Background(), safepoint.OperationFilter{Type: kind, DatabaseID: s.db.ID, Limit: 1}))
+	if len(page.Items) == 0 {
+		return wire.Operation{}
+	}
+	return page.Items[0]
 }
 
 // goBack undoes a restore, and checks that the new content is back.
@@ -318,7 +364,7 @@ func (s *shop) loadBackup(t *testing.T, id string) engine.Target {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(s.proc.data, "backups", "*", "*", "*."+id+".sql.zst"))
 	if err != nil || len(found) != 1 {
-		t.Fatalf("the safety backup %s has %d files (%v)", id, len(found), err)
+		t.Fatalf("the backup %s has %d files (%v)", id, len(found), err)
 	}
 	f, err := os.Open(found[0])
 	if err != nil {
@@ -336,7 +382,7 @@ func (s *shop) loadBackup(t *testing.T, id string) engine.Target {
 	s.fresh++
 	target := s.make(fmt.Sprintf("scratch%d", s.fresh))
 	if err := s.engine.Load(context.Background(), target, r, engine.LoadOptions{}); err != nil {
-		t.Fatalf("load the safety backup: %v", err)
+		t.Fatalf("load the backup: %v", err)
 	}
 	return target
 }

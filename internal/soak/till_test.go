@@ -25,6 +25,8 @@ type till struct {
 	db     *sql.DB
 	next   int64
 	saved  []int64
+	halts  int
+	errs   []error       // sales that the database refused
 	fresh  chan struct{} // signalled at each order saved
 
 	stop func()
@@ -82,6 +84,9 @@ func (s *till) setHalted(halted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.halted = halted
+	if halted {
+		s.halts++
+	}
 	if halted && s.db != nil {
 		s.db.Close()
 		s.db = nil
@@ -120,6 +125,9 @@ func (s *till) sellOne(ctx context.Context) {
 	defer cancel()
 	s.next++
 	if _, err := s.db.ExecContext(ctx, `INSERT INTO orders (id, note) VALUES ($1, 'sold')`, s.next); err != nil {
+		if ctx.Err() == nil { // else it was only slow
+			s.errs = append(s.errs, err)
+		}
 		return // not acknowledged: it may or may not be there
 	}
 	s.saved = append(s.saved, s.next)
@@ -136,11 +144,21 @@ func (s *till) acknowledged() []int64 {
 	return append([]int64(nil), s.saved...)
 }
 
-// forget drops what was acknowledged so far: an undo takes orders back on purpose.
+// forget drops what was noted so far: an undo takes orders back on purpose.
 func (s *till) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.saved = nil
+	s.saved, s.errs, s.halts = nil, nil, 0
+}
+
+// soldOn checks that since forget the service was never halted, and no order of it refused.
+func (s *till) soldOn(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.halts > 0 || len(s.errs) > 0 {
+		t.Errorf("the service was halted %d times, and its orders were refused: %v", s.halts, s.errs)
+	}
 }
 
 // sells waits until another order is saved.

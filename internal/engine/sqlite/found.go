@@ -12,6 +12,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // CanFound looks whether the name is free in the live file's folder. See engine.Founder.
@@ -79,6 +80,9 @@ func (e *Engine) Found(ctx context.Context, t engine.Target, p engine.Plan, name
 		return fmt.Errorf("name the new file: %w", err)
 	}
 	if err := syncFolder(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := fault.Point("sqlite.found.linked"); err != nil {
 		return err
 	}
 	_, err = e.Founded(ctx, t, p, name)
