@@ -119,10 +119,13 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 	if err != nil {
 		return made, fileError(fmt.Errorf("finish backup file: %w", err), n.path)
 	}
-	if err := out.Sync(); err != nil {
-		return made, fileError(err, n.path)
+	synced := make(chan error, 1)
+	go func() { synced <- out.Sync() }() // the disk is at work while the file is read again
+	made, err = env.readBack(ctx, out.File, n, sum, sealing)
+	if serr := <-synced; serr != nil {
+		return made, fileError(serr, n.path)
 	}
-	if made, err = env.readBack(ctx, out.File, n, sum, sealing); err != nil {
+	if err != nil {
 		return made, fmt.Errorf("read the backup file again: %w", err)
 	}
 	return made, out.commit()
