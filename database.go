@@ -45,6 +45,7 @@ type Database struct {
 	CACert         string // PEM, with verify-ca and verify-full; "" means the system's
 	Path           string // SQLite: the file
 	HasPassword    bool
+	InstantSwitch  bool   // restores start with RestoreInstant unless they say otherwise
 	ServerVersion  string // as last seen, such as "15.18"; "" if never reached
 	CreatedAt      time.Time
 	CreatedBy      string

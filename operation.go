@@ -73,6 +73,7 @@ type Operation struct {
 	SourceID      string // the backup restored; for an undo, the restore undone
 	SourceName    string
 	SourceAt      time.Time // when the source backup's snapshot was taken
+	Mode          RestoreMode
 	SafetyID      string    // the safety backup it made
 	Step          Step      // the step it is in, or failed in
 	Switched      bool      // the live database is now the restored one
@@ -90,6 +91,15 @@ type Operation struct {
 	Upload    *Upload // backups of trigger upload
 	DeletedAt time.Time
 }
+
+// RestoreMode is how a restore that replaces a live database goes about it. "" is RestoreGuarded.
+type RestoreMode string
+
+const (
+	RestoreGuarded RestoreMode = "guarded"  // the safety backup is made while services are halted, before the switch
+	RestoreInstant RestoreMode = "instant"  // the switch follows the halt at once; the safety backup is made of the set-aside database after it
+	RestoreInPlace RestoreMode = "in_place" // one transaction inside the live database, for a role that may not create another
+)
 
 // Upload is where an uploaded backup comes from.
 type Upload struct {

@@ -9,13 +9,13 @@ import (
 )
 
 const databaseColumns = `id, organization_id, name, engine, host, port, username, dbname, tls, ca_cert, path,
-	sealed_password IS NOT NULL, server_version, created_at, created_by, created_by_name, version`
+	sealed_password IS NOT NULL, server_version, created_at, created_by, created_by_name, version, instant_switch`
 
 func scanDatabase(row scanner) (safepoint.Database, error) {
 	var d safepoint.Database
 	var created int64
 	err := row.Scan(&d.ID, &d.OrganizationID, &d.Name, &d.Engine, &d.Host, &d.Port, &d.User, &d.DBName, &d.TLS, &d.CACert, &d.Path,
-		&d.HasPassword, &d.ServerVersion, &created, &d.CreatedBy, &d.CreatedByName, &d.Version)
+		&d.HasPassword, &d.ServerVersion, &created, &d.CreatedBy, &d.CreatedByName, &d.Version, &d.InstantSwitch)
 	d.CreatedAt = fromMillis(created)
 	return d, err
 }
@@ -24,9 +24,10 @@ func scanDatabase(row scanner) (safepoint.Database, error) {
 func (c *Catalog) CreateDatabase(ctx context.Context, d safepoint.Database, sealedPassword []byte) (safepoint.Database, error) {
 	d.CreatedAt, d.Version, d.HasPassword = c.Now().UTC().Truncate(time.Millisecond), 1, sealedPassword != nil
 	_, err := c.db.ExecContext(ctx, `INSERT INTO databases (id, organization_id, name, engine, host, port, username, dbname, tls, ca_cert, path,
-		sealed_password, server_version, created_at, created_by, created_by_name) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+		sealed_password, server_version, created_at, created_by, created_by_name, instant_switch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
 		d.ID, d.OrganizationID, d.Name, d.Engine, d.Host, d.Port, d.User, d.DBName, d.TLS, d.CACert, d.Path,
-		sealedPassword, d.ServerVersion, toMillis(d.CreatedAt), d.CreatedBy, d.CreatedByName)
+		sealedPassword, d.ServerVersion, toMillis(d.CreatedAt), d.CreatedBy, d.CreatedByName, toInt(d.InstantSwitch))
 	return d, nameTaken(err, "database", d.Name)
 }
 
@@ -68,9 +69,9 @@ func (c *Catalog) UpdateDatabase(ctx context.Context, d safepoint.Database, seal
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE databases SET name = $1, host = $2, port = $3, username = $4, dbname = $5, tls = $6,
-			ca_cert = $7, path = $8, sealed_password = $9, updated_by_name = $10, updated_at = $11, version = version + 1
-			WHERE organization_id = $12 AND id = $13`,
-			d.Name, d.Host, d.Port, d.User, d.DBName, d.TLS, d.CACert, d.Path, sealedPassword, byName, toMillis(c.Now()), d.OrganizationID, d.ID)
+			ca_cert = $7, path = $8, sealed_password = $9, updated_by_name = $10, updated_at = $11, instant_switch = $12,
+			version = version + 1 WHERE organization_id = $13 AND id = $14`,
+			d.Name, d.Host, d.Port, d.User, d.DBName, d.TLS, d.CACert, d.Path, sealedPassword, byName, toMillis(c.Now()), toInt(d.InstantSwitch), d.OrganizationID, d.ID)
 		if err != nil {
 			return nameTaken(err, "database", d.Name)
 		}

@@ -278,7 +278,7 @@ const operationColumns = `id, organization_id, database_id, database_name, engin
 	schedule_id, due_at, created_at, started_at, finished_at, created_by, created_by_name, failure, cancel_asked, progress,
 	storage_key, size, raw_size, sha256, verified_at, tables, row_count, server_version, restore_id, deleted_at,
 	source_id, source_name, source_at, safety_id, step, switched, halted_at, resumed_at, service_count,
-	undo_until, undone_by, attention, needs_operator, recipients, new_name, only_tables, upload`
+	undo_until, undone_by, attention, needs_operator, recipients, new_name, only_tables, upload, mode`
 
 func operationValues(op safepoint.Operation) []any {
 	return []any{
@@ -288,7 +288,7 @@ func operationValues(op safepoint.Operation) []any {
 		op.StorageKey, op.Size, op.RawSize, op.SHA256, toMillis(op.VerifiedAt), op.Tables, op.Rows, op.ServerVersion, op.RestoreID,
 		toMillis(op.DeletedAt), op.SourceID, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
 		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), op.UndoneByID,
-		namesJSON(op.Attention), toInt(op.NeedsOperator), namesJSON(op.Recipients), op.NewName, namesJSON(op.Only), uploadJSON(op.Upload),
+		namesJSON(op.Attention), toInt(op.NeedsOperator), namesJSON(op.Recipients), op.NewName, namesJSON(op.Only), uploadJSON(op.Upload), string(op.Mode),
 	}
 }
 
@@ -344,7 +344,7 @@ func scanOperation(row scanner) (safepoint.Operation, error) {
 		&op.StorageKey, &op.Size, &op.RawSize, &op.SHA256, &verified, &op.Tables, &op.Rows, &op.ServerVersion, &op.RestoreID,
 		&deleted, &op.SourceID, &op.SourceName, &sourceAt, &op.SafetyID, &op.Step, &op.Switched,
 		&halted, &resumed, &op.Services, &undoUntil, &op.UndoneByID,
-		&attention, &op.NeedsOperator, &recipients, &op.NewName, &only, &upload)
+		&attention, &op.NeedsOperator, &recipients, &op.NewName, &only, &upload, &op.Mode)
 	if err != nil {
 		return op, err
 	}

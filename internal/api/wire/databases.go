@@ -19,6 +19,7 @@ type Database struct {
 	CACert        string    `json:"ca_cert,omitempty" doc:"PEM; left out: the system's certificates"`
 	Path          string    `json:"path,omitempty" doc:"SQLite: the file" example:"/srv/shop/shop.db"`
 	HasPassword   bool      `json:"has_password"`
+	InstantSwitch bool      `json:"instant_switch,omitempty" doc:"Its restores switch at once and make the safety backup afterwards, unless they say otherwise"`
 	ServerVersion string    `json:"server_version,omitempty" doc:"As last seen" example:"15.18"`
 	CreatedAt     time.Time `json:"created_at"`
 	CreatedBy     string    `json:"created_by,omitempty" doc:"The name of who added it" example:"Rahel Odermatt"`
@@ -28,7 +29,7 @@ type Database struct {
 func FromDatabase(d safepoint.Database) Database {
 	return Database{
 		ID: d.ID, Name: d.Name, Engine: string(d.Engine), Host: d.Host, Port: d.Port, User: d.User, DBName: d.DBName,
-		TLS: string(d.TLS), CACert: d.CACert, Path: d.Path, HasPassword: d.HasPassword, ServerVersion: d.ServerVersion,
+		TLS: string(d.TLS), CACert: d.CACert, Path: d.Path, HasPassword: d.HasPassword, InstantSwitch: d.InstantSwitch, ServerVersion: d.ServerVersion,
 		CreatedAt: d.CreatedAt.UTC(), CreatedBy: d.CreatedByName, Version: d.Version,
 	}
 }

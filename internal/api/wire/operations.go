@@ -83,6 +83,7 @@ type Operation struct {
 	SourceID      string    `json:"source_id,omitempty" doc:"Restores: the backup restored; undo: the restore undone"`
 	SourceName    string    `json:"source_name,omitempty"`
 	SourceAt      time.Time `json:"source_at,omitzero" doc:"When the source's snapshot was taken"`
+	Mode          string    `json:"mode,omitempty" enum:"guarded,instant,in_place" doc:"How the restore goes about it; left out: guarded"`
 	SafetyID      string    `json:"safety_id,omitempty" doc:"The safety backup it made"`
 	Step          string    `json:"step,omitempty" doc:"The step it is in, or failed in: check, stage, verify, halt, guard, switch, resume, clean" example:"stage"`
 	Switched      bool      `json:"switched,omitempty" doc:"The live database is now the restored one"`
@@ -111,7 +112,7 @@ func FromOperation(o safepoint.Operation) Operation {
 		SourceID: o.SourceID, SourceName: o.SourceName, SourceAt: utc(o.SourceAt), SafetyID: o.SafetyID, Step: o.Step.String(),
 		Switched: o.Switched, HaltedAt: utc(o.HaltedAt), ResumedAt: utc(o.ResumedAt), Services: o.Services,
 		UndoUntil: utc(o.UndoUntil), UndoneByID: o.UndoneByID, Attention: o.Attention, NeedsOperator: o.NeedsOperator,
-		NewName: o.NewName, Only: o.Only,
+		NewName: o.NewName, Only: o.Only, Mode: string(o.Mode),
 	}
 	if u := o.Upload; u != nil {
 		w.Upload = &Upload{FileName: u.FileName, Size: u.Size, NoOwner: u.NoOwner, Origin: u.Origin}
