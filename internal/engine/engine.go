@@ -43,6 +43,7 @@ type Info struct {
 type Finding struct {
 	Blocker bool
 	Live    bool // a blocker that is in the live database alone: a new one beside it can still be made
+	InPlace bool // no blocker: no copy can be built beside the live database, so the restore is done inside it (see InPlacer)
 	Code    safepoint.Code
 	Message string
 	Hint    string
