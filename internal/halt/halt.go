@@ -21,6 +21,10 @@ const (
 type Status struct {
 	Condition Condition
 	Detail    string // for people: one line, no secrets
+	// Prior is what Resume needs to put a service of several parts back to exactly this, such as which of its containers
+	// run: a few kilobytes at most, no secrets, "" if there is nothing to remember. Whoever halts the service keeps it, durably
+	// and before anything is halted, and hands it back in every Request.
+	Prior string
 }
 
 // Request names the restore on whose behalf a service is halted, so that it can tell its users.
@@ -30,6 +34,9 @@ type Request struct {
 	OrganizationName string `json:"organization_name"`
 	Reason           string `json:"reason"`
 	Until            string `json:"until,omitempty"` // RFC 3339, an estimate
+
+	// Prior is the Status.Prior of the last look before the halt. "" if nobody remembers.
+	Prior string `json:"-"`
 }
 
 // Halter halts and resumes one service. Every method returns within the service's timeout, is idempotent, and may be
@@ -39,6 +46,7 @@ type Halter interface {
 	Probe(ctx context.Context) (Status, error)
 	// Halt returns nil only when the service confirmed that it no longer uses its databases.
 	Halt(ctx context.Context, r Request) error
-	// Resume returns nil only when the service runs again and, where it can tell, is healthy.
+	// Resume returns nil only when the service runs again and, where it can tell, is healthy. Of several parts those run
+	// that r.Prior names; without it, those of which the service itself remembers that they did, or else all of them.
 	Resume(ctx context.Context, r Request) error
 }

@@ -31,6 +31,8 @@ type serviceRecord struct {
 	Name  string         `json:"name"`
 	Prior halt.Condition `json:"prior"`
 	Ours  bool           `json:"ours"` // to be halted by us, so to be resumed by us
+	// State is the service's own halt.Status.Prior: which of its parts ran.
+	State string `json:"state,omitempty"`
 }
 
 // enter writes down that a step begins: on the row for people, in the journal for recovery.
@@ -87,8 +89,8 @@ func PlanOf(entries []safepoint.JournalEntry) (*engine.Plan, error) {
 	return rec.Plan, err
 }
 
-// Halted is a service that a restore halted, or was about to.
-type Halted struct{ ID, Name string }
+// Halted is a service that a restore halted, or was about to. Prior goes into the halt.Request that resumes it.
+type Halted struct{ ID, Name, Prior string }
 
 // HaltedServices are those of a restore's journal, in the order in which they are resumed.
 func HaltedServices(entries []safepoint.JournalEntry) ([]Halted, error) {
@@ -96,7 +98,7 @@ func HaltedServices(entries []safepoint.JournalEntry) ([]Halted, error) {
 	var halted []Halted
 	for _, s := range slices.Backward(rec.Services) {
 		if s.Ours {
-			halted = append(halted, Halted{s.ID, s.Name})
+			halted = append(halted, Halted{s.ID, s.Name, s.State})
 		}
 	}
 	return halted, err

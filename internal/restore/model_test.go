@@ -250,7 +250,7 @@ func (g *modelGate) Close() error {
 
 func (s *service) Probe(context.Context) (st halt.Status, err error) {
 	err = s.w.call("Probe "+s.name, func() error {
-		st.Condition = halt.Halted
+		st.Condition, st.Prior = halt.Halted, s.prior()
 		if s.running {
 			st.Condition = halt.Running
 		}
@@ -259,12 +259,22 @@ func (s *service) Probe(context.Context) (st halt.Status, err error) {
 	return st, err
 }
 
-func (s *service) Halt(context.Context, halt.Request) error {
-	return s.w.call("Halt "+s.name, func() error { s.running = false; return nil })
+// prior is what the service must be told again whenever it is halted or resumed, by whichever process.
+func (s *service) prior() string { return "as " + s.name + " was" }
+
+func (s *service) Halt(_ context.Context, r halt.Request) error {
+	return s.w.call("Halt "+s.name, func() error { s.running = false; return s.reminded(r) })
 }
 
-func (s *service) Resume(context.Context, halt.Request) error {
-	return s.w.call("Resume "+s.name, func() error { s.running = true; return nil })
+func (s *service) Resume(_ context.Context, r halt.Request) error {
+	return s.w.call("Resume "+s.name, func() error { s.running = true; return s.reminded(r) })
+}
+
+func (s *service) reminded(r halt.Request) error {
+	if r.Prior != s.prior() {
+		panic(fmt.Sprintf("%s was told %q about its prior state, want %q", s.name, r.Prior, s.prior()))
+	}
+	return nil
 }
 
 // The ledger of a world outlives its crashes.

@@ -26,7 +26,7 @@ func (r *run) halt(ctx context.Context) error {
 			return err
 		}
 		ours := st.Condition != halt.Halted && st.Condition != halt.Down
-		r.rec.Services = append(r.rec.Services, serviceRecord{ID: s.ID, Name: s.Name, Prior: st.Condition, Ours: ours})
+		r.rec.Services = append(r.rec.Services, serviceRecord{ID: s.ID, Name: s.Name, Prior: st.Condition, Ours: ours, State: st.Prior})
 	}
 	r.Operation.Services = len(r.Services)
 	r.Operation.HaltedAt = r.Now()
@@ -46,7 +46,7 @@ func (r *run) halt(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := s.Halter.Halt(ctx, r.request()); err != nil {
+		if err := s.Halter.Halt(ctx, r.request(r.rec.Services[i].State)); err != nil {
 			return safepoint.Errorf(safepoint.CodeHalt, "A service did not stop: %s", safepoint.UserError(err).Message).
 				WithHint("The other services are running again, and %s was not changed. Test the service on the Services page.", r.Operation.DatabaseName).WithCause(err)
 		}
@@ -83,7 +83,7 @@ func (r *run) resume(ctx context.Context) error {
 	var left []halted
 	for _, rec := range slices.Backward(r.rec.Services) {
 		if rec.Ours {
-			left = append(left, halted{name: rec.Name, service: r.service(rec.ID)})
+			left = append(left, halted{name: rec.Name, prior: rec.State, service: r.service(rec.ID)})
 		}
 	}
 	deadline := r.Now().Add(r.Patience)
@@ -109,6 +109,7 @@ func (r *run) resume(ctx context.Context) error {
 // halted is a service on its way back.
 type halted struct {
 	name    string
+	prior   string   // what it said of itself before
 	service *Service // nil: it was removed meanwhile
 	err     error    // of the last try
 }
@@ -121,7 +122,7 @@ func (r *run) resumeEach(ctx context.Context, services []halted) (left []halted,
 		}
 		if h.service == nil {
 			h.err = safepoint.Errorf(safepoint.CodeHalt, "%s was removed while it was halted.", h.name)
-		} else if h.err = h.service.Halter.Resume(ctx, r.request()); h.err == nil {
+		} else if h.err = h.service.Halter.Resume(ctx, r.request(h.prior)); h.err == nil {
 			fault.Point("restore.resume.each")
 			r.note(ctx, "Resumed "+h.name+".")
 			continue
@@ -141,14 +142,15 @@ func (r *run) service(id string) *Service {
 	return &r.Services[i]
 }
 
-func (r *run) request() halt.Request {
+// request is what a service is told, with what it said of itself before the halt.
+func (r *run) request(prior string) halt.Request {
 	verb := "Restoring "
 	if r.undoing() {
 		verb = "Undoing the restore of "
 	}
 	return halt.Request{
 		OperationID: r.Operation.ID, OrganizationID: r.Organization.ID, OrganizationName: r.Organization.Name,
-		Reason: verb + r.Operation.DatabaseName,
+		Reason: verb + r.Operation.DatabaseName, Prior: prior,
 	}
 }
 

@@ -25,12 +25,17 @@ type Service struct {
 
 	Name   string // errors must hold it
 	Secret string // and never this
+
+	// Silent says that the service does not know why it is at rest: a halted one is halt.Down.
+	Silent bool
 }
 
 const (
 	patience = 20 * time.Second       // for what must happen
 	brief    = 300 * time.Millisecond // for what must not
 	slack    = 5 * time.Second        // over a timeout, on a busy machine
+
+	maxPrior = 16 << 10 // bytes of a journal's entry
 )
 
 // Run runs every test, each on a service made by start.
@@ -76,12 +81,22 @@ func rests(t *testing.T, s Service) {
 	}
 }
 
-func probed(t *testing.T, h halt.Halter, want halt.Condition) {
+// probed checks what the service says of itself, and returns a request that remembers it.
+func probed(t *testing.T, s Service, h halt.Halter, want halt.Condition) halt.Request {
 	t.Helper()
+	if want == halt.Halted && s.Silent {
+		want = halt.Down
+	}
 	st, err := h.Probe(t.Context())
 	if err != nil || st.Condition != want {
 		t.Fatalf("probe: %+v, %v, want %s", st, err, want)
 	}
+	if len(st.Prior) > maxPrior || s.Secret != "" && strings.Contains(st.Prior+st.Detail, s.Secret) {
+		t.Errorf("what it said of itself is too long or holds the secret: %+v", st)
+	}
+	r := request
+	r.Prior = st.Prior
+	return r
 }
 
 // refused checks an error for code, name and secret.
@@ -107,33 +122,36 @@ func refused(t *testing.T, s Service, err error, codes ...safepoint.Code) {
 func haltAndResume(t *testing.T, s Service) {
 	h := s.New(t, patience)
 	works(t, s)
-	probed(t, h, halt.Running)
 	for range 2 {
-		ok(t, h.Halt(t.Context(), request))
+		r := probed(t, s, h, halt.Running)
+		ok(t, h.Halt(t.Context(), r))
 		rests(t, s)
-		probed(t, h, halt.Halted)
-		ok(t, h.Resume(t.Context(), request))
+		probed(t, s, h, halt.Halted)
+		ok(t, h.Resume(t.Context(), r))
 		works(t, s)
-		probed(t, h, halt.Running)
 	}
+	probed(t, s, h, halt.Running)
 }
 
 func haltTwice(t *testing.T, s Service) {
 	h := s.New(t, patience)
-	ok(t, h.Halt(t.Context(), request))
-	ok(t, h.Halt(t.Context(), request))
+	r := probed(t, s, h, halt.Running)
+	ok(t, h.Halt(t.Context(), r))
+	ok(t, h.Halt(t.Context(), r))
 	rests(t, s)
-	ok(t, h.Resume(t.Context(), request))
-	ok(t, h.Resume(t.Context(), request))
+	ok(t, h.Resume(t.Context(), r))
+	ok(t, h.Resume(t.Context(), r))
 	works(t, s)
 }
 
 func resumeByNextProcess(t *testing.T, s Service) {
-	ok(t, s.New(t, patience).Halt(t.Context(), request))
+	first := s.New(t, patience)
+	r := probed(t, s, first, halt.Running)
+	ok(t, first.Halt(t.Context(), r))
 	next := s.New(t, patience)
-	probed(t, next, halt.Halted)
+	probed(t, s, next, halt.Halted)
 	rests(t, s)
-	ok(t, next.Resume(t.Context(), request))
+	ok(t, next.Resume(t.Context(), r))
 	works(t, s)
 }
 
@@ -141,21 +159,22 @@ func resumeUnhalted(t *testing.T, s Service) {
 	h := s.New(t, patience)
 	ok(t, h.Resume(t.Context(), request))
 	works(t, s)
-	probed(t, h, halt.Running)
+	probed(t, s, h, halt.Running)
 }
 
 func haltAtOnce(t *testing.T, s Service) {
 	var wg sync.WaitGroup
+	r := probed(t, s, s.New(t, patience), halt.Running)
 	for range 4 {
 		wg.Go(func() {
-			if err := s.New(t, patience).Halt(t.Context(), request); err != nil {
+			if err := s.New(t, patience).Halt(t.Context(), r); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
 	rests(t, s)
-	ok(t, s.New(t, patience).Resume(t.Context(), request))
+	ok(t, s.New(t, patience).Resume(t.Context(), r))
 	works(t, s)
 }
 
