@@ -44,6 +44,9 @@ type Harness struct {
 	// Named is the database called name beside target, and removes it after the test. nil where nothing is founded.
 	Named func(t *testing.T, target engine.Target, name string) engine.Target
 
+	// Vacate takes the live database's name away, as a person would by hand, and removes what had it after the test.
+	Vacate func(t *testing.T, target engine.Target)
+
 	// Foreign makes a database of the name that p gives to staging, or to the set-aside one, by other hands:
 	// no marker, another identity. nil where the engine cannot tell.
 	Foreign func(t *testing.T, target engine.Target, name string)
@@ -91,6 +94,7 @@ func Run(t *testing.T, h Harness) {
 		{"DropsAreIdempotent", testDropsAreIdempotent},
 		{"RestoreOverEmpty", testRestoreOverEmpty},
 		{"Found", testFound},
+		{"Survey", testSurvey},
 	}
 	for _, test := range tests {
 		if h.Only != nil && !slices.Contains(h.Only, test.name) {

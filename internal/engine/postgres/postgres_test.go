@@ -56,6 +56,15 @@ func harness(c *pgserver.Cluster, e Engine) enginetest.Harness {
 			target.Name = name
 			return target
 		},
+		Vacate: func(t *testing.T, target engine.Target) {
+			gone := target.Name + " gone"
+			t.Cleanup(func() {
+				c.Exec(context.Background(), "postgres", "DROP DATABASE IF EXISTS "+pgtest.Quote(gone)+" WITH (FORCE)")
+			})
+			if err := c.Exec(t.Context(), "postgres", "ALTER DATABASE "+pgtest.Quote(target.Name)+" RENAME TO "+pgtest.Quote(gone)); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Foreign: func(t *testing.T, _ engine.Target, name string) { pgtest.CreateNamed(t, c, name) },
 	}
 }

@@ -78,6 +78,13 @@ func harness(mode string) enginetest.Harness {
 			_, err := os.Lstat(at(live, name))
 			return !errors.Is(err, os.ErrNotExist)
 		},
+		Vacate: func(t *testing.T, live engine.Target) {
+			for _, suffix := range []string{"-wal", "-shm", ""} {
+				if err := os.Rename(live.Path+suffix, live.Path+".gone"+suffix); err != nil && !errors.Is(err, os.ErrNotExist) {
+					t.Fatal(err)
+				}
+			}
+		},
 		Foreign: func(t *testing.T, live engine.Target, name string) {
 			if err := os.WriteFile(at(live, name), nil, 0o600); err != nil {
 				t.Fatal(err)
