@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/restore"
 )
 
@@ -84,6 +85,7 @@ func (a *App) dropKept(ctx context.Context, op safepoint.Operation) error {
 	if err := restore.Clean(ctx, e, target, *plan, op.Trigger == safepoint.TriggerUndo); err != nil {
 		return err
 	}
+	fault.Point("clean.recorded")
 	a.changed(op.OrganizationID, "operation", op.ID)
 	return a.Catalog.ClearUndo(ctx, op.ID)
 }

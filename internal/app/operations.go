@@ -5,6 +5,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/backup"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // Operations returns one page of DB Logs, newest first.
@@ -70,6 +71,7 @@ func (a *App) queue(ctx context.Context, by safepoint.Actor, op safepoint.Operat
 	if err != nil {
 		return safepoint.Operation{}, err
 	}
+	fault.Point("queue.stored")
 	a.audit(ctx, by, act{action: operationAction(op), object: "operation", id: op.ID, name: op.Name})
 	a.changed(op.OrganizationID, "operation", op.ID)
 	a.Wake()
@@ -213,12 +215,14 @@ func (a *App) DeleteBackup(ctx context.Context, by safepoint.Actor, id, confirm 
 	if err := a.Catalog.MarkDeleting(ctx, by.OrganizationID, id); err != nil {
 		return err
 	}
+	fault.Point("delete.marked")
 	a.audit(ctx, by, act{action: "backup.delete", object: "operation", id: id, name: p.Backup.Name})
 	return a.deleteFile(context.WithoutCancel(ctx), p.Backup)
 }
 
 // deleteFile ends a deletion whose intent is recorded.
 func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
+	fault.Point("delete.file")
 	err := a.Storage.Delete(ctx, op.StorageKey)
 	if err == nil {
 		if _, statErr := a.Storage.Stat(ctx, op.StorageKey); safepoint.ErrorCode(statErr) != safepoint.CodeNotFound {
@@ -226,6 +230,7 @@ func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
 		}
 	}
 	if err == nil {
+		fault.Point("delete.gone")
 		err = a.Catalog.MarkDeleted(ctx, op.ID)
 	}
 	if err != nil {
@@ -233,6 +238,7 @@ func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
 		return safepoint.Errorf(safepoint.CodeUnreachable, "The file could not be removed yet.").
 			WithHint("Safepoint tries again every minute. Nobody can restore this backup meanwhile.").WithCause(err)
 	}
+	fault.Point("delete.recorded")
 	a.auditEnd(ctx, op.ID, "backup.delete", nil)
 	a.changed(op.OrganizationID, "operation", op.ID)
 	return nil

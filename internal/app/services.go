@@ -8,6 +8,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/catalog"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/halt"
 )
 
@@ -176,10 +177,13 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 	}
 	var t ServiceTest
 	start := time.Now()
+	fault.Point("service.test.intent")
 	haltErr := h.Halt(ctx, r)
+	fault.Point("service.test.halted")
 	t.HaltTook, t.Halted = time.Since(start), haltErr == nil
 	start = time.Now()
 	resumeErr := a.resume(ctx, h, r)
+	fault.Point("service.test.resumed")
 	t.ResumeTook, t.Resumed = time.Since(start), resumeErr == nil
 	err = errorsFirst(resumeErr, haltErr)
 	if err != nil {

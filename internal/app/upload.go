@@ -15,6 +15,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/backup"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/foreign"
 )
 
@@ -79,12 +80,14 @@ func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r 
 	if info, err := os.Stat(file); err == nil {
 		op.Upload.Size = info.Size()
 	}
+	fault.Point("upload.received")
 	err = a.acceptable(ctx, by.OrganizationID, d, file)
 	if err == nil {
 		err = os.Rename(file, a.uploaded(op.ID))
 	}
 	queued := none
 	if err == nil {
+		fault.Point("upload.kept")
 		queued, err = a.queue(ctx, by, op)
 	}
 	if err != nil {
@@ -225,6 +228,7 @@ func (w *work) takeUpload(ctx context.Context, report func(safepoint.Progress)) 
 	up := *claimed.Operation.Upload
 	claimed.Operation.Upload = &up
 	file := w.uploaded(claimed.Operation.ID)
+	fault.Point("upload.begun")
 	op, err := w.makeBackup(ctx, claimed, func(ctx context.Context, aw *archive.Writer, opt engine.DumpOptions) error {
 		var err error
 		up.Origin, err = w.copyUpload(ctx, file, up.NoOwner, aw, opt)

@@ -11,6 +11,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/backup"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/jobs"
 	"github.com/safepoint-db/safepoint/internal/restore"
 )
@@ -128,6 +129,7 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 		op.Recipients = append(op.Recipients, r.String())
 	}
 	op.StorageKey = backup.StorageKey(op)
+	fault.Point("backup.named")
 	if err := w.Catalog.SaveOperation(ctx, c, op); err != nil {
 		return op, err
 	}
@@ -179,6 +181,7 @@ func (w *work) discard(ctx context.Context) safepoint.Operation {
 		return ended(op, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped while the uploaded file was checked.").
 			WithHint("Upload it again."))
 	}
+	fault.Point("backup.discarded")
 	return ended(op, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped while this backup was made.").
 		WithHint("Nothing was lost but this backup. The next run of the schedule makes a new one, or start one now."))
 }
@@ -196,6 +199,7 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 		return "", err
 	}
 	w.changed(parent.OrganizationID, "operation", c.Operation.ID)
+	fault.Point("safety.begun")
 	op, err := w.makeBackup(ctx, c, dump, report)
 	if err != nil {
 		op = ended(op, err)
@@ -207,6 +211,7 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 	if ferr := w.Catalog.Finish(done, c, op); ferr != nil {
 		return "", errors.Join(err, ferr)
 	}
+	fault.Point("safety.listed")
 	w.finishAudit(done, op)
 	w.changed(parent.OrganizationID, "operation", op.ID)
 	if err != nil {

@@ -6,6 +6,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -16,6 +17,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the catalog's driver
+
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 //go:embed migrations/*.sql
@@ -66,6 +69,10 @@ func (c *Catalog) migrate(ctx context.Context) error {
 
 // tx runs fn in one transaction and commits it, or rolls it back if fn fails.
 func (c *Catalog) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	before, after := fault.Call("catalog")
+	if before != nil {
+		return before
+	}
 	tx, err := c.db.BeginTx(ctx, nil)
 	if err != nil {
 		return full(err)
@@ -74,7 +81,7 @@ func (c *Catalog) tx(ctx context.Context, fn func(*sql.Tx) error) error {
 	if err := fn(tx); err != nil {
 		return full(err)
 	}
-	return full(tx.Commit())
+	return full(cmp.Or(tx.Commit(), after))
 }
 
 func toMillis(t time.Time) int64 {

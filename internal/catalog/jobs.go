@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/jobs"
 )
 
@@ -62,9 +63,11 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 				return err
 			}
 		}
+		fault.Point("schedule.missed")
 		if err := c.insertRun(ctx, tx, op, run); err != nil {
 			return err
 		}
+		fault.Point("schedule.queued")
 		_, err = tx.ExecContext(ctx, `UPDATE schedules SET done_until = $2 WHERE id = $1`, s.ID, toMillis(run))
 		recorded = err == nil
 		return err

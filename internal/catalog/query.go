@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // scanner is a *sql.Row or *sql.Rows.
@@ -24,8 +26,12 @@ type execer interface {
 type pool struct{ *sql.DB }
 
 func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	before, after := fault.Call("catalog")
+	if before != nil {
+		return nil, before
+	}
 	res, err := p.DB.ExecContext(ctx, query, args...)
-	return res, full(err)
+	return res, full(cmp.Or(err, after))
 }
 
 // full turns a disk without room into words; other errors pass.

@@ -5,33 +5,99 @@ package fault
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"syscall"
 )
 
-var passed atomic.Int64
+// chosen is the fault that is wanted, and how often its place was passed.
+var chosen struct {
+	sync.Mutex
+	spec   string
+	passed int
+}
 
-// Point does what SAFEPOINT_FAULT asks for at the named place: "NAME=kill", "NAME=stop" or "NAME=error", each with an
-// optional "@N" for the Nth passage only.
+// Point does what is wanted at the named place. It returns an error only where one was asked for.
 func Point(name string) error {
-	at, action, ok := strings.Cut(os.Getenv("SAFEPOINT_FAULT"), "=")
+	if act(name) != "" {
+		return fmt.Errorf("fault: %s failed on purpose", name)
+	}
+	return nil
+}
+
+// Named is a point's name for a function that passes it on.
+func Named(name string) string { return name }
+
+// Call says whether a call of that kind is to fail: before it has done anything, or after.
+func Call(kind string) (before, after error) {
+	err := fmt.Errorf("fault: a call of the %s failed on purpose", kind)
+	switch act("call:" + kind) {
+	case "error":
+		return err, nil
+	case "lost":
+		return nil, err
+	}
+	return nil, nil
+}
+
+// act counts a passage, and if it is the one that was chosen kills, stops, or returns what else is to be done.
+func act(name string) string {
+	spec := wanted()
+	at, action, ok := strings.Cut(spec, "=")
 	if !ok || at != name {
-		return nil
+		return ""
 	}
+	action, _, _ = strings.Cut(action, "#")
 	action, nth, counted := strings.Cut(action, "@")
-	if n, _ := strconv.ParseInt(nth, 10, 64); counted && passed.Add(1) != n {
-		return nil
+	nth, onward := strings.CutSuffix(nth, "+")
+	if n, _ := strconv.Atoi(nth); counted {
+		passed := pass(spec)
+		if passed != n && !(onward && passed > n) {
+			return ""
+		}
 	}
+	met(spec)
 	switch action {
 	case "kill":
 		syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {}
 	case "stop":
-		syscall.Kill(os.Getpid(), syscall.SIGSTOP)
-	case "error":
-		return fmt.Errorf("fault: %s failed on purpose", name)
+		stop()
+		return ""
 	}
-	return nil
+	return action
+}
+
+func wanted() string {
+	if file := os.Getenv("SAFEPOINT_FAULT_FILE"); file != "" {
+		spec, _ := os.ReadFile(file)
+		return strings.TrimSpace(string(spec))
+	}
+	return os.Getenv("SAFEPOINT_FAULT")
+}
+
+func pass(spec string) int {
+	chosen.Lock()
+	defer chosen.Unlock()
+	if chosen.spec != spec {
+		chosen.spec, chosen.passed = spec, 0
+	}
+	chosen.passed++
+	return chosen.passed
+}
+
+func met(spec string) {
+	if file := os.Getenv("SAFEPOINT_FAULT_FILE"); file != "" {
+		os.WriteFile(file+".met", []byte(spec), 0o600)
+	}
+}
+
+// stop stops the process before this goroutine goes on: a signal to the process as a whole may reach another thread,
+// and this one would run on for a moment.
+func stop() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	syscall.RawSyscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGSTOP))
 }

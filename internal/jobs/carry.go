@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 const (
@@ -154,11 +155,13 @@ func (r *Runner) beat(ctx context.Context, c Claim, t *tracker, cancel context.C
 // storeEnd stores how an operation ended, on a context that nothing ends, and tries until it is stored: an entry must
 // not stay "running" because the disk was full for a minute.
 func (r *Runner) storeEnd(c Claim, op safepoint.Operation) {
+	fault.Point("jobs.end.before")
 	for try, wait := 1, retryFirst; ; try, wait = try+1, min(2*wait, retryMost) {
 		ctx, cancel := context.WithTimeout(context.Background(), storeWithin)
 		err := r.Store.Finish(ctx, c, op)
 		cancel()
 		if err == nil {
+			fault.Point("jobs.end.stored")
 			r.OnChange(op)
 			return
 		}

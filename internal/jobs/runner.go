@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // Causes for which the context of an operation ends. They are *safepoint.Error, fit to be the operation's failure.
@@ -160,6 +161,7 @@ func (r *Runner) recover(ctx context.Context, first bool) bool {
 		return false
 	}
 	var tried sync.WaitGroup
+	fault.Point("jobs.orphans")
 	for _, c := range claims {
 		r.Log.Info("recovering an interrupted operation", "operation", c.Operation.ID, "type", c.Operation.Type)
 		tried.Add(1)
@@ -205,6 +207,7 @@ func (r *Runner) queueDue(ctx context.Context) {
 		if run.IsZero() {
 			continue
 		}
+		fault.Point("schedule.due")
 		recorded, err := r.Store.RecordDue(ctx, s, run, missed)
 		switch {
 		case ctx.Err() != nil:
@@ -212,6 +215,7 @@ func (r *Runner) queueDue(ctx context.Context) {
 		case err != nil:
 			r.Log.Error("cannot record a due run", "schedule", s.ID, "error", err)
 		case recorded:
+			fault.Point("schedule.recorded")
 			if len(missed) > 0 {
 				r.Log.Warn("runs were missed", "schedule", s.ID, "runs", len(missed), "first", missed[0])
 			}
@@ -237,6 +241,7 @@ func (r *Runner) startQueued(ctx context.Context) {
 		if c == nil {
 			return
 		}
+		fault.Point("jobs.claimed")
 		r.begin(*c, r.Worker.Work)
 	}
 }

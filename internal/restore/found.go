@@ -71,6 +71,7 @@ func (r *run) found(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("restore.found.confirmed")
 	return r.done(ctx, r.NewName+" is there.")
 }
 

@@ -28,6 +28,7 @@ func Recover(ctx context.Context, j Job) safepoint.Operation {
 	if n := len(entries); n == 0 || entries[n-1].Detail != note { // a long outage needs no line a minute
 		r.append(ctx, "note", note)
 	}
+	fault.Point("restore.recover.read")
 	return r.wayBack(context.WithoutCancel(ctx), r.why())
 }
 
@@ -54,6 +55,7 @@ func (r *run) checkUndo(ctx context.Context) error {
 	if err := r.enter(ctx, safepoint.StepCheck, "Look whether the earlier database is still there."); err != nil {
 		return err
 	}
+	fault.Point("restore.undo.check")
 	at, err := r.Engine.Probe(ctx, r.Target, *r.Undo)
 	if err != nil {
 		return err
@@ -93,6 +95,7 @@ func (r *run) switchBack(ctx context.Context) error {
 			return err
 		}
 	}
+	fault.Point("restore.undo.confirmed")
 	r.Operation.Switched = true
 	return r.done(ctx, "The earlier database is live again.")
 }
@@ -104,8 +107,10 @@ func Clean(ctx context.Context, e engine.Engine, t engine.Target, p engine.Plan,
 	if undone {
 		drop = e.DropStaging
 	}
+	fault.Point("clean.drop.before")
 	if err := drop(ctx, t, p); err != nil {
 		return fmt.Errorf("clean up after restore %s: %w", p.OperationID, err)
 	}
+	fault.Point("clean.drop.done")
 	return nil
 }

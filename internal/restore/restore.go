@@ -153,6 +153,7 @@ func (r *run) check(ctx context.Context) error {
 	if err := r.enter(ctx, safepoint.StepCheck, "Read the whole backup and ask the server what stands in the way."); err != nil {
 		return err
 	}
+	fault.Point("restore.check.intent")
 	ar, closer, err := r.Source(ctx)
 	if err != nil {
 		return err
@@ -168,6 +169,7 @@ func (r *run) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("restore.check.asked")
 	if err := r.mayGoOn(ctx, findings); err != nil {
 		return err
 	}
@@ -175,6 +177,7 @@ func (r *run) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("restore.check.planned")
 	r.rec.Plan = &plan
 	sum := ar.Summary()
 	return r.done(ctx, fmt.Sprintf("The backup is whole: %s, %s. Nothing stands in the way.", count(sum.Tables, "table"), count(sum.Rows, "row")))
@@ -217,6 +220,7 @@ func (r *run) stage(ctx context.Context) error {
 	if err := r.note(ctx, "Made "+plan.StagingName+"."); err != nil {
 		return err
 	}
+	fault.Point("restore.stage.noted")
 	total := ar.Summary().RawSize
 	report := func(p engine.Progress) { r.report(safepoint.StepStage, p, total) }
 	err = r.Engine.Load(ctx, r.Engine.StagingTarget(r.Target, plan), ar, engine.LoadOptions{Report: report, Plan: &plan})
@@ -226,7 +230,10 @@ func (r *run) stage(ctx context.Context) error {
 	if err := fault.Point("restore.stage.loaded"); err != nil {
 		return err
 	}
-	return r.done(ctx, "Loaded.")
+	if err := r.done(ctx, "Loaded."); err != nil {
+		return err
+	}
+	return fault.Point("restore.stage.done")
 }
 
 // verify compares what was loaded with what was backed up, row for row.
@@ -244,6 +251,7 @@ func (r *run) verify(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("restore.verify.digested")
 	compared, err := ar.CompareRestored(got)
 	if err != nil {
 		return err
@@ -313,6 +321,7 @@ func (r *run) guard(ctx context.Context) error {
 	if err := r.enter(ctx, safepoint.StepGuard, "Make a safety backup of the database as it is now."); err != nil {
 		return err
 	}
+	fault.Point("restore.guard.intent")
 	id, err := r.Guard(ctx, r.gate.Dump)
 	if err != nil {
 		return err
@@ -355,6 +364,7 @@ func (r *run) swap(ctx context.Context) error {
 			return errors.Join(err, perr)
 		}
 	}
+	fault.Point("restore.switch.confirmed")
 	r.Operation.Switched = true
 	return r.done(ctx, "The restored database is live.")
 }

@@ -28,11 +28,13 @@ func (r *run) halt(ctx context.Context) error {
 		ours := st.Condition != halt.Halted && st.Condition != halt.Down
 		r.rec.Services = append(r.rec.Services, serviceRecord{ID: s.ID, Name: s.Name, Prior: st.Condition, Ours: ours, State: st.Prior})
 	}
+	fault.Point("restore.halt.probed")
 	r.Operation.Services = len(r.Services)
 	r.Operation.HaltedAt = r.Now()
 	if err := r.enter(ctx, safepoint.StepHalt, "Halt "+count(len(r.Services), "service")+", in order."); err != nil {
 		return err
 	}
+	fault.Point("restore.halt.written")
 	if err := r.Ledger.SetHalted(ctx, r.Operation, time.Time{}); err != nil {
 		return fmt.Errorf("record the halt: %w", err)
 	}
@@ -46,6 +48,7 @@ func (r *run) halt(ctx context.Context) error {
 			}
 			continue
 		}
+		fault.Point("restore.halt.call")
 		if err := s.Halter.Halt(ctx, r.request(r.rec.Services[i].State)); err != nil {
 			return safepoint.Errorf(safepoint.CodeHalt, "A service did not stop: %s", safepoint.UserError(err).Message).
 				WithHint("The other services are running again, and %s was not changed. Test the service on the Services page.", r.Operation.DatabaseName).WithCause(err)
@@ -97,6 +100,7 @@ func (r *run) resume(ctx context.Context) error {
 		}
 		pause(ctx, wait)
 	}
+	fault.Point("restore.resume.tried")
 	r.Operation.Attention = nil
 	for _, h := range left {
 		r.Operation.Attention = append(r.Operation.Attention, h.name)

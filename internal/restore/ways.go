@@ -18,6 +18,7 @@ import (
 // wayForward follows a switch that took place: open, resume, keep the set-aside database for the undo window.
 func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 	r.enter(ctx, safepoint.StepResume, "Open the database, then resume the services in reverse order.")
+	fault.Point("restore.resume.intent")
 	if err := r.reopen(ctx); err != nil {
 		return r.stuck(ctx, err)
 	}
@@ -31,6 +32,7 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 	r.Operation.Status = safepoint.StatusSucceeded
 	r.Operation.FinishedAt = r.Now()
 	r.Operation.NeedsOperator, r.Operation.Failure = false, nil
+	fault.Point("restore.end")
 	r.append(ctx, "done", "The restore is done.")
 	return r.Operation
 }
@@ -43,6 +45,7 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 		return r.later(cause)
 	}
 	failedIn := r.Operation.Step
+	fault.Point("restore.back")
 	if r.rec.Founding {
 		if op, ended := r.wayBackFound(ctx, cause); ended {
 			return op
@@ -65,6 +68,7 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 		}
 		r.failed(ctx, cause)
 	}
+	fault.Point("restore.back.undecided")
 	if err := r.reopen(ctx); err != nil {
 		return r.stuck(ctx, err)
 	}
@@ -110,6 +114,7 @@ func (r *run) reopen(ctx context.Context) error {
 	if err := r.persist(ctx, func() error { return r.Ledger.ClearHalted(ctx, r.Operation) }); err != nil {
 		return fmt.Errorf("record that services resumed: %w", err)
 	}
+	fault.Point("restore.resume.cleared")
 	r.Ledger.Save(ctx, r.Operation) // for those who watch; the end of the operation stores all of it again
 	return nil
 }
@@ -120,6 +125,7 @@ func (r *run) open(ctx context.Context) error {
 	if !r.rec.Gated && !r.rec.Swapping {
 		return nil
 	}
+	fault.Point("restore.open.before")
 	if err := r.persist(ctx, func() error { return r.Engine.Open(ctx, r.Target, *r.rec.Plan) }); err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
@@ -158,6 +164,7 @@ func (r *run) probeAfter(ctx context.Context) (after bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("ask which database is live: %w", err)
 	}
+	fault.Point("restore.probed")
 	if at == engine.Unknown {
 		return false, safepoint.Errorf(safepoint.CodeNeedsOperator, "The name %s is held neither by the earlier database nor by the restored one.", r.Operation.DatabaseName).
 			WithHint("Nothing was dropped. Look at the server before anything else: the earlier database may be called %s, the restored one %s.", r.rec.Plan.AsideName, r.rec.Plan.StagingName)

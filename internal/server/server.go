@@ -23,6 +23,8 @@ import (
 	"github.com/safepoint-db/safepoint/internal/catalog"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/event"
+	"github.com/safepoint-db/safepoint/internal/fault/calls"
+	"github.com/safepoint-db/safepoint/internal/halt"
 	"github.com/safepoint-db/safepoint/internal/jobs"
 	"github.com/safepoint-db/safepoint/internal/kinds"
 	"github.com/safepoint-db/safepoint/internal/web"
@@ -106,7 +108,16 @@ func Open(ctx context.Context, cfg Config) (s *Server, err error) {
 // engine is the engine of a database family, as this server is configured.
 func (s *Server) engine(family safepoint.Engine) (engine.Engine, bool) {
 	e, ok := kinds.Engine(family)
-	return kinds.WithPrograms(e, s.cfg.Programs), ok
+	return calls.Engine(kinds.WithPrograms(e, s.cfg.Programs)), ok
+}
+
+// halter is what halts and resumes a service.
+func halter(service safepoint.Service, secret string) (halt.Halter, error) {
+	h, err := kinds.Halter(service, secret)
+	if err != nil {
+		return nil, err
+	}
+	return calls.Halter(h), nil
 }
 
 // openData opens everything that lives in the data directory, and the app on top of it.
@@ -142,7 +153,7 @@ func (s *Server) openData(ctx context.Context) error {
 	uploads.Dir, uploads.Unpack = filepath.Join(dir, uploadsFolder), kinds.Unpack(s.cfg.Programs)
 	hub := &event.Hub{}
 	s.App = app.New(app.Config{
-		Catalog: s.catalog, Keys: keys, Storage: store, Engine: s.engine, Halter: kinds.Halter, Hub: hub,
+		Catalog: s.catalog, Keys: keys, Storage: calls.Storage(store), Engine: s.engine, Halter: halter, Hub: hub,
 		Wake: func() { s.jobs.Wake() }, Now: s.cfg.Now, Log: s.log, DataDir: dir, Uploads: uploads,
 	})
 	// The app is the worker: what is claimed is carried out by App.Work, what a crash left is ended by App.Recover.

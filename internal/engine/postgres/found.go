@@ -7,6 +7,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // maxName is the longest name of a database, in bytes, of every server that was not built otherwise.
@@ -65,7 +66,7 @@ func (Engine) Found(ctx context.Context, t engine.Target, p engine.Plan, name st
 	message := beginSwitch(p) +
 		checkIdentities(identity{oid: p.StagingID, name: p.StagingName, operation: p.OperationID, role: roleStaging}) +
 		endSessions(p.StagingID) + rename(p.StagingName, name) + as.apply(name, self) + "COMMIT;\n"
-	err = atOnce(ctx, conn, message, "postgres.found")
+	err = atOnce(ctx, conn, message, fault.Named("postgres.found"))
 	if state(err) == stateDuplicateDatabase {
 		return nameTaken(name)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 const (
@@ -74,6 +75,7 @@ func (g *gate) begin(ctx context.Context, save func(engine.Plan) error) (err err
 			return err
 		}
 	}
+	fault.Point("postgres.gate.inside")
 	g.inside, err = g.engine.openSessions(ctx, g.target)
 	return err
 }
@@ -122,9 +124,11 @@ func (g *gate) shut(ctx context.Context) error {
 	if err := allowConnections(ctx, g.admin, g.target.Name, false); err != nil {
 		return err
 	}
+	fault.Point("postgres.gate.shut")
 	if err := drain(ctx, g.admin, g.plan.LiveID, g.inside.pids()); err != nil {
 		return err
 	}
+	fault.Point("postgres.gate.drained")
 	live, err := g.findLive(ctx)
 	g.closed = live.XMin
 	return err

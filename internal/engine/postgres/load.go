@@ -15,6 +15,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
@@ -142,15 +143,18 @@ func (l *loader) run(ctx context.Context) error {
 	for post < len(entries) && entries[post].Section == archive.Data {
 		post++
 	}
+	fault.Point("postgres.load.entered")
 	if err := l.inTurn(ctx, 0, rows); err != nil {
 		return err
 	}
 	if err := l.priv.letIn(ctx); err != nil {
 		return err
 	}
+	fault.Point("postgres.load.rows")
 	if err := l.rows(ctx, rows, post); err != nil {
 		return err
 	}
+	fault.Point("postgres.load.post")
 	if err := l.postData(ctx, post, len(entries)); err != nil {
 		return err
 	}

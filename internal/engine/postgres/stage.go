@@ -10,6 +10,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // Prepare records identities and names. See engine.Engine.
@@ -78,12 +79,14 @@ func stage(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan, 
 	if err := script(ctx, conn, createDatabase(p.StagingName, asLive(h, live.locale()), num, live.Tablespace)); err != nil {
 		return "", fmt.Errorf("make the staging database: %w", err)
 	}
+	fault.Point("postgres.stage.created")
 	// Nobody else has any business there until the switch.
 	err = script(ctx, conn, fmt.Sprintf("COMMENT ON DATABASE %s IS %s; REVOKE ALL ON DATABASE %s FROM PUBLIC",
 		ident(p.StagingName), literal(marker(p.OperationID, roleStaging)), ident(p.StagingName)))
 	if err != nil {
 		return "", fmt.Errorf("mark the staging database: %w", err)
 	}
+	fault.Point("postgres.stage.marked")
 	made, ok, err := byName(ctx, conn, p.StagingName)
 	if err == nil && !ok {
 		err = safepoint.Errorf(safepoint.CodeConflict, "The staging database was dropped by somebody else.").WithHint("Start the restore again.")
@@ -150,11 +153,13 @@ func drop(ctx context.Context, t engine.Target, p engine.Plan, oid, name, role s
 	}
 	is, err := mayDrop(ctx, conn, t, p, oid, name, role)
 	if err == nil && is {
+		fault.Point("postgres.drop.before")
 		err = script(ctx, conn, "DROP DATABASE "+ident(name)+" WITH (FORCE)")
 		if state(err) == stateNoDatabase {
 			err = nil // somebody was quicker
 		}
 	}
+	fault.Point("postgres.drop.done")
 	if err == nil && role == roleStaging {
 		err = dropLogin(ctx, conn, p.OperationID)
 	}

@@ -34,7 +34,7 @@ func (g *gate) Switch(ctx context.Context) error {
 			return explain(ctx, g.target, err)
 		}
 	}
-	err = atOnce(ctx, g.admin, g.message(self), "postgres.switch")
+	err = atOnce(ctx, g.admin, g.message(self), fault.Named("postgres.switch"))
 	return explainSwitch(ctx, g.target, err)
 }
 
@@ -235,7 +235,7 @@ func switchBack(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.P
 		fmt.Sprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC;\n", ident(p.StagingName)) +
 		fmt.Sprintf("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true IS_TEMPLATE false;\n", ident(p.StagingName)) +
 		"COMMIT;\n"
-	return atOnce(ctx, conn, message, "postgres.switchback")
+	return atOnce(ctx, conn, message, fault.Named("postgres.switchback"))
 }
 
 // waitForSwitch waits until no other session is in the middle of a switch: a process that died may have left one that

@@ -37,6 +37,7 @@ func (e *Engine) Gate(ctx context.Context, t engine.Target, p engine.Plan, save 
 	if err != nil {
 		return nil, err
 	}
+	fault.Point("sqlite.gate.locked")
 	return &gate{e: e, at: at, p: p, c: c}, nil
 }
 
@@ -121,6 +122,7 @@ func (g *gate) Switch(ctx context.Context) error {
 	if err := m.write(g.at); err != nil {
 		return err
 	}
+	fault.Point("sqlite.switch.marked")
 	if err := g.e.replaceContent(g.c, g.at.live, g.at.staging); err != nil {
 		if safepoint.ErrorCode(err) == safepoint.CodeConflict {
 			m.State = before
@@ -128,10 +130,12 @@ func (g *gate) Switch(ctx context.Context) error {
 		}
 		return err
 	}
+	fault.Point("sqlite.switch.copied")
 	m.State = switched
 	if err := m.write(g.at); err != nil {
 		return nil // the switch stands; Probe finds out from the content, for which it needs the staging file
 	}
+	fault.Point("sqlite.switch.written")
 	drop(g.at.staging, m.stagingID()) // it is the live content now; what is left of it goes with the set-aside file
 	return nil
 }
@@ -146,6 +150,7 @@ func (g *gate) setAside(ctx context.Context, m *marker) error {
 	if err := m.create(g.at, g.at.aside, func(id string) { m.AsideID = id }); err != nil {
 		return plainWords(err, g.at.aside)
 	}
+	fault.Point("sqlite.switch.create")
 	return g.e.copyFile(ctx, g.at.live, g.at.aside)
 }
 
@@ -161,17 +166,19 @@ func (g *gate) Close() error {
 
 // Open opens nothing: a SQLite file is shut by a lock alone, which no process leaves behind. But where a crash came
 // between a switch and the marker that tells of it, the marker is brought up to date now, while the content still
-// proves it, and the staging file, which is the live content now, goes.
+// proves it, and the staging file, which is the live content now, goes, also where the crash came just before that.
 func (e *Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error {
 	at, err := placesOf(p)
 	if err != nil {
 		return err
 	}
 	m, err := readMarker(at, p)
-	if err != nil || m == nil || m.State != switching {
+	if err != nil || m == nil {
 		return err
 	}
-	err = e.settle(ctx, at, m)
+	if m.State == switching {
+		err = e.settle(ctx, at, m)
+	}
 	if safepoint.ErrorCode(err) == safepoint.CodeNeedsOperator {
 		return nil // whoever asks Probe learns that a person must look
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // Prepare records which file is live, by device and inode.
@@ -74,6 +75,7 @@ func (e *Engine) Stage(ctx context.Context, t engine.Target, p engine.Plan, h ar
 	if err := e.makeStaging(at, m); err != nil {
 		return p, plainWords(err, at.staging)
 	}
+	fault.Point("sqlite.stage.made")
 	c, err := openFile(ctx, at.staging, readWrite, 0)
 	if err != nil {
 		return p, plainWords(err, at.staging)

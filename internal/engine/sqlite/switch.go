@@ -10,6 +10,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // Probe reads from the marker which content is live. Only if a crash came in the middle of a copy does it have to find
@@ -172,6 +173,7 @@ func (e *Engine) returnAside(ctx context.Context, at places, p engine.Plan, m *m
 	if err := e.copyFile(ctx, at.live, at.staging); err != nil {
 		return err
 	}
+	fault.Point("sqlite.switchback.kept")
 	if m.Cookie, err = c.int("PRAGMA main.schema_version"); err != nil {
 		return plainWords(err, at.live)
 	}
@@ -179,6 +181,7 @@ func (e *Engine) returnAside(ctx context.Context, at places, p engine.Plan, m *m
 	if err := m.write(at); err != nil {
 		return err
 	}
+	fault.Point("sqlite.switchback.marked")
 	err = e.replaceContent(c, at.live, at.aside)
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
 		m.State = switched
@@ -192,6 +195,7 @@ func (e *Engine) settleReturn(at places, m *marker) error {
 	if m == nil || m.State != returning && m.State != returned {
 		return nil
 	}
+	fault.Point("sqlite.switchback.copied")
 	m.State = returned
 	if err := m.write(at); err != nil {
 		return err
@@ -199,5 +203,6 @@ func (e *Engine) settleReturn(at places, m *marker) error {
 	if _, err := os.Lstat(at.aside); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	fault.Point("sqlite.switchback.written")
 	return drop(at.aside, m.AsideID)
 }

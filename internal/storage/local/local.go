@@ -19,6 +19,7 @@ import (
 	"sync"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/storage"
 	"golang.org/x/sys/unix"
 )
@@ -236,6 +237,7 @@ func (s *Storage) Delete(ctx context.Context, key string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s.failedAt("delete", key, err)
 	}
+	fault.Point("storage.deleted")
 	// Also if it was gone: an earlier Delete may have failed right here.
 	if err := s.syncFolder(path.Dir(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return s.failedAt("delete", key, err)

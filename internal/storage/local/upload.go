@@ -11,6 +11,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/storage"
 	"golang.org/x/sys/unix"
 )
@@ -96,6 +97,7 @@ func (u *upload) publish() error {
 	if err := u.f.Sync(); err != nil {
 		return u.s.failed("sync "+u.key, err)
 	}
+	fault.Point("storage.synced")
 	folder := path.Dir(u.key)
 	if err := u.s.makeFolder(folder); err != nil {
 		return err
@@ -107,6 +109,7 @@ func (u *upload) publish() error {
 	case err != nil:
 		return u.s.failed("commit "+u.key, err)
 	}
+	fault.Point("storage.linked")
 	if err := u.s.syncFolder(folder); err != nil {
 		err = u.s.failed("sync folder of "+u.key, err)
 		return errors.Join(err, u.s.root.Remove(u.key))
