@@ -10,10 +10,34 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
-// Engine makes the calls of e fail when they are chosen to.
-func Engine(e engine.Engine) engine.Engine { return faultyEngine{e} }
+// Engine makes the calls of e fail when they are chosen to. What e may be besides an engine, it still is: package soak
+// checks that no such interface is forgotten here.
+func Engine(e engine.Engine) engine.Engine {
+	wrapped := faultyEngine{e}
+	inside, isInPlacer := e.(engine.InPlacer)
+	surveyor, isSurveyor := e.(engine.Surveyor)
+	switch {
+	case isInPlacer && isSurveyor:
+		return struct {
+			faultyEngine
+			faultyInPlacer
+			engine.Surveyor
+		}{wrapped, faultyInPlacer{inside}, surveyor}
+	case isInPlacer:
+		return struct {
+			faultyEngine
+			faultyInPlacer
+		}{wrapped, faultyInPlacer{inside}}
+	case isSurveyor:
+		return struct {
+			faultyEngine
+			engine.Surveyor
+		}{wrapped, surveyor}
+	}
+	return wrapped
+}
 
-// What an engine may be besides: a type assertion on the wrapped one must not hide it. Package soak checks the list.
+// Every engine is these.
 var (
 	_ engine.Founder = faultyEngine{}
 	_ engine.Picker  = faultyEngine{}
