@@ -1,5 +1,6 @@
-// Package soak kills a real server at every named point of a backup, a restore (over the database or into a new one) and an undo, on real databases with a
-// real service writing into them, and checks after the next start that nothing was lost and nothing was left halted.
+// Package soak breaks a real server in every way it knows while it backs up, restores, undoes, deletes and cleans up, on
+// real databases with a real service that writes into them, and checks after each that no promise was broken.
 //
-// It holds tests only: `make test` runs each point once, `make soak ROUNDS=n` runs each n times.
+// It holds tests, and the writer of their figures. `make test` runs a sample; `make soak ROUNDS=n` strikes every fault
+// point n times: KIND, MODE, ENGINE and POINT choose among them, and OUT writes the figures into docs/reliability.md.
 package soak
