@@ -289,11 +289,11 @@ func readStatements(f io.Reader, e archive.Entry) ([]byte, error) {
 
 // copy streams one COPY block.
 func (l *loader) copy(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry) error {
-	return l.copyAs(ctx, to, f, e, func(statement []byte) []byte { return statement })
+	return l.copyAs(ctx, to, f, e, func(statement []byte) ([]byte, error) { return statement, nil })
 }
 
 // copyAs is copy, with another statement than the frame's.
-func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry, as func([]byte) []byte) error {
+func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry, as func([]byte) ([]byte, error)) error {
 	s := sqlscript.New(f)
 	statement, meta, err := s.Next()
 	if err != nil || meta || !bytes.HasPrefix(statement, []byte("COPY ")) || !bytes.HasSuffix(statement, []byte(" FROM stdin;")) {
@@ -306,7 +306,10 @@ func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e arc
 	if c, err := s.Reader().ReadByte(); err != nil || c != '\n' {
 		return unfit("A part that should be rows has none.")
 	}
-	tag, err := to.conn.CopyFrom(ctx, rows, string(as(statement)))
+	if statement, err = as(statement); err != nil {
+		return err
+	}
+	tag, err := to.conn.CopyFrom(ctx, rows, string(statement))
 	switch {
 	case rows.err != nil && rows.err != io.EOF:
 		return rows.err

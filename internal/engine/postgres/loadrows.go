@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 )
 
 // rows executes the frames of the data section. Rows of tables that refer to one another already (an extension's, for
-// all other foreign keys are made afterwards) come first, in their order; then all others beside one another, and
-// beside what is not rows, which stays in its order.
+// all other foreign keys are made afterwards) come first, in their order; then all others beside one another.
 func (l *loader) rows(ctx context.Context, from, to int) error {
 	if !l.parallel() {
 		return l.inTurn(ctx, from, to)
@@ -21,34 +19,19 @@ func (l *loader) rows(ctx context.Context, from, to int) error {
 	if err != nil {
 		return err
 	}
-	var ordered []int
-	free := [][]int{nil} // the first is what is not rows
-	for i := from; i < to; i++ {
-		e := l.r.Entries()[i]
-		switch {
-		case e.Kind != kindCopy:
-			free[0] = append(free[0], i)
-		case bound[tableName{e.Schema, e.Table}]:
-			ordered = append(ordered, i)
-		default:
-			free = append(free, []int{i})
-		}
-	}
-	for _, i := range ordered {
+	work := l.divide(from, to, bound)
+	for _, i := range work.ordered {
 		if err := l.frame(ctx, l.lead, i); err != nil {
 			return err
 		}
 	}
-	var next atomic.Int64
 	return l.together(ctx, func(ctx context.Context, s *loadSession) error {
 		if err := l.settings.make(ctx, s); err != nil {
 			return err
 		}
-		for n := next.Add(1) - 1; n < int64(len(free)); n = next.Add(1) - 1 {
-			for _, i := range free[n] {
-				if err := l.frame(ctx, s, i); err != nil {
-					return err
-				}
+		for u, ok := work.take(s == l.lead); ok; u, ok = work.take(s == l.lead) {
+			if err := l.unit(ctx, s, u); err != nil {
+				return err
 			}
 		}
 		return nil

@@ -130,7 +130,7 @@ func (m *move) frame(ctx context.Context, l *loader, conn *pgx.Conn, i int, e ar
 	}
 	defer f.Close()
 	if e.Kind == kindCopy {
-		return l.copyAs(ctx, l.lead, f, e, m.rewrite)
+		return l.copyAs(ctx, l.lead, f, e, func(statement []byte) ([]byte, error) { return m.rewrite(statement), nil })
 	}
 	s := sqlscript.New(f)
 	for {

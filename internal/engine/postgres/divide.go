@@ -1,0 +1,179 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// wholeTable is how many bytes of rows make it worth while to load a table in a transaction of its own.
+const wholeTable = 4 << 20
+
+// division is who loads which rows.
+type division struct {
+	ordered []int // frames of tables that refer to one another, to be executed before all others
+
+	mu    sync.Mutex
+	units []unit // the largest first
+	giant []unit // the frames of a table that is more than one session's share
+}
+
+// unit is what one session loads: frames in their order.
+type unit struct {
+	frames []int
+	weight int64 // bytes of SQL
+	frozen bool  // they are all of one table's rows
+}
+
+// divide gives each table to one session, which waits for no other's extension of the same file and can freeze its
+// rows. Only a table that is more than a session's fair share is loaded by several. What is not rows stays in its order.
+func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
+	d := &division{}
+	tables := map[tableName]*unit{}
+	others := &unit{}
+	all := []*unit{others}
+	total := int64(0)
+	for i := from; i < to; i++ {
+		e := l.r.Entries()[i]
+		name := tableName{e.Schema, e.Table}
+		u := others
+		switch {
+		case e.Kind == kindCopy && bound[name]:
+			d.ordered = append(d.ordered, i)
+			continue
+		case e.Kind == kindCopy && tables[name] == nil:
+			u = &unit{}
+			tables[name], all = u, append(all, u)
+		case e.Kind == kindCopy:
+			u = tables[name]
+		}
+		u.frames, u.weight = append(u.frames, i), u.weight+e.RawLength
+		total += e.RawLength
+	}
+	share := total / int64(len(l.sessions()))
+	for _, u := range all {
+		switch {
+		case u != others && u.weight > share+share/4:
+			for _, i := range u.frames {
+				d.giant = append(d.giant, unit{frames: []int{i}})
+			}
+		case len(u.frames) > 0:
+			u.frozen = u != others && u.weight >= wholeTable
+			d.units = append(d.units, *u)
+		}
+	}
+	slices.SortStableFunc(d.units, func(a, b unit) int { return cmp.Compare(b.weight, a.weight) })
+	return d
+}
+
+// take is the next work of a session. The lead begins with the giant table, all others end with it.
+func (d *division) take(lead bool) (u unit, ok bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	from := &d.units
+	if len(d.units) == 0 || lead && len(d.giant) > 0 {
+		from = &d.giant
+	}
+	if len(*from) == 0 {
+		return unit{}, false
+	}
+	u, *from = (*from)[0], (*from)[1:]
+	return u, true
+}
+
+// unit executes its frames. Rows of a whole table are written as frozen, where it is empty until then: no later scan
+// has to mark them as committed and to write each page once more for that, and no vacuum has to freeze them. The server
+// allows it in the transaction that truncated the table.
+func (l *loader) unit(ctx context.Context, s *loadSession, u unit) error {
+	var f *freezing
+	if u.frozen {
+		f = &freezing{s: s}
+	}
+	for _, i := range u.frames {
+		var err error
+		if f != nil {
+			err = l.frozen(ctx, f, i)
+		} else {
+			err = l.frame(ctx, s, i)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return f.end(ctx)
+}
+
+// frozen executes a frame of rows in the transaction of its table.
+func (l *loader) frozen(ctx context.Context, f *freezing, i int) error {
+	e := l.r.Entries()[i]
+	frame, err := l.r.Frame(i)
+	if err != nil {
+		return &frameError{entry: e, err: err}
+	}
+	defer frame.Close()
+	err = l.copyAs(ctx, f.s, frame, e, func(statement []byte) ([]byte, error) { return f.statement(ctx, statement) })
+	if err != nil {
+		return &frameError{entry: e, err: err}
+	}
+	return nil
+}
+
+// freezing is the transaction that loads one table.
+type freezing struct {
+	s     *loadSession
+	table string // as the statement names it; "" before the first
+	began bool
+}
+
+var fromStdin = []byte(" FROM stdin;")
+
+// statement is the COPY that freezes, or the one it was given where the table holds rows already, an extension's. It
+// begins the transaction.
+func (f *freezing) statement(ctx context.Context, statement []byte) ([]byte, error) {
+	w := words{rest: statement}
+	if !w.are("COPY") {
+		return statement, nil
+	}
+	w.space()
+	from := w.rest
+	if _, ok := w.qualified(); !ok {
+		return statement, nil
+	}
+	table := string(from[:len(from)-len(w.rest)])
+	if f.table == "" {
+		f.table = table
+		if err := f.begin(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !f.began || table != f.table {
+		return statement, nil
+	}
+	return append(bytes.TrimSuffix(bytes.Clone(statement), fromStdin), " FROM stdin WITH (FREEZE);"...), nil
+}
+
+func (f *freezing) begin(ctx context.Context) error {
+	size := f.s.conn.ExecParams(ctx, "SELECT pg_catalog.pg_relation_size($1::pg_catalog.text::pg_catalog.regclass)", [][]byte{[]byte(f.table)}, nil, nil, nil).Read()
+	if size.Err != nil {
+		return size.Err
+	}
+	if len(size.Rows) != 1 || string(size.Rows[0][0]) != "0" {
+		return nil
+	}
+	f.began = true
+	return f.s.conn.Exec(ctx, "BEGIN; TRUNCATE ONLY "+f.table).Close()
+}
+
+// end commits.
+func (f *freezing) end(ctx context.Context) error {
+	if f == nil || !f.began {
+		return nil
+	}
+	if err := f.s.conn.Exec(ctx, "COMMIT").Close(); err != nil {
+		return fmt.Errorf("commit the rows of %s: %w", f.table, err)
+	}
+	return nil
+}
