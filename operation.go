@@ -75,6 +75,7 @@ type Operation struct {
 	SourceAt      time.Time // when the source backup's snapshot was taken
 	Mode          RestoreMode
 	SafetyID      string    // the safety backup it made
+	SafetyFailure *Failure  // why an instant restore's last try to make it failed; nil once it is made
 	Step          Step      // the step it is in, or failed in
 	Switched      bool      // the live database is now the restored one
 	HaltedAt      time.Time // first service halted
@@ -100,6 +101,20 @@ const (
 	RestoreInstant RestoreMode = "instant"  // the switch follows the halt at once; the safety backup is made of the set-aside database after it
 	RestoreInPlace RestoreMode = "in_place" // one transaction inside the live database, for a role that may not create another
 )
+
+// Unguarded says that what an instant restore replaced has no safety backup yet: the set-aside database is the only copy,
+// and must not be dropped.
+func (o Operation) Unguarded() bool {
+	return o.Type == TypeRestore && o.Trigger != TriggerUndo && o.Mode == RestoreInstant && o.Switched && o.SafetyID == "" && o.UndoneByID == ""
+}
+
+// HaltTime is how long services were halted: from the first that was halted to the last that resumed. 0 while that is not over.
+func (o Operation) HaltTime() time.Duration {
+	if o.HaltedAt.IsZero() || o.ResumedAt.IsZero() {
+		return 0
+	}
+	return o.ResumedAt.Sub(o.HaltedAt)
+}
 
 // Upload is where an uploaded backup comes from.
 type Upload struct {

@@ -81,6 +81,7 @@ func databaseInput(in wire.DatabaseInput) app.DatabaseInput {
 	return app.DatabaseInput{
 		Name: in.Name, URL: in.URL, Engine: safepoint.Engine(in.Engine), Host: in.Host, User: in.User, DBName: in.DBName,
 		Path: in.Path, Port: in.Port, Password: in.Password, TLS: safepoint.TLSMode(in.TLS), CACert: in.CACert, Version: in.Version,
+		InstantSwitch: in.InstantSwitch,
 	}
 }
 

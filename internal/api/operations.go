@@ -101,7 +101,9 @@ func (a *API) restoreRoutes(tag, one string) {
 	restore := with(http.StatusAccepted, change(http.MethodPost, one+"/restore", "start-restore", "Restore the database to this backup", tag))
 	restore.Description += " Services are halted, a safety backup is made, and services resume by themselves. Ask for the preview first."
 	handle(a, restore, func(ctx context.Context, by safepoint.Actor, in *restoreRequest) (*body[wire.Operation], error) {
-		o, err := a.cfg.App.StartRestore(ctx, by, in.Operation, in.Body.Confirm, in.Body.Identity)
+		o, err := a.cfg.App.StartRestore(ctx, by, in.Operation, app.RestoreInput{
+			Confirm: in.Body.Confirm, Keys: in.Body.Identity, Mode: safepoint.RestoreMode(in.Body.Mode),
+		})
 		return reply(wire.FromOperation(o), err)
 	})
 

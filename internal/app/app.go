@@ -28,7 +28,8 @@ type DatabaseInput struct {
 	Password                 *string
 	TLS                      safepoint.TLSMode
 	CACert                   string
-	Version                  int // of the database being edited; 0 does not check
+	Version                  int   // of the database being edited; 0 does not check
+	InstantSwitch            *bool // nil keeps what is stored; for a new database it is no
 }
 
 // TestResult is what a test of a database found, in plain words.
@@ -99,6 +100,13 @@ type RestorePreview struct {
 	Space     storage.Space
 	Confirm   string // the text to type: the database's name
 	NeedsKey  bool   // the backup is encrypted, and Safepoint keeps none of its keys
+}
+
+// RestoreInput is a restore over the live database, as a person confirms it.
+type RestoreInput struct {
+	Confirm string                // the database's name, typed
+	Mode    safepoint.RestoreMode // "" is the database's own choice
+	Keys    string                // the texts of identity files, for an encrypted backup whose key Safepoint does not keep
 }
 
 // NewDatabase is a restore into a database that is not there yet, beside the live one.

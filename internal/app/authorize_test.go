@@ -216,7 +216,7 @@ var routes = map[string]route{
 		return value(w.PreviewRestore(w.ctx, by, th.backup))
 	}},
 	"StartRestore": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
-		return value(w.StartRestore(w.ctx, by, th.backup, "shop"))
+		return value(w.StartRestore(w.ctx, by, th.backup, RestoreInput{Confirm: "shop"}))
 	}},
 	"StartRestoreInto": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.StartRestoreInto(w.ctx, by, th.backup, NewDatabase{Name: "copy.db"}))
@@ -248,7 +248,7 @@ func (w *world) furnish() things {
 	w.ok(err)
 	svc, _, err := w.CreateService(w.ctx, w.admin, hooks("web", "http://127.0.0.1:9"))
 	w.ok(err)
-	r, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	n, err := w.AddRecipient(w.ctx, w.admin, RecipientInput{Keep: true})
 	w.ok(err)

@@ -43,6 +43,9 @@ func (a *App) CreateDatabase(ctx context.Context, by safepoint.Actor, in Databas
 	if d.Name, err = checkName("name", in.Name); err != nil {
 		return safepoint.Database{}, err
 	}
+	if d.InstantSwitch, err = a.instantSwitch(d.Engine, in.InstantSwitch, false); err != nil {
+		return safepoint.Database{}, err
+	}
 	d.ID, d.OrganizationID = safepoint.NewID(safepoint.DatabasePrefix), by.OrganizationID
 	d.CreatedBy, d.CreatedByName = by.UserID, by.UserName
 	d, err = a.Catalog.CreateDatabase(ctx, d, a.Keys.Seal(catalog.DatabasePlace(d.OrganizationID, d.ID), c.secret()))
@@ -77,6 +80,9 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 	}
 	if d.Engine != old.Engine {
 		return safepoint.Database{}, safepoint.Invalid("engine", "%s is a %s database. Add a new one instead.", old.Name, old.Engine.Label())
+	}
+	if d.InstantSwitch, err = a.instantSwitch(d.Engine, in.InstantSwitch, old.InstantSwitch); err != nil {
+		return safepoint.Database{}, err
 	}
 	d.ID, d.OrganizationID, d.Version = id, by.OrganizationID, in.Version
 	var sealed []byte

@@ -172,7 +172,7 @@ func TestRestoreEncrypted(t *testing.T) {
 	if err != nil || p.NeedsKey || !p.Ready {
 		t.Fatalf("%+v %v", p, err)
 	}
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	if op := w.work(); op.Status != safepoint.StatusSucceeded || rows(t, d) != 2 {
 		t.Fatalf("%s with %d rows: %+v", op.Status, rows(t, d), op.Failure)
@@ -187,17 +187,17 @@ func TestRestoreEncrypted(t *testing.T) {
 	}
 	wrong, err := encrypt.NewIdentity(false)
 	w.ok(err)
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.refused(err, safepoint.CodeKey, "its key is not here")
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop", wrong.Secret())
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: wrong.Secret()})
 	w.refused(err, safepoint.CodeKey, "This key does not open the backup")
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop", "not a key")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: "not a key"})
 	w.refused(err, safepoint.CodeInvalid, "no key of age")
 	if open, err := w.Running(w.ctx, w.admin); err != nil || len(open) > 0 || rows(t, d) != 3 {
 		t.Fatalf("a wrong key started %v, %v", open, err)
 	}
 	w.pass(time.Second) // the log is in order of time
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop", identity)
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: identity})
 	w.ok(err)
 	op := w.work()
 	if op.Status != safepoint.StatusSucceeded || rows(t, d) != 2 {
@@ -272,10 +272,10 @@ func TestKeyIsHeldForItsRestoreOnly(t *testing.T) {
 	d := w.shop("shop")
 	_, identity := w.encrypted(false)
 	b := w.workBackup(d)
-	r, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop", identity)
+	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: identity})
 	w.ok(err)
 	w.holds(1)
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop", identity)
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: identity})
 	w.refused(err, safepoint.CodeConflict, "")
 	w.holds(1)
 	_, err = w.Cancel(w.ctx, w.admin, r.ID)
@@ -283,7 +283,7 @@ func TestKeyIsHeldForItsRestoreOnly(t *testing.T) {
 	w.holds(0)
 
 	// The process that had the key is gone: the restore says so, and nothing has changed.
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop", identity)
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: identity})
 	w.ok(err)
 	w.order(d)
 	w.App = New(w.Config)
@@ -310,7 +310,7 @@ func TestRecoveryNeedsNoKey(t *testing.T) {
 	_, identity := w.encrypted(false)
 	b := w.workBackup(d)
 	w.order(d)
-	_, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop", identity)
+	_, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop", Keys: identity})
 	w.ok(err)
 	whole := w.Config.Engine
 	w.Engine = func(safepoint.Engine) (engine.Engine, bool) { return dying{&sqlite.Engine{}}, true }
@@ -386,7 +386,7 @@ func TestRotation(t *testing.T) {
 		t.Errorf("%+v %v", p, err)
 	}
 	// The old one is restored with the key that is still kept.
-	_, err = w.StartRestore(w.ctx, w.admin, old.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, old.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	if op := w.work(); op.Status != safepoint.StatusSucceeded {
 		t.Errorf("%s: %+v", op.Status, op.Failure)
@@ -456,7 +456,7 @@ func TestAlteredEncryptedBackup(t *testing.T) {
 		"flipped":  func(f []byte) []byte { f[len(f)-100] ^= 1; return f },
 	} {
 		w.ok(os.WriteFile(path, change(bytes.Clone(good)), 0o600))
-		_, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+		_, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 		w.refused(err, safepoint.CodeArchive, "")
 		if p, err := w.PreviewRestore(w.ctx, w.admin, b.ID); err != nil || p.Ready || p.NeedsKey {
 			t.Errorf("%s: %+v %v", name, p, err)
@@ -474,6 +474,6 @@ func TestAlteredEncryptedBackup(t *testing.T) {
 	w.ok(ew.Close())
 	w.ok(os.WriteFile(path, forged.Bytes(), 0o600))
 	w.sql(`UPDATE operations SET size = $1 WHERE id = $2`, forged.Len(), b.ID)
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.refused(err, safepoint.CodeArchive, "not signed")
 }

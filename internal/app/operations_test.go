@@ -102,7 +102,7 @@ func TestDelete(t *testing.T) {
 		t.Errorf("the file is still there: %v", err)
 	}
 	w.refused(w.DeleteBackup(w.ctx, w.admin, first.ID, ""), safepoint.CodeNotFound, "was deleted")
-	_, err = w.StartRestore(w.ctx, w.admin, first.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, first.ID, RestoreInput{Confirm: "shop"})
 	w.refused(err, safepoint.CodeNotFound, "was deleted")
 
 	p, err = w.PreviewDelete(w.ctx, w.admin, second.ID)
@@ -112,7 +112,7 @@ func TestDelete(t *testing.T) {
 	}
 	w.refused(w.DeleteBackup(w.ctx, w.admin, second.ID, "Shop"), safepoint.CodeInvalid, "Type shop exactly as shown. Nothing was deleted.")
 
-	r, err := w.StartRestore(w.ctx, w.admin, second.ID, "shop")
+	r, err := w.StartRestore(w.ctx, w.admin, second.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	if p, err = w.PreviewDelete(w.ctx, w.admin, second.ID); err != nil || p.InUseBy == nil || p.InUseBy.ID != r.ID {
 		t.Errorf("got %+v, %v", p, err)
@@ -148,13 +148,12 @@ func TestPreviewRestore(t *testing.T) {
 	}
 
 	// A restore that ran before says how long each step takes.
-	r, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	c := w.claim()
 	for _, e := range []safepoint.JournalEntry{{Step: safepoint.StepCheck, Event: "intent"}, {Step: safepoint.StepCheck, Event: "done"}, {Step: safepoint.StepStage, Event: "intent"}} {
 		e.OperationID = r.ID
-		_, err := w.Catalog.AppendJournal(w.ctx, e)
-		w.ok(err)
+		w.ok(w.Catalog.AppendJournal(w.ctx, e))
 		w.pass(3 * time.Second)
 	}
 	w.finish(c, c.Operation, safepoint.StatusSucceeded)
@@ -170,7 +169,7 @@ func TestPreviewRestore(t *testing.T) {
 	if p, err = w.PreviewRestore(w.ctx, w.admin, b.ID); err != nil || p.Busy == nil || p.Busy.ID != running.ID {
 		t.Errorf("got %+v, %v", p.Busy, err)
 	}
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.refused(err, safepoint.CodeConflict, "backup of shop")
 	_, err = w.Cancel(w.ctx, w.admin, running.ID)
 	w.ok(err)
@@ -221,12 +220,12 @@ func TestBadFilesAreNotRestored(t *testing.T) {
 		if p.Ready || !blocked(p.Findings) || p.Findings[len(p.Findings)-1].Code != safepoint.CodeArchive {
 			t.Errorf("%s: %+v", name, p.Findings)
 		}
-		if _, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop"); safepoint.ErrorCode(err) != safepoint.CodeArchive {
+		if _, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"}); safepoint.ErrorCode(err) != safepoint.CodeArchive {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	w.ok(os.Remove(path))
-	if _, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop"); safepoint.ErrorCode(err) != safepoint.CodeArchive {
+	if _, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"}); safepoint.ErrorCode(err) != safepoint.CodeArchive {
 		t.Errorf("missing: %v", err)
 	}
 	if got, err := w.Running(w.ctx, w.viewer); err != nil || len(got) != 0 {
@@ -239,17 +238,17 @@ func TestStartRestore(t *testing.T) {
 	d := w.shop("shop & more")
 	b := w.backup(d)
 	for _, confirm := range []string{"", "shop", "Shop & more", "shop &amp; more", "shop & more!"} {
-		_, err := w.StartRestore(w.ctx, w.admin, b.ID, confirm)
+		_, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: confirm})
 		w.refused(err, safepoint.CodeInvalid, "Type shop & more exactly as shown. Nothing was started.")
 	}
 	w.pass(time.Hour)
-	r, err := w.StartRestore(w.ctx, w.admin, b.ID, " shop & more ")
+	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: " shop & more "})
 	w.ok(err)
 	if r.Type != safepoint.TypeRestore || r.SourceID != b.ID || r.SourceAt.IsZero() || r.Name != b.Name+" restored" || r.Trigger != safepoint.TriggerManual {
 		t.Errorf("got %+v", r)
 	}
 	w.audited(w.admin, "Ines Marlow|restore|"+r.Name+"|")
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop & more")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop & more"})
 	w.refused(err, safepoint.CodeConflict, "Ines Marlow asked for a restore of shop & more")
 	c := w.claim()
 	op := c.Operation
@@ -257,12 +256,12 @@ func TestStartRestore(t *testing.T) {
 	w.finish(c, op, safepoint.StatusFailed)
 	w.audited(w.admin, "Ines Marlow|restore|"+r.Name+"|failed")
 	for _, id := range []string{r.ID, w.failedBackup(d).ID} {
-		if _, err := w.StartRestore(w.ctx, w.admin, id, "shop & more"); safepoint.ErrorCode(err) != safepoint.CodeConflict {
+		if _, err := w.StartRestore(w.ctx, w.admin, id, RestoreInput{Confirm: "shop & more"}); safepoint.ErrorCode(err) != safepoint.CodeConflict {
 			t.Errorf("restored what is no backup: %v", err)
 		}
 	}
 	w.ok(w.RemoveDatabase(w.ctx, w.admin, d.ID))
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop & more")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop & more"})
 	w.refused(err, safepoint.CodeConflict, "was removed from Safepoint")
 	if page, err := w.Operations(w.ctx, w.viewer, safepoint.OperationFilter{Type: safepoint.TypeBackup, Status: safepoint.StatusSucceeded}); err != nil || page.Total != 1 {
 		t.Errorf("its backups went with it: %+v, %v", page, err)
@@ -280,7 +279,7 @@ func (w *world) failedBackup(d safepoint.Database) safepoint.Operation {
 // restored stores a restore as if it had been carried out and could be undone for a day.
 func (w *world) restored(b safepoint.Operation) safepoint.Operation {
 	w.t.Helper()
-	_, err := w.StartRestore(w.ctx, w.admin, b.ID, b.DatabaseName)
+	_, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: b.DatabaseName})
 	w.ok(err)
 	c := w.claim()
 	op := c.Operation

@@ -243,10 +243,9 @@ func (a *App) locked(ctx context.Context, op safepoint.Operation) bool {
 }
 
 // StartRestore queues the restore of a backup into the database it was made of, once the database's name was typed.
-// What has changed since the preview stops it in its first step, with nothing touched. keys are the texts of identity
-// files, for an encrypted backup whose key Safepoint does not keep: they are used here, and only the key of this one
-// file stays in memory until the restore has ended. A missing or wrong key is CodeKey, and nothing is queued.
-func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error) {
+// What has changed since the preview stops it in its first step, with nothing touched. Keys are used here, and only the
+// key of this one file stays in memory until the restore has ended. A missing or wrong key is CodeKey, and nothing is queued.
+func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id string, in RestoreInput) (safepoint.Operation, error) {
 	if err := a.authorize(ctx, by, admin, "restore"); err != nil {
 		return safepoint.Operation{}, err
 	}
@@ -254,11 +253,15 @@ func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm 
 	if err != nil {
 		return safepoint.Operation{}, err
 	}
-	if !typed(confirm, d.Label()) {
+	if !typed(in.Confirm, d.Label()) {
 		return safepoint.Operation{}, safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was started.", d.Label())
 	}
+	mode, err := a.restoreMode(d, in.Mode)
+	if err != nil {
+		return safepoint.Operation{}, err
+	}
 	taken := op.StartedAt
-	key, err := a.keyFor(ctx, op, strings.Join(keys, "\n"))
+	key, err := a.keyFor(ctx, op, in.Keys)
 	if err != nil {
 		return safepoint.Operation{}, err
 	}
@@ -273,7 +276,7 @@ func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id, confirm 
 	started, err := a.queueRestore(ctx, by, safepoint.Operation{
 		ID: queued, DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
 		Type: safepoint.TypeRestore, Trigger: safepoint.TriggerManual, Name: op.Name + " restored",
-		SourceID: op.ID, SourceName: op.Name, SourceAt: taken,
+		SourceID: op.ID, SourceName: op.Name, SourceAt: taken, Mode: mode,
 	})
 	if err != nil {
 		a.letGo(queued)

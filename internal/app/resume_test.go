@@ -14,7 +14,7 @@ import (
 func (w *world) stuck(d safepoint.Database, s *safepoint.Service) (jobs.Claim, safepoint.Operation) {
 	w.t.Helper()
 	b := w.backup(d)
-	r, err := w.StartRestore(w.ctx, w.admin, b.ID, d.Name)
+	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: d.Name})
 	w.ok(err)
 	c := w.claim()
 	w.ok(w.Catalog.SetHalted(w.ctx, r.OrganizationID, r.ID, "Restoring shop", time.Time{}))
@@ -33,7 +33,7 @@ func (w *world) stuck(d safepoint.Database, s *safepoint.Service) (jobs.Claim, s
 	}
 	state, err := json.Marshal(record)
 	w.ok(err)
-	_, err = w.Catalog.AppendJournal(w.ctx, safepoint.JournalEntry{OperationID: r.ID, Event: "failed", State: state})
+	err = w.Catalog.AppendJournal(w.ctx, safepoint.JournalEntry{OperationID: r.ID, Event: "failed", State: state})
 	w.ok(err)
 	return c, op
 }

@@ -283,7 +283,7 @@ func TestTestOfAService(t *testing.T) {
 	ctx, cancel := context.WithCancel(w.ctx)
 	front.onHalt = func(*http.Request) {
 		cancel()
-		_, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+		_, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 		if safepoint.ErrorCode(err) != safepoint.CodeConflict {
 			t.Errorf("a restore started during the test: %v", err)
 		}
@@ -312,7 +312,7 @@ func TestTestOfAService(t *testing.T) {
 	}
 	front.halted = false
 
-	_, err = w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	_, err = w.TestService(w.ctx, w.admin, s.ID)
 	w.refused(err, safepoint.CodeConflict, "Ines Marlow asked for a restore of shop")
@@ -328,7 +328,7 @@ func TestResumeByHand(t *testing.T) {
 	s, _, err := w.CreateService(w.ctx, w.admin, hooks("web", front.URL))
 	w.ok(err)
 	b := w.backup(w.shop("shop"))
-	r, err := w.StartRestore(w.ctx, w.admin, b.ID, "shop")
+	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	c := w.claim()
 	w.ok(w.Catalog.SetHalted(w.ctx, r.OrganizationID, r.ID, "Restoring shop", time.Time{}))

@@ -273,7 +273,7 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 			return w.roomForSafety(ctx, src)
 		},
 		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
-			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(p)) })
+			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(op.Mode, p)) })
 		},
 		Stopping: func() bool { return jobs.Stopping(ctx) }, Lost: func() bool { return jobs.Lost(ctx) },
 	}
@@ -340,9 +340,8 @@ type ledger struct {
 	claim jobs.Claim
 }
 
-func (l ledger) Append(ctx context.Context, e safepoint.JournalEntry) error {
-	_, err := l.Catalog.AppendJournal(ctx, e)
-	return err
+func (l ledger) Append(ctx context.Context, entries ...safepoint.JournalEntry) error {
+	return l.Catalog.AppendJournal(ctx, entries...)
 }
 
 func (l ledger) Entries(ctx context.Context) ([]safepoint.JournalEntry, error) {

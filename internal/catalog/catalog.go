@@ -59,7 +59,7 @@ func (c *Catalog) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, c.db.DB, dir)
+	p, err := goose.NewProvider(goose.DialectSQLite3, c.db.DB, dir, goose.WithAllowOutofOrder(true))
 	if err != nil {
 		return err
 	}

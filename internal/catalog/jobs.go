@@ -246,13 +246,13 @@ func saveFields(ctx context.Context, tx *sql.Tx, claim jobs.Claim, op safepoint.
 			name = $3, storage_key = $4, size = $5, raw_size = $6, sha256 = $7, verified_at = $8, tables = $9, row_count = $10,
 			server_version = $11, source_name = $12, source_at = $13, safety_id = $14, step = $15, switched = $16,
 			halted_at = $17, resumed_at = $18, service_count = $19, undo_until = $20, attention = $21, needs_operator = $22,
-			failure = $23, recipients = $24, upload = $25, mode = $26
+			failure = $23, recipients = $24, upload = $25, mode = $26, safety_failure = $27
 		WHERE id = $1 AND fence = $2 AND status = 'running'`,
 		claim.Operation.ID, claim.Fence,
 		op.Name, op.StorageKey, op.Size, op.RawSize, op.SHA256, toMillis(op.VerifiedAt), op.Tables, op.Rows,
 		op.ServerVersion, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
 		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), namesJSON(op.Attention), toInt(op.NeedsOperator),
-		failureJSON(op.Failure), namesJSON(op.Recipients), uploadJSON(op.Upload), string(op.Mode))
+		failureJSON(op.Failure), namesJSON(op.Recipients), uploadJSON(op.Upload), string(op.Mode), failureJSON(op.SafetyFailure))
 	if err != nil {
 		return err
 	}

@@ -10,26 +10,29 @@ import (
 	"github.com/safepoint-db/safepoint"
 )
 
-// AppendJournal adds an entry to its operation's journal and returns it with Seq and At. When it returns nil the entry
-// survives a power cut. State may be nil, or must be JSON.
-func (c *Catalog) AppendJournal(ctx context.Context, e safepoint.JournalEntry) (safepoint.JournalEntry, error) {
-	if len(e.State) > 0 && !json.Valid(e.State) {
-		return e, fmt.Errorf("append journal: state is not JSON")
-	}
-	e.At = fromMillis(toMillis(c.Now()))
-	err := c.tx(ctx, func(tx *sql.Tx) error {
-		err := tx.QueryRowContext(ctx, `SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1`, e.OperationID).Scan(&e.Seq)
-		if err != nil {
-			return err
+// AppendJournal adds entries to their operations' journals, all or none, each with the next Seq, and At where it is
+// zero. When it returns nil they survive a power cut. A State may be nil, or must be JSON.
+func (c *Catalog) AppendJournal(ctx context.Context, entries ...safepoint.JournalEntry) error {
+	for _, e := range entries {
+		if len(e.State) > 0 && !json.Valid(e.State) {
+			return fmt.Errorf("append journal: state is not JSON")
 		}
-		_, err = tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, detail, state) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			e.OperationID, e.Seq, toMillis(e.At), int(e.Step), e.Event, e.Detail, e.State)
-		return err
-	})
-	if err != nil {
-		return e, fmt.Errorf("append journal: %w", err)
 	}
-	return e, nil
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		for _, e := range entries {
+			if e.At.IsZero() {
+				e.At = c.Now()
+			}
+			_, err := tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, detail, state)
+				VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1), $2, $3, $4, $5, $6)`,
+				e.OperationID, toMillis(e.At), int(e.Step), e.Event, e.Detail, e.State)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return wrap("append journal", err)
 }
 
 // Journal returns an operation's journal, oldest entry first.
@@ -133,10 +136,35 @@ func (c *Catalog) SetUndone(ctx context.Context, restoreID, undoID string) error
 	return nil
 }
 
+// unguarded selects what safepoint.Operation.Unguarded is true of.
+const unguarded = `type = 'restore' AND triggered_by <> 'undo' AND mode = 'instant' AND switched = 1 AND safety_id = '' AND undone_by = ''`
+
+// Unguarded returns the ended restores whose set-aside database has no safety backup yet, oldest first; not those that an
+// undo is going back to, or whose safety backup is under way, right now.
+func (c *Catalog) Unguarded(ctx context.Context) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE `+unguarded+` AND status NOT IN ('queued','running')
+		AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.source_id = operations.id AND u.status IN ('queued','running'))
+		ORDER BY created_at, id`)
+}
+
+// SetSafety records that the safety backup of an instant restore that has ended was made, or why not.
+func (c *Catalog) SetSafety(ctx context.Context, restoreID, safetyID string, failure *safepoint.Failure) error {
+	_, err := c.exec(ctx, `UPDATE operations SET safety_id = $2, safety_failure = $3 WHERE id = $1 AND safety_id = ''`,
+		restoreID, safetyID, failureJSON(failure))
+	return wrap("record safety backup", err)
+}
+
+// SafetyTries returns the backups that were begun of what a restore set aside, newest first, however they ended.
+func (c *Catalog) SafetyTries(ctx context.Context, restoreID string) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE restore_id = $1 AND restore_id <> '' AND type = 'backup' ORDER BY created_at DESC, id DESC`, restoreID)
+}
+
 // ExpiredUndo returns the ended restores whose undo window has passed and whose set-aside database is still there,
-// oldest first; not those that an undo is going back to right now. ClearUndo follows once it is dropped.
+// oldest first; not those that an undo is going back to right now, nor those that are unguarded. ClearUndo follows once
+// it is dropped.
 func (c *Catalog) ExpiredUndo(ctx context.Context, now time.Time) ([]safepoint.Operation, error) {
 	return c.operations(ctx, `WHERE type = 'restore' AND undo_until > 0 AND undo_until <= $1 AND status NOT IN ('queued','running')
+		AND NOT (`+unguarded+`)
 		AND NOT EXISTS (SELECT 1 FROM operations u WHERE u.source_id = operations.id AND u.status IN ('queued','running'))
 		ORDER BY undo_until, id`, toMillis(now))
 }

@@ -278,7 +278,7 @@ const operationColumns = `id, organization_id, database_id, database_name, engin
 	schedule_id, due_at, created_at, started_at, finished_at, created_by, created_by_name, failure, cancel_asked, progress,
 	storage_key, size, raw_size, sha256, verified_at, tables, row_count, server_version, restore_id, deleted_at,
 	source_id, source_name, source_at, safety_id, step, switched, halted_at, resumed_at, service_count,
-	undo_until, undone_by, attention, needs_operator, recipients, new_name, only_tables, upload, mode`
+	undo_until, undone_by, attention, needs_operator, recipients, new_name, only_tables, upload, mode, safety_failure`
 
 func operationValues(op safepoint.Operation) []any {
 	return []any{
@@ -289,6 +289,7 @@ func operationValues(op safepoint.Operation) []any {
 		toMillis(op.DeletedAt), op.SourceID, op.SourceName, toMillis(op.SourceAt), op.SafetyID, int(op.Step), toInt(op.Switched),
 		toMillis(op.HaltedAt), toMillis(op.ResumedAt), op.Services, toMillis(op.UndoUntil), op.UndoneByID,
 		namesJSON(op.Attention), toInt(op.NeedsOperator), namesJSON(op.Recipients), op.NewName, namesJSON(op.Only), uploadJSON(op.Upload), string(op.Mode),
+		failureJSON(op.SafetyFailure),
 	}
 }
 
@@ -337,14 +338,14 @@ func operations(ctx context.Context, q querier, where string, args ...any) ([]sa
 func scanOperation(row scanner) (safepoint.Operation, error) {
 	var op safepoint.Operation
 	var due, created, started, finished, verified, deleted, sourceAt, halted, resumed, undoUntil int64
-	var failure, progress, attention, recipients, only, upload string
+	var failure, progress, attention, recipients, only, upload, safetyFailure string
 	err := row.Scan(&op.ID, &op.OrganizationID, &op.DatabaseID, &op.DatabaseName, &op.Engine, &op.Type, &op.Trigger,
 		&op.Status, &op.Name, &op.ScheduleID, &due, &created, &started,
 		&finished, &op.CreatedBy, &op.CreatedByName, &failure, &op.CancelAsked, &progress,
 		&op.StorageKey, &op.Size, &op.RawSize, &op.SHA256, &verified, &op.Tables, &op.Rows, &op.ServerVersion, &op.RestoreID,
 		&deleted, &op.SourceID, &op.SourceName, &sourceAt, &op.SafetyID, &op.Step, &op.Switched,
 		&halted, &resumed, &op.Services, &undoUntil, &op.UndoneByID,
-		&attention, &op.NeedsOperator, &recipients, &op.NewName, &only, &upload, &op.Mode)
+		&attention, &op.NeedsOperator, &recipients, &op.NewName, &only, &upload, &op.Mode, &safetyFailure)
 	if err != nil {
 		return op, err
 	}
@@ -360,7 +361,7 @@ func scanOperation(row scanner) (safepoint.Operation, error) {
 	for _, f := range []struct {
 		text string
 		into any
-	}{{failure, &op.Failure}, {progress, &op.Progress}, {attention, &op.Attention}, {recipients, &op.Recipients}, {only, &op.Only}, {upload, &op.Upload}} {
+	}{{failure, &op.Failure}, {progress, &op.Progress}, {attention, &op.Attention}, {recipients, &op.Recipients}, {only, &op.Only}, {upload, &op.Upload}, {safetyFailure, &op.SafetyFailure}} {
 		if f.text == "" || f.text == "[]" {
 			continue
 		}

@@ -158,13 +158,14 @@ func TestOperationRoundTrip(t *testing.T) {
 // filled is an operation of which no field is zero.
 func filled(now time.Time) safepoint.Operation {
 	op := safepoint.Operation{
-		Failure:    &safepoint.Failure{Code: safepoint.CodeSpace, Message: "full", Hint: "buy a disk"},
-		Progress:   safepoint.Progress{Phase: "dump", Table: "t", Tables: 1, TablesOf: 2, Bytes: 3, BytesOf: 4, Percent: 5, Rate: 6, SecondsETA: 7, At: now},
-		Attention:  []string{"web, \"the\" shop", "worker"},
-		Only:       []string{"app.*", "\"odd\".\"T\""},
-		Step:       safepoint.StepGuard,
-		Recipients: []string{"age1one", "age1two"},
-		Upload:     &safepoint.Upload{FileName: "shop.dump", Size: 12, NoOwner: true, Origin: "pg_dump 9.6, tar format"},
+		Failure:       &safepoint.Failure{Code: safepoint.CodeSpace, Message: "full", Hint: "buy a disk"},
+		SafetyFailure: &safepoint.Failure{Code: safepoint.CodeUnreachable, Message: "away"},
+		Progress:      safepoint.Progress{Phase: "dump", Table: "t", Tables: 1, TablesOf: 2, Bytes: 3, BytesOf: 4, Percent: 5, Rate: 6, SecondsETA: 7, At: now},
+		Attention:     []string{"web, \"the\" shop", "worker"},
+		Only:          []string{"app.*", "\"odd\".\"T\""},
+		Step:          safepoint.StepGuard,
+		Recipients:    []string{"age1one", "age1two"},
+		Upload:        &safepoint.Upload{FileName: "shop.dump", Size: 12, NoOwner: true, Origin: "pg_dump 9.6, tar format"},
 	}
 	v := reflect.ValueOf(&op).Elem()
 	for i := range v.NumField() {
@@ -435,13 +436,14 @@ func TestJournalAndState(t *testing.T) {
 		{OperationID: id, Step: safepoint.StepHalt, Event: "intent", State: []byte(`{"a":1}`)},
 		{OperationID: id, Step: safepoint.StepHalt, Event: "done", Detail: "all"},
 	} {
-		got, err := f.AppendJournal(f.ctx, e)
+		f.ok(f.AppendJournal(f.ctx, e))
+		all, err := f.Journal(f.ctx, id)
 		f.ok(err)
-		if got.Seq != i+1 || !got.At.Equal(f.now) {
+		if got := all[len(all)-1]; got.Seq != i+1 || !got.At.Equal(f.now) {
 			t.Errorf("entry %d: %+v", i, got)
 		}
 	}
-	if _, err := f.AppendJournal(f.ctx, safepoint.JournalEntry{OperationID: id, State: []byte("{")}); err == nil {
+	if err := f.AppendJournal(f.ctx, safepoint.JournalEntry{OperationID: id, State: []byte("{")}); err == nil {
 		t.Error("a state that recovery could not read was stored")
 	}
 	entries, err := f.Journal(f.ctx, id)

@@ -63,7 +63,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.StartRestore(ctx, o.ID, confirm, key)
+	r, err := c.StartRestore(ctx, o.ID, wire.RestoreInput{Confirm: confirm, Identity: key})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
@@ -153,10 +152,9 @@ func (c *Client) StartRestoreInto(ctx context.Context, id string, in wire.NewDat
 	return post[wire.Operation](ctx, c, in, "operations", id, "restore-into")
 }
 
-// StartRestore restores the database to a backup. confirm is the database's name; keys are the texts of identity files,
-// for an encrypted backup whose key the server does not keep.
-func (c *Client) StartRestore(ctx context.Context, id, confirm string, keys ...string) (wire.Operation, error) {
-	return post[wire.Operation](ctx, c, wire.RestoreInput{Confirm: confirm, Identity: strings.Join(keys, "\n")}, "operations", id, "restore")
+// StartRestore restores the database to a backup.
+func (c *Client) StartRestore(ctx context.Context, id string, in wire.RestoreInput) (wire.Operation, error) {
+	return post[wire.Operation](ctx, c, in, "operations", id, "restore")
 }
 
 func (c *Client) Encryption(ctx context.Context) (wire.Encryption, error) {

@@ -169,7 +169,7 @@ func (s *shop) refused(op wire.Operation, code safepoint.Code, late bool, words 
 		f := preview.Findings[len(preview.Findings)-1]
 		wantWords(s.t, &wire.Failure{Code: f.Code, Message: f.Message, Hint: f.Hint}, code, words...)
 	}
-	started, err := s.api.StartRestore(ctx, op.ID, s.Name)
+	started, err := s.api.StartRestore(ctx, op.ID, wire.RestoreInput{Confirm: s.Name})
 	if err != nil {
 		wantRefusal(s.t, err, code, words...)
 	} else {

@@ -56,9 +56,9 @@ func TestConflictsWithARestore(t *testing.T) {
 	executeSQLite(t, s.target.Path, "INSERT INTO orders SELECT -id, 'new' FROM orders")
 	check := s.unchanged()
 
-	_, err := b.api.StartRestore(t.Context(), good.ID, "Shop")
+	_, err := b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "Shop"})
 	wantRefusal(t, asHinted(err), safepoint.CodeInvalid, "shop", "Nothing was started")
-	_, err = b.api.StartRestore(t.Context(), good.ID, "")
+	_, err = b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: ""})
 	wantRefusal(t, asHinted(err), safepoint.CodeInvalid, "shop")
 	if ops := b.operations(safepoint.OperationFilter{Type: safepoint.TypeRestore}); len(ops) > 0 {
 		t.Errorf("a wrong name started %+v", ops)
@@ -66,9 +66,11 @@ func TestConflictsWithARestore(t *testing.T) {
 	check()
 
 	asked, letGo := b.till.holdHalt(t)
-	first := atOnce(t, "a restore of shop", func() (wire.Operation, error) { return b.api.StartRestore(t.Context(), good.ID, "shop") })
+	first := atOnce(t, "a restore of shop", func() (wire.Operation, error) {
+		return b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"})
+	})
 	within(t, "the service is asked to halt", asked)
-	_, err = b.api.StartRestore(t.Context(), another.ID, "other")
+	_, err = b.api.StartRestore(t.Context(), another.ID, wire.RestoreInput{Confirm: "other"})
 	wantRefusal(t, err, safepoint.CodeConflict, "Rahel", "a restore of shop")
 	wantRefusal(t, b.api.DeleteBackup(t.Context(), good.ID, "shop"), safepoint.CodeConflict, "in use", "a restore of shop")
 	b.must(b.api.DeleteBackup(t.Context(), spare.ID, "shop")) // one that is not in use can go
@@ -119,7 +121,7 @@ func TestConflictsWithABackup(t *testing.T) {
 	held := line.hold(2 << 20)
 	first := atOnce(t, "a backup of shop", func() (wire.Operation, error) { return b.api.StartBackup(t.Context(), s.ID) })
 	within(t, "the backup is in the middle of a table", held)
-	_, err := b.api.StartRestore(t.Context(), good.ID, "shop")
+	_, err := b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"})
 	wantRefusal(t, err, safepoint.CodeConflict, "Rahel", "a backup of shop")
 	wantRefusal(t, b.api.RemoveDatabase(t.Context(), s.ID), safepoint.CodeConflict, "shop")
 
@@ -167,7 +169,7 @@ func TestCancelRestore(t *testing.T) {
 		s.same(digest, files, left)
 	}
 
-	op := must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t)
+	op := must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t)
 	b.reaches(op.ID, "the restore loads", func(o wire.Operation) bool { return o.Step == "stage" || o.Ended() })
 	line.hold(0)
 	cancelled(op, "stage")
@@ -176,12 +178,12 @@ func TestCancelRestore(t *testing.T) {
 	}
 
 	asked, letGo := b.till.holdHalt(t)
-	op = must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t)
+	op = must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t)
 	within(t, "the service is asked to halt", asked)
 	cancelled(op, "halt")
 	letGo()
 
-	op = must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t)
+	op = must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t)
 	b.reaches(op.ID, "the safety backup is made", func(o wire.Operation) bool { return o.Step == "guard" || o.Ended() })
 	line.hold(0)
 	cancelled(op, "guard")

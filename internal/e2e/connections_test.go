@@ -43,7 +43,7 @@ func TestWrongPassword(t *testing.T) {
 	}
 	f := preview.Findings[0]
 	wantWords(t, &wire.Failure{Code: f.Code, Message: f.Message, Hint: f.Hint}, safepoint.CodePassword, "postgres")
-	op = b.wait(must(b.api.StartRestore(t.Context(), good.ID, s.Name))(t).ID)
+	op = b.wait(must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: s.Name}))(t).ID)
 	wantFailed(t, op, safepoint.CodePassword, "postgres")
 	check()
 
@@ -108,7 +108,7 @@ func TestHostDown(t *testing.T) {
 		guarded = line.hold(1 << 20)
 		close(armed)
 	})
-	op = must(b.api.StartRestore(t.Context(), good.ID, s.Name))(t)
+	op = must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: s.Name}))(t)
 	within(t, "services are halted", armed)
 	within(t, "the safety backup is in the middle of a table", guarded)
 	if st := must(b.api.State(t.Context()))(t); st.State != "halted" || st.OperationID != op.ID {
@@ -129,7 +129,7 @@ func TestHostDown(t *testing.T) {
 	b.till.beforeHalt(nil)
 
 	halts := b.till.haltCount()
-	op = must(b.api.StartRestore(t.Context(), good.ID, s.Name))(t)
+	op = must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: s.Name}))(t)
 	b.reaches(op.ID, "the restore loads", func(o wire.Operation) bool { return o.Step == "stage" || o.Ended() })
 	line.hold(0)
 	b.must(c.Kill())
@@ -162,7 +162,7 @@ func TestSQLiteFileGone(t *testing.T) {
 		}
 		wantWords(t, test.Failure, code, words...)
 		wantFailed(t, b.wait(must(b.api.StartBackup(t.Context(), s.ID))(t).ID), code, words...)
-		wantFailed(t, b.wait(must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t).ID), code, words...)
+		wantFailed(t, b.wait(must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t).ID), code, words...)
 	}
 	b.must(os.Remove(s.target.Path))
 	refused(safepoint.CodeName, "shop.db")
@@ -201,7 +201,7 @@ func TestServiceThatFails(t *testing.T) {
 	}
 	failed := func(word string) {
 		t.Helper()
-		op := b.wait(must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t).ID)
+		op := b.wait(must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t).ID)
 		wantFailed(t, op, safepoint.CodeHalt, "ledger", word)
 		s.same(digest, files, left)
 		if op.Step != "halt" || len(op.Attention) > 0 || ledger.isHalted() {
@@ -217,7 +217,7 @@ func TestServiceThatFails(t *testing.T) {
 	letGo()
 
 	ledger.refuse(true)
-	op := must(b.api.StartRestore(t.Context(), good.ID, "shop"))(t)
+	op := must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t)
 	eventually(t, "the till resumes though the ledger does not", func() bool { return b.till.haltCount() == 3 && !b.till.isHalted() })
 	if now := must(b.api.Operation(t.Context(), op.ID))(t); now.Ended() || !ledger.isHalted() {
 		t.Errorf("the restore is %s while a service is halted", now.Status)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/server"
 )
 
@@ -49,7 +50,7 @@ func TestFullDisk(t *testing.T) {
 			} else {
 				wantRefusal(t, err, safepoint.CodeSpace, "full")
 			}
-			if op, err := b.api.StartRestore(t.Context(), good.ID, "small"); err == nil {
+			if op, err := b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "small"}); err == nil {
 				wantFailed(t, b.wait(op.ID), safepoint.CodeSpace, "room for the safety backup", "space")
 			} else {
 				wantRefusal(t, err, safepoint.CodeSpace, "full")

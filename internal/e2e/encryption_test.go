@@ -68,11 +68,11 @@ func TestEncryptedPostgres(t *testing.T) {
 	if p := must(b.api.PreviewRestore(t.Context(), op.ID))(t); !p.NeedsKey || !p.Ready {
 		t.Errorf("%+v", p)
 	}
-	_, err = b.api.StartRestore(t.Context(), op.ID, s.Name)
+	_, err = b.api.StartRestore(t.Context(), op.ID, wire.RestoreInput{Confirm: s.Name})
 	wantRefusal(t, err, safepoint.CodeKey, "its key is not here")
-	_, err = b.api.StartRestore(t.Context(), op.ID, s.Name, wrong.Secret())
+	_, err = b.api.StartRestore(t.Context(), op.ID, wire.RestoreInput{Confirm: s.Name, Identity: wrong.Secret()})
 	wantRefusal(t, err, safepoint.CodeKey, "This key does not open")
-	_, err = b.api.StartRestore(t.Context(), op.ID, s.Name, id.Secret()[:60])
+	_, err = b.api.StartRestore(t.Context(), op.ID, wire.RestoreInput{Confirm: s.Name, Identity: id.Secret()[:60]})
 	wantRefusal(t, err, safepoint.CodeInvalid, "no key of age")
 	web := b.console()
 	web.post("/signin", url.Values{"email": {email}, "password": {password}})
@@ -82,7 +82,7 @@ func TestEncryptedPostgres(t *testing.T) {
 	if err := changed.Compare(s.digest()); err != nil {
 		t.Fatalf("a refused restore changed something: %v", err)
 	}
-	restored := s.wait(must(b.api.StartRestore(t.Context(), op.ID, s.Name, id.Secret()))(t).ID)
+	restored := s.wait(must(b.api.StartRestore(t.Context(), op.ID, wire.RestoreInput{Confirm: s.Name, Identity: id.Secret()}))(t).ID)
 	if restored.Status != "succeeded" {
 		t.Fatalf("%+v", restored.Failure)
 	}

@@ -99,7 +99,7 @@ func (s *shop) backup() wire.Operation {
 // restore restores a backup, which must succeed.
 func (s *shop) restore(backup wire.Operation) wire.Operation {
 	s.t.Helper()
-	op := s.wait(must(s.api.StartRestore(s.t.Context(), backup.ID, s.Name))(s.t).ID)
+	op := s.wait(must(s.api.StartRestore(s.t.Context(), backup.ID, wire.RestoreInput{Confirm: s.Name}))(s.t).ID)
 	if op.Status != "succeeded" || !op.Switched || op.SafetyID == "" {
 		s.t.Fatalf("the restore ended %s: %+v", op.Status, op.Failure)
 	}

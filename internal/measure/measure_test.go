@@ -55,7 +55,7 @@ func TestBackupAndRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := p.follow(t, c, op.ID)
-	if op, err = c.StartRestore(ctx, b.ID, "bench"); err != nil {
+	if op, err = c.StartRestore(ctx, b.ID, wire.RestoreInput{Confirm: "bench"}); err != nil {
 		t.Fatal(err)
 	}
 	r := p.follow(t, c, op.ID)

@@ -70,12 +70,14 @@ func (l *FileLedger) load() error {
 func (l *FileLedger) Operation() safepoint.Operation { return l.op }
 
 // Append implements Ledger.
-func (l *FileLedger) Append(_ context.Context, e safepoint.JournalEntry) error {
-	e.Seq = len(l.entries) + 1
-	if err := l.write(fileLine{Entry: &e}); err != nil {
-		return err
+func (l *FileLedger) Append(_ context.Context, entries ...safepoint.JournalEntry) error {
+	for _, e := range entries {
+		e.Seq = len(l.entries) + 1
+		if err := l.write(fileLine{Entry: &e}); err != nil {
+			return err
+		}
+		l.entries = append(l.entries, e)
 	}
-	l.entries = append(l.entries, e)
 	return nil
 }
 

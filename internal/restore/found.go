@@ -93,6 +93,7 @@ func (r *run) founded(ctx context.Context) (there bool, err error) {
 
 // wayForwardFound ends a restore whose new database is there.
 func (r *run) wayForwardFound(ctx context.Context) safepoint.Operation {
+	ctx = context.WithoutCancel(ctx)
 	r.Operation.Status = safepoint.StatusSucceeded
 	r.Operation.FinishedAt = r.Now()
 	r.Operation.NeedsOperator, r.Operation.Failure = false, nil

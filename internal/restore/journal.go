@@ -39,6 +39,9 @@ type serviceRecord struct {
 func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error {
 	r.Operation.Step = s
 	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch && !r.rec.Founding
+	if r.hurried && s == safepoint.StepResume { // recovery resumes whether it was begun or not
+		return r.hold("intent", intent)
+	}
 	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
 		return fmt.Errorf("enter step %s: %w", s, err)
 	}
@@ -47,26 +50,57 @@ func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error 
 }
 
 func (r *run) done(ctx context.Context, outcome string) error {
+	if r.hurried {
+		return r.hold("done", outcome)
+	}
 	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
 		return fmt.Errorf("end step %s: %w", r.Operation.Step, err)
 	}
 	return r.append(ctx, "done", outcome)
 }
 
-func (r *run) note(ctx context.Context, text string) error { return r.append(ctx, "note", text) }
+func (r *run) note(ctx context.Context, text string) error {
+	if r.hurried {
+		return r.hold("note", text)
+	}
+	return r.append(ctx, "note", text)
+}
 
+// append writes an entry, after those that were held back.
 func (r *run) append(ctx context.Context, event, detail string) error {
+	if err := r.hold(event, detail); err != nil {
+		return err
+	}
+	if err := r.Ledger.Append(ctx, r.held...); err != nil {
+		r.held = r.held[:len(r.held)-1] // its writer knows that it is not there
+		return fmt.Errorf("write journal: %w", err)
+	}
+	r.held = nil
+	return nil
+}
+
+// hold keeps an entry back that nobody needs after a crash: for the next append, or flush.
+func (r *run) hold(event, detail string) error {
 	state, err := json.Marshal(r.rec)
 	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
-	err = r.Ledger.Append(ctx, safepoint.JournalEntry{
+	r.held = append(r.held, safepoint.JournalEntry{
 		OperationID: r.Operation.ID, At: r.Now(), Step: r.Operation.Step, Event: event, Detail: detail, State: state,
 	})
-	if err != nil {
-		return fmt.Errorf("write journal: %w", err)
-	}
 	return nil
+}
+
+// flush writes what was held back. Where that fails it is lost: nothing but the story for people is in it.
+func (r *run) flush(ctx context.Context) {
+	r.hurried = false
+	if len(r.held) == 0 || r.Lost() {
+		return
+	}
+	if err := r.Ledger.Append(ctx, r.held...); err != nil {
+		r.Log.WarnContext(ctx, "entries of a journal were not written", "operation", r.Operation.ID, "error", err)
+	}
+	r.held = nil
 }
 
 // lastRecord is the newest record of a journal; the zero record if there is none.
@@ -110,9 +144,22 @@ var span = map[safepoint.Step][2]int{
 	safepoint.StepGuard: {74, 95}, safepoint.StepSwitch: {95, 96}, safepoint.StepResume: {96, 99}, safepoint.StepClean: {99, 100},
 }
 
+// spanInstant is span where the safety backup comes after the services have resumed.
+var spanInstant = map[safepoint.Step][2]int{
+	safepoint.StepCheck: {0, 10}, safepoint.StepStage: {10, 55}, safepoint.StepVerify: {55, 70}, safepoint.StepHalt: {70, 72},
+	safepoint.StepSwitch: {72, 73}, safepoint.StepResume: {73, 75}, safepoint.StepGuard: {75, 99}, safepoint.StepClean: {99, 100},
+}
+
+func spanOf(m safepoint.RestoreMode, s safepoint.Step) [2]int {
+	if m == safepoint.RestoreInstant {
+		return spanInstant[s]
+	}
+	return span[s]
+}
+
 // report tells how far a step is; total 0 means its end is not known.
 func (r *run) report(s safepoint.Step, p engine.Progress, total int64) {
-	at := span[s]
+	at := spanOf(r.Operation.Mode, s)
 	percent := at[0]
 	if total > 0 {
 		percent += int(int64(at[1]-at[0]) * min(p.Bytes, total) / total)
@@ -123,9 +170,9 @@ func (r *run) report(s safepoint.Step, p engine.Progress, total int64) {
 	})
 }
 
-// GuardProgress turns the progress of the safety backup into that of the restore it belongs to.
-func GuardProgress(p safepoint.Progress) safepoint.Progress {
-	at := span[safepoint.StepGuard]
+// GuardProgress turns the progress of the safety backup into that of the restore, of mode m, that it belongs to.
+func GuardProgress(m safepoint.RestoreMode, p safepoint.Progress) safepoint.Progress {
+	at := spanOf(m, safepoint.StepGuard)
 	p.Phase, p.Percent = safepoint.StepGuard.String(), at[0]+(at[1]-at[0])*p.Percent/100
 	return p
 }

@@ -28,6 +28,8 @@ type world struct {
 	entries   []safepoint.JournalEntry
 	row       safepoint.Operation
 	safety    map[string]archive.Fingerprint
+	dumped    archive.Fingerprint // by the last dump
+	mode      safepoint.RestoreMode
 	gates     int // held open by the living process
 	delay     int // of what is done late, in calls
 	pending   func() error
@@ -214,15 +216,41 @@ func (e modelEngine) DropStaging(_ context.Context, _ engine.Target, p engine.Pl
 	})
 }
 
+func (e modelEngine) Poise(_ context.Context, _ engine.Target, p engine.Plan, save func(engine.Plan) error) (engine.Poised, error) {
+	if err := save(p); err != nil {
+		return nil, err
+	}
+	if err := e.w.call("Poise", func() error { return nil }); err != nil {
+		return nil, err
+	}
+	e.w.gates++
+	return &modelGate{e, p, true}, nil
+}
+
+func (e modelEngine) DumpAside(_ context.Context, _ engine.Target, p engine.Plan, _ *archive.Writer, _ engine.DumpOptions) error {
+	return e.w.call("DumpAside", func() error {
+		if e.w.databases[p.AsideName] == nil {
+			return errors.New("nothing was set aside")
+		}
+		for _, s := range e.w.services {
+			if !s.running && s.name != "reports" && !contains(e.w.row.Attention, s.name) {
+				return fmt.Errorf("%s is still halted", s.name)
+			}
+		}
+		e.w.dumped = e.w.databases[p.AsideName].content
+		return nil
+	})
+}
+
 type modelGate struct {
 	e    modelEngine
 	p    engine.Plan
 	held bool
 }
 
-func (g *modelGate) Dump(_ context.Context, w *archive.Writer, _ engine.DumpOptions) error {
+func (g *modelGate) Dump(context.Context, *archive.Writer, engine.DumpOptions) error {
 	return g.e.w.call("Gate.Dump", func() error {
-		w.SetFingerprint(g.e.w.databases[liveName].content)
+		g.e.w.dumped = g.e.w.databases[liveName].content
 		return nil
 	})
 }
@@ -279,10 +307,12 @@ func (s *service) reminded(r halt.Request) error {
 
 // The ledger of a world outlives its crashes.
 
-func (w *world) Append(_ context.Context, e safepoint.JournalEntry) error {
+func (w *world) Append(_ context.Context, entries ...safepoint.JournalEntry) error {
 	return w.call("Append", func() error {
-		e.Seq = len(w.entries) + 1
-		w.entries = append(w.entries, e)
+		for _, e := range entries {
+			e.Seq = len(w.entries) + 1
+			w.entries = append(w.entries, e)
+		}
 		return nil
 	})
 }

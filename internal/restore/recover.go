@@ -13,6 +13,7 @@ import (
 // It believes the server, not the journal, about where the switch stands. j is what Run was given.
 func Recover(ctx context.Context, j Job) safepoint.Operation {
 	r := newRun(j)
+	defer r.flush(context.WithoutCancel(ctx))
 	note := "The server started again. Looking how far the restore got."
 	if r.Operation.Failure != nil { // a try before this one could not end it
 		note = "Looking again how far the restore got."
@@ -29,7 +30,7 @@ func Recover(ctx context.Context, j Job) safepoint.Operation {
 		r.append(ctx, "note", note)
 	}
 	fault.Point("restore.recover.read")
-	return r.wayBack(context.WithoutCancel(ctx), r.why())
+	return r.wayBack(ctx, r.why())
 }
 
 // why is what made the restore go back: what was written down when it did, else that its process died.
@@ -96,7 +97,7 @@ func (r *run) switchBack(ctx context.Context) error {
 		}
 	}
 	fault.Point("restore.undo.confirmed")
-	r.Operation.Switched = true
+	r.Operation.Switched, r.switched = true, true
 	return r.done(ctx, "The earlier database is live again.")
 }
 

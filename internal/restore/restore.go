@@ -33,7 +33,7 @@ type Service struct {
 
 // Ledger is where a restore writes what it is about to do and what it did. Each method is durable when it returns.
 type Ledger interface {
-	Append(ctx context.Context, e safepoint.JournalEntry) error
+	Append(ctx context.Context, entries ...safepoint.JournalEntry) error // all of them or none
 	Entries(ctx context.Context) ([]safepoint.JournalEntry, error)
 	// Save stores the operation's row, for people to follow. It fails if this process was overtaken by another.
 	Save(ctx context.Context, op safepoint.Operation) error
@@ -83,8 +83,12 @@ type DumpFunc = func(ctx context.Context, w *archive.Writer, opt engine.DumpOpti
 // run is a restore under way.
 type run struct {
 	Job
-	rec  record
-	gate engine.Gate
+	rec      record
+	gate     engine.Gate
+	poised   engine.Poised            // a switch of mode instant, before it
+	switched bool                     // this process knows that the switch took place, and that nothing has to be opened
+	hurried  bool                     // services are halted for as short as can be: what need not be durable by then is written after they resumed
+	held     []safepoint.JournalEntry // what is to be written then
 }
 
 func newRun(j Job) *run {
@@ -119,21 +123,29 @@ func newRun(j Job) *run {
 func Run(ctx context.Context, j Job) safepoint.Operation {
 	r := newRun(j)
 	defer r.leaveGate()
-	steps := []func(context.Context) error{r.check, r.stage, r.verify, r.halt, r.guardAndSwitch}
-	if j.Undo != nil {
-		steps = []func(context.Context) error{r.checkUndo, r.halt, r.switchBack}
-	}
-	forward := r.wayForward
-	if j.NewName != "" {
-		steps, forward = []func(context.Context) error{r.check, r.stage, r.verify, r.found}, r.wayForwardFound
-	}
+	defer r.flush(context.WithoutCancel(ctx))
+	steps, forward := r.course()
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			r.Log.WarnContext(ctx, "a step of a restore failed", "operation", r.Operation.ID, "step", r.Operation.Step.String(), "error", err)
-			return r.wayBack(context.WithoutCancel(ctx), r.cause(ctx, err))
+			return r.wayBack(ctx, r.cause(ctx, err))
 		}
 	}
-	return forward(context.WithoutCancel(ctx))
+	return forward(ctx)
+}
+
+// course is what a restore does, by its kind: the steps until it is decided, and the way that follows.
+func (r *run) course() (steps []func(context.Context) error, forward func(context.Context) safepoint.Operation) {
+	type step = func(context.Context) error
+	switch {
+	case r.NewName != "":
+		return []step{r.check, r.stage, r.verify, r.found}, r.wayForwardFound
+	case r.Undo != nil:
+		return []step{r.checkUndo, r.lookAtServices, r.halt, r.switchBack}, r.wayForward
+	case r.instant():
+		return []step{r.check, r.stage, r.verify, r.lookAtServices, r.poise, r.halt, r.switchAtOnce}, r.wayForward
+	}
+	return []step{r.check, r.stage, r.verify, r.lookAtServices, r.halt, r.guardAndSwitch}, r.wayForward
 }
 
 // cause prefers the reason why ctx ended to the errors that its end provoked.
@@ -281,7 +293,7 @@ func (r *run) guardAndSwitch(ctx context.Context) error {
 		if err := r.guard(ctx); err != nil {
 			return err
 		}
-		err := r.swap(ctx)
+		err := r.swap(ctx, r.gate.Switch)
 		if err == nil || try == tries || !errors.Is(err, errChangedMeanwhile) {
 			return err
 		}
@@ -308,8 +320,9 @@ func (r *run) closeGate(ctx context.Context) error {
 	return fault.Point("restore.gate.closed")
 }
 
-// leaveGate ends our sessions in the gate, if it is held. That alone opens nothing: see reopen.
+// leaveGate ends our sessions in the gate, if it is held, and those that wait for a switch. That alone opens nothing: see reopen.
 func (r *run) leaveGate() {
+	r.unpoise()
 	if r.gate != nil {
 		r.gate.Close()
 		r.gate = nil
@@ -336,7 +349,7 @@ func (r *run) guard(ctx context.Context) error {
 var errChangedMeanwhile = errors.New("a row changed after the safety backup")
 
 // swap makes staging live. After its intent is written there is no cancelling: the server decides, and is asked.
-func (r *run) swap(ctx context.Context) error {
+func (r *run) swap(ctx context.Context, swap func(context.Context) error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -350,7 +363,7 @@ func (r *run) swap(ctx context.Context) error {
 	if err := fault.Point("restore.switch.intent"); err != nil {
 		return err
 	}
-	err := r.gate.Switch(ctx)
+	err := swap(ctx)
 	if ferr := fault.Point("restore.switch.sent"); err == nil {
 		err = ferr
 	}
@@ -365,7 +378,7 @@ func (r *run) swap(ctx context.Context) error {
 		}
 	}
 	fault.Point("restore.switch.confirmed")
-	r.Operation.Switched = true
+	r.Operation.Switched, r.switched = true, true
 	return r.done(ctx, "The restored database is live.")
 }
 

@@ -27,6 +27,16 @@ var (
 // Nothing is won by waiting between two tries in a model.
 func init() { pause = func(context.Context, time.Duration) {} }
 
+// modes are the ways a restore can go about it that every test of all calls takes.
+var modes = []safepoint.RestoreMode{safepoint.RestoreGuarded, safepoint.RestoreInstant}
+
+// newWorldOf is newWorld for restores of a mode.
+func newWorldOf(m safepoint.RestoreMode) *world {
+	w := newWorld()
+	w.mode = m
+	return w
+}
+
 // newWorld has one live database, and three services of which the second was stopped by its owner.
 func newWorld() *world {
 	w := &world{fates: map[int]fate{}, databases: map[string]*database{}, nextID: 100, safety: map[string]archive.Fingerprint{}}
@@ -46,7 +56,7 @@ func (w *world) job(t *testing.T) Job {
 		t.Fatal(err)
 	}
 	j := Job{
-		Operation:    safepoint.Operation{ID: "op_1", DatabaseName: liveName, Status: safepoint.StatusRunning, Type: safepoint.TypeRestore},
+		Operation:    safepoint.Operation{ID: "op_1", DatabaseName: liveName, Status: safepoint.StatusRunning, Type: safepoint.TypeRestore, Mode: w.mode},
 		Organization: safepoint.Organization{ID: "org_1", Name: "Test", UndoWindow: time.Hour},
 		Engine:       modelEngine{w: w},
 		Ledger:       w,
@@ -59,7 +69,7 @@ func (w *world) job(t *testing.T) Job {
 			if err := dump(ctx, archive.NewWriter(io.Discard, archive.Header{}, nil), engine.DumpOptions{}); err != nil {
 				return "", err
 			}
-			w.safety["op_safety"] = w.databases[liveName].content
+			w.safety["op_safety"] = w.dumped
 			return "op_safety", nil
 		},
 	}
@@ -137,7 +147,9 @@ func judge(t *testing.T, w *world, op safepoint.Operation) {
 		}
 	}
 	if op.Status == safepoint.StatusSucceeded {
-		if !reflect.DeepEqual(w.safety[op.SafetyID], oldContent) {
+		if unguarded := op.Unguarded(); unguarded != (op.SafetyFailure != nil) || unguarded != (op.SafetyID == "") {
+			t.Errorf("a safety backup %q, unguarded %v, failure %+v", op.SafetyID, unguarded, op.SafetyFailure)
+		} else if !unguarded && !reflect.DeepEqual(w.safety[op.SafetyID], oldContent) {
 			t.Errorf("the safety backup %q holds %v", op.SafetyID, w.safety[op.SafetyID])
 		}
 		if aside := w.databases[engine.AsideName("op_1")]; aside == nil || !reflect.DeepEqual(aside.content, oldContent) {
@@ -172,16 +184,18 @@ func TestRestore(t *testing.T) {
 
 // TestEveryCallEveryFate lets each call of a restore fail or crash, before and after its effect.
 func TestEveryCallEveryFate(t *testing.T) {
-	clean := newWorld()
-	live(t, clean, clean.job(t))
-	for n := 1; n <= clean.calls; n++ {
-		for _, how := range []fate{failBefore, failAfter, crashBefore, crashAfter} {
-			w := newWorld()
-			w.fates[n] = how
-			op := live(t, w, w.job(t))
-			judge(t, w, op)
-			if t.Failed() {
-				t.Fatalf("call %d, %s, %s: ended %s in step %s: %+v\ncalls: %v", n, clean.log[n-1], how, op.Status, op.Step, op.Failure, w.log)
+	for _, mode := range modes {
+		clean := newWorldOf(mode)
+		live(t, clean, clean.job(t))
+		for n := 1; n <= clean.calls; n++ {
+			for _, how := range []fate{failBefore, failAfter, crashBefore, crashAfter} {
+				w := newWorldOf(mode)
+				w.fates[n] = how
+				op := live(t, w, w.job(t))
+				judge(t, w, op)
+				if t.Failed() {
+					t.Fatalf("%s, call %d, %s, %s: ended %s in step %s: %+v\ncalls: %v", mode, n, clean.log[n-1], how, op.Status, op.Step, op.Failure, w.log)
+				}
 			}
 		}
 	}
@@ -243,19 +257,25 @@ func TestUndoEveryCallEveryFate(t *testing.T) {
 
 // TestTwoFates lets any two calls of a restore go wrong: the second one often meets the way back from the first.
 func TestTwoFates(t *testing.T) {
-	clean := newWorld()
+	for _, mode := range modes {
+		twoFates(t, mode)
+	}
+}
+
+func twoFates(t *testing.T, mode safepoint.RestoreMode) {
+	clean := newWorldOf(mode)
 	live(t, clean, clean.job(t))
 	hows := []fate{failBefore, failAfter, crashBefore, crashAfter}
 	for first := 1; first <= clean.calls; first++ {
 		for second := first + 1; second <= clean.calls+20; second++ {
 			for _, how := range hows {
 				for _, then := range hows {
-					w := newWorld()
+					w := newWorldOf(mode)
 					w.fates[first], w.fates[second] = how, then
 					op := live(t, w, w.job(t))
 					judge(t, w, op)
 					if t.Failed() {
-						t.Fatalf("call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", first, how, second, then, op.Status, op.Step, op.Failure, w.log)
+						t.Fatalf("%s, call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", mode, first, how, second, then, op.Status, op.Step, op.Failure, w.log)
 					}
 				}
 			}
@@ -266,17 +286,16 @@ func TestTwoFates(t *testing.T) {
 // TestLateSwitch has the server go through with a switch, or a switch back, that was sent before its sender gave up or
 // died, only some calls later. Whatever the restore says then is what holds.
 func TestLateSwitch(t *testing.T) {
-	for _, how := range []fate{failLate, crashLate} {
-		for delay := range 12 {
-			w := newWorld()
-			clean := newWorld()
-			live(t, clean, clean.job(t))
-			w.fates[slices.Index(clean.log, "Gate.Switch")+1], w.delay = how, delay
-			op := live(t, w, w.job(t))
-			judge(t, w, op)
-			if t.Failed() {
-				t.Fatalf("the switch %s, by %d calls: ended %s: %+v\ncalls: %v", how, delay, op.Status, op.Failure, w.log)
-			}
+	for i := range 4 * 12 {
+		mode, how, delay := modes[i%2], []fate{failLate, crashLate}[i/2%2], i/4
+		w := newWorldOf(mode)
+		clean := newWorldOf(mode)
+		live(t, clean, clean.job(t))
+		w.fates[slices.Index(clean.log, "Gate.Switch")+1], w.delay = how, delay
+		op := live(t, w, w.job(t))
+		judge(t, w, op)
+		if t.Failed() {
+			t.Fatalf("%s: the switch %s, by %d calls: ended %s: %+v\ncalls: %v", mode, how, delay, op.Status, op.Failure, w.log)
 		}
 	}
 }
@@ -525,5 +544,93 @@ func TestFileLedger(t *testing.T) {
 	}
 	if err := l.Remove(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// In an instant restore nothing stands between the halt and the switch, and services resume before the safety backup.
+func TestInstantOrder(t *testing.T) {
+	w := newWorldOf(safepoint.RestoreInstant)
+	op := live(t, w, w.job(t))
+	judge(t, w, op)
+	if op.Status != safepoint.StatusSucceeded || op.SafetyID == "" || op.SafetyFailure != nil {
+		t.Fatalf("ended %s: %+v, safety backup %q, %+v", op.Status, op.Failure, op.SafetyID, op.SafetyFailure)
+	}
+	from, to := slices.Index(w.log, "Halt web"), slices.Index(w.log, "Resume web")
+	want := []string{"Halt web", "Halt mail", "Save", "Append", "CancelAsked", "Gate.Switch", "Resume mail", "Resume web"}
+	if got := w.log[from : to+1]; !slices.Equal(got, want) {
+		t.Errorf("while services are halted: %v\nwant %v", got, want)
+	}
+	var told []string
+	for i, e := range w.entries {
+		if e.Seq != i+1 || i > 0 && e.At.Before(w.entries[i-1].At) {
+			t.Errorf("entry %d is out of order: %+v", i, e)
+		}
+		told = append(told, e.Step.String()+" "+e.Event)
+	}
+	for _, need := range []string{"halt intent", "halt done", "switch intent", "switch done", "resume intent", "guard intent", "guard done", "clean done"} {
+		i := slices.Index(told, need)
+		if i < 0 {
+			t.Fatalf("the journal does not tell of %q: %v", need, told)
+		}
+		told = told[i:]
+	}
+}
+
+// A safety backup that fails ends an instant restore all the same: it says why, and keeps what was set aside. A server that
+// stops meanwhile leaves it to the next start.
+func TestInstantGuardFails(t *testing.T) {
+	w := newWorldOf(safepoint.RestoreInstant)
+	j := w.job(t)
+	j.Guard = func(context.Context, DumpFunc) (string, error) {
+		return "", safepoint.Errorf(safepoint.CodeSpace, "No room.")
+	}
+	op := live(t, w, j)
+	judge(t, w, op)
+	if op.Status != safepoint.StatusSucceeded || !op.Unguarded() || op.SafetyFailure.Code != safepoint.CodeSpace || op.UndoUntil.IsZero() {
+		t.Errorf("ended %s: %+v", op.Status, op)
+	}
+
+	w = newWorldOf(safepoint.RestoreInstant)
+	j = w.job(t)
+	guard, stopping := j.Guard, false
+	j.Stopping = func() bool { return stopping }
+	j.Guard = func(context.Context, DumpFunc) (string, error) { stopping = true; return "", errInjected }
+	if op = Run(t.Context(), j); op.Status != safepoint.StatusRunning || w.halted {
+		t.Fatalf("ended %s, halted %v", op.Status, w.halted)
+	}
+	j.Operation, j.Guard, j.Stopping = op, guard, nil
+	op = Recover(t.Context(), j)
+	judge(t, w, op)
+	if op.SafetyID == "" {
+		t.Errorf("no safety backup after the next start: %+v", op)
+	}
+}
+
+// An undo that was asked for while the safety backup is made ends it: what was set aside is to be live again.
+func TestInstantYieldsToUndo(t *testing.T) {
+	for _, crashed := range []bool{false, true} {
+		w := newWorldOf(safepoint.RestoreInstant)
+		j := w.job(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		j.Guard = func(ctx context.Context, _ DumpFunc) (string, error) {
+			w.cancelled = true
+			if crashed {
+				panic(crash{"guard"})
+			}
+			cancel(safepoint.Errorf(safepoint.CodeCancelled, "Cancelled by a person."))
+			return "", context.Cause(ctx)
+		}
+		op, dead := attempt(func() safepoint.Operation { return Run(ctx, j) })
+		if dead != crashed {
+			t.Fatal("it did not crash as asked")
+		}
+		if crashed {
+			j.Operation = w.row
+			op = Recover(t.Context(), j)
+		}
+		judge(t, w, op)
+		if op.Status != safepoint.StatusSucceeded || op.SafetyFailure == nil || op.SafetyFailure.Code != safepoint.CodeCancelled {
+			t.Errorf("crashed %v: ended %s: %+v", crashed, op.Status, op.SafetyFailure)
+		}
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/safepoint-db/safepoint/internal/halt"
 )
 
-// halt records what every service is doing, then halts the running ones in their order.
-func (r *run) halt(ctx context.Context) error {
+// lookAtServices records what every service is doing. Nothing is halted yet.
+func (r *run) lookAtServices(ctx context.Context) error {
 	if !r.undoing() {
 		if err := r.Room(ctx); err != nil {
 			return err
@@ -30,6 +30,11 @@ func (r *run) halt(ctx context.Context) error {
 	}
 	fault.Point("restore.halt.probed")
 	r.Operation.Services = len(r.Services)
+	return nil
+}
+
+// halt halts the running services in their order. That it will is on record before the first is touched.
+func (r *run) halt(ctx context.Context) error {
 	r.Operation.HaltedAt = r.Now()
 	if err := r.enter(ctx, safepoint.StepHalt, "Halt "+count(len(r.Services), "service")+", in order."); err != nil {
 		return err
@@ -41,6 +46,8 @@ func (r *run) halt(ctx context.Context) error {
 	if err := fault.Point("restore.halt.intent"); err != nil {
 		return err
 	}
+	r.hurried = r.instant() || r.undoing()
+	r.Operation.HaltedAt = r.Now()
 	for i, s := range r.Services {
 		if !r.rec.Services[i].Ours {
 			if err := r.note(ctx, s.Name+" was not running; it is left as it is."); err != nil {

@@ -16,13 +16,21 @@ import (
 // and both can be taken again from their beginning.
 
 // wayForward follows a switch that took place: open, resume, keep the set-aside database for the undo window.
+// A safety backup that is still to be made heeds ctx, which ends when an undo was asked for or the server stops.
 func (r *run) wayForward(ctx context.Context) safepoint.Operation {
+	whileWanted := ctx
+	ctx = context.WithoutCancel(ctx)
+	if r.Operation.UndoUntil.IsZero() {
+		r.Operation.UndoUntil = r.Now().Add(r.Organization.UndoWindow)
+	}
 	r.enter(ctx, safepoint.StepResume, "Open the database, then resume the services in reverse order.")
 	fault.Point("restore.resume.intent")
 	if err := r.reopen(ctx); err != nil {
 		return r.stuck(ctx, err)
 	}
-	r.Operation.UndoUntil = r.Now().Add(r.Organization.UndoWindow)
+	if err := r.guardAside(whileWanted); err != nil {
+		return r.later(err)
+	}
 	if err := r.enter(ctx, safepoint.StepClean, "Keep what was live until now for the undo window."); err != nil {
 		return r.later(err)
 	}
@@ -41,6 +49,8 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 // is asked which side of it we are on: after the database was opened, for a switch that is still on its way is refused
 // from then on, and before anything else.
 func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
+	whileWanted := ctx
+	ctx = context.WithoutCancel(ctx)
 	if r.Lost() {
 		return r.later(cause)
 	}
@@ -63,8 +73,8 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 			return r.stuck(ctx, err)
 		}
 		if after {
-			r.Operation.Switched = true
-			return r.wayForward(ctx)
+			r.Operation.Switched, r.switched = true, true
+			return r.wayForward(whileWanted)
 		}
 		r.failed(ctx, cause)
 	}
@@ -110,6 +120,8 @@ func (r *run) reopen(ctx context.Context) error {
 			return err
 		}
 	}
+	r.leaveGate()
+	r.flush(ctx)
 	fault.Point("restore.resume.done")
 	if err := r.persist(ctx, func() error { return r.Ledger.ClearHalted(ctx, r.Operation) }); err != nil {
 		return fmt.Errorf("record that services resumed: %w", err)
@@ -121,6 +133,9 @@ func (r *run) reopen(ctx context.Context) error {
 
 // open lets everyone into the database that holds the live name.
 func (r *run) open(ctx context.Context) error {
+	if !r.rec.Gated && r.switched {
+		return nil
+	}
 	r.leaveGate()
 	if !r.rec.Gated && !r.rec.Swapping {
 		return nil
@@ -217,6 +232,7 @@ func (r *run) stuck(ctx context.Context, err error) safepoint.Operation {
 	if errors.Is(err, errLater) {
 		return r.later(err)
 	}
+	r.hurried = false
 	r.Operation.NeedsOperator = true
 	r.Operation.Status = safepoint.StatusFailed
 	r.Operation.FinishedAt = r.Now()

@@ -152,7 +152,7 @@ func (s *shop) killDuringRestore(t *testing.T, point string) {
 	s.till.forget()
 	s.till.sells(t)
 	op := s.dieDuring(t, point, safepoint.TypeRestore, func(ctx context.Context) (wire.Operation, error) {
-		return s.api.StartRestore(ctx, s.backup.ID, "shop")
+		return s.api.StartRestore(ctx, s.backup.ID, wire.RestoreInput{Confirm: "shop"})
 	})
 	s.judge(t, op)
 	if op.Status == "succeeded" {
@@ -164,7 +164,7 @@ func (s *shop) killDuringRestore(t *testing.T, point string) {
 func (s *shop) killDuringUndo(t *testing.T, point string) {
 	s.till.forget()
 	s.till.sells(t)
-	restored := s.wait(t, must[wire.Operation](t)(s.api.StartRestore(context.Background(), s.backup.ID, "shop")).ID)
+	restored := s.wait(t, must[wire.Operation](t)(s.api.StartRestore(context.Background(), s.backup.ID, wire.RestoreInput{Confirm: "shop"})).ID)
 	s.judge(t, restored)
 	undo := s.dieDuring(t, point, safepoint.TypeRestore, func(ctx context.Context) (wire.Operation, error) {
 		return s.api.StartUndo(ctx, restored.ID)

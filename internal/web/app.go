@@ -90,7 +90,7 @@ type App interface {
 	PreviewDelete(ctx context.Context, a safepoint.Actor, id string) (app.DeletePreview, error)
 	DeleteBackup(ctx context.Context, a safepoint.Actor, id, confirm string) error
 	PreviewRestore(ctx context.Context, a safepoint.Actor, id string) (app.RestorePreview, error)
-	StartRestore(ctx context.Context, a safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error)
+	StartRestore(ctx context.Context, a safepoint.Actor, id string, in app.RestoreInput) (safepoint.Operation, error)
 	StartRestoreInto(ctx context.Context, a safepoint.Actor, id string, in app.NewDatabase) (safepoint.Operation, error)
 	StartUndo(ctx context.Context, a safepoint.Actor, restoreID string) (safepoint.Operation, error)
 }

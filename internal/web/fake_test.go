@@ -327,8 +327,12 @@ func (f *fake) PreviewRestore(_ context.Context, _ safepoint.Actor, id string) (
 	}
 	return f.restore, f.broken
 }
-func (f *fake) StartRestore(_ context.Context, _ safepoint.Actor, id, confirm string, keys ...string) (safepoint.Operation, error) {
-	return safepoint.Operation{ID: "op_restore"}, f.act("restore", append([]any{id, confirm}, named(keys)...)...)
+func (f *fake) StartRestore(_ context.Context, _ safepoint.Actor, id string, in app.RestoreInput) (safepoint.Operation, error) {
+	args := append([]any{id, in.Confirm}, named([]string{in.Keys})...)
+	if in.Mode != "" {
+		args = append(args, in.Mode)
+	}
+	return safepoint.Operation{ID: "op_restore"}, f.act("restore", args...)
 }
 func (f *fake) StartUndo(_ context.Context, _ safepoint.Actor, id string) (safepoint.Operation, error) {
 	return safepoint.Operation{ID: "op_undo"}, f.act("undo", id)

@@ -67,7 +67,9 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 }
 
 func doRestoreNew(v *visit) (reply, error) {
-	op, err := v.app.StartRestore(v.ctx, v.actor, v.id(), v.r.PostFormValue("confirm"), v.r.PostFormValue("identity"))
+	op, err := v.app.StartRestore(v.ctx, v.actor, v.id(), app.RestoreInput{
+		Confirm: v.r.PostFormValue("confirm"), Keys: v.r.PostFormValue("identity"), Mode: safepoint.RestoreMode(v.value("mode")),
+	})
 	if err == nil {
 		return redirect("/restores/" + op.ID), nil
 	}

@@ -47,7 +47,10 @@ type DatabaseInput struct {
 	Password *string `json:"password,omitempty" format:"password" writeOnly:"true" doc:"Left out: keeps the stored one"`
 	TLS      string  `json:"tls,omitempty" enum:"verify-full,verify-ca,require,disable"`
 	CACert   string  `json:"ca_cert,omitempty" doc:"PEM"`
-	Version  int     `json:"version,omitempty" doc:"Of the database being changed: refuses with 409 if someone else changed it since; 0 does not check"`
+
+	InstantSwitch *bool `json:"instant_switch,omitempty" doc:"Its restores switch at once and make the safety backup afterwards, unless they say otherwise. Left out: keeps what is stored, for a new database no"`
+
+	Version int `json:"version,omitempty" doc:"Of the database being changed: refuses with 409 if someone else changed it since; 0 does not check"`
 }
 
 // DatabaseTest is what a test of a database found.

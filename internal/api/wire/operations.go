@@ -230,5 +230,6 @@ type NewDatabase struct {
 // RestoreInput confirms a restore.
 type RestoreInput struct {
 	Confirm  string `json:"confirm" doc:"The database's name, exactly" example:"harbor_prod"`
+	Mode     string `json:"mode,omitempty" enum:"guarded,instant" doc:"guarded: the safety backup is made while services are halted. instant: the switch comes at once, and the safety backup is made of the set-aside database after services have resumed. Left out: the database's own choice"`
 	Identity string `json:"identity,omitempty" maxLength:"65536" format:"password" writeOnly:"true" doc:"For an encrypted backup: the key of one of its recipients, as an identity file of age holds it. It is used for this restore and stored nowhere"`
 }
