@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
 	"internal/halt/halttest":       {"internal/halt"},
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
+	"internal/many":                {},
 	"internal/soak":                {},
 	"internal/measure":             {},
 	"internal/storage/storagetest": {"internal/storage"},
@@ -82,7 +83,7 @@ var arrows = map[string][]string{
 
 // testOnly are the packages of the table's last block.
 var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
-	"internal/soak", "internal/measure", "internal/storage/storagetest"}
+	"internal/many", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
 var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault"}

@@ -115,7 +115,7 @@ func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (
 	if err != nil {
 		e.outcome, e.detail = failed, safepoint.UserError(err).Message
 		a.audit(ctx, by, e)
-		return Download{}, missingFile(err)
+		return Download{}, a.missingFile(ctx, op.ID, err)
 	}
 	a.audit(ctx, by, e)
 	return Download{File: file, Name: op.Name, ModTime: op.FinishedAt, SHA256: op.SHA256}, nil
@@ -145,8 +145,13 @@ func (a *App) keptBackup(ctx context.Context, orgID, id string) (safepoint.Opera
 	return op, nil
 }
 
-func missingFile(err error) error {
+// missingFile says of a file that is not there whether it was deleted here: a person's look may be older than that.
+func (a *App) missingFile(ctx context.Context, id string, err error) error {
 	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		if begun, derr := a.Catalog.DeletionBegun(ctx, id); derr == nil && begun {
+			return safepoint.Errorf(safepoint.CodeConflict, "This backup is deleted: somebody else asked for that just before.").
+				WithHint("Choose another backup. The audit log says who it was.").WithCause(err)
+		}
 		return safepoint.Errorf(safepoint.CodeArchive, "The file of this backup is not in the storage any more.").
 			WithHint("Choose another backup, and find out who removed the file.").WithCause(err)
 	}

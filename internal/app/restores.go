@@ -150,7 +150,7 @@ func (a *App) openBackup(ctx context.Context, op safepoint.Operation, key encryp
 func (a *App) openStored(ctx context.Context, op safepoint.Operation) (storage.File, error) {
 	file, err := a.Storage.Open(ctx, op.StorageKey)
 	if err != nil {
-		return nil, missingFile(err)
+		return nil, a.missingFile(ctx, op.ID, err)
 	}
 	if file.Size() != op.Size {
 		file.Close()
@@ -268,7 +268,7 @@ func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id string, i
 	if r, file, err := a.openBackup(ctx, op, key); err == nil {
 		taken = snapshotAt(r.Header())
 		file.Close()
-	} else if code := safepoint.ErrorCode(err); code == safepoint.CodeArchive || code == safepoint.CodeKey {
+	} else if code := safepoint.ErrorCode(err); code == safepoint.CodeArchive || code == safepoint.CodeKey || code == safepoint.CodeConflict {
 		return safepoint.Operation{}, err
 	}
 	queued := safepoint.NewID(safepoint.OperationPrefix)

@@ -9,8 +9,8 @@ import (
 )
 
 // MarkDeleting records the intent to delete a backup's file, before the file goes. It fails with CodeConflict while a
-// restore reads the backup, or while the restore that made it as its safety backup runs. From then on no restore of it
-// is accepted. Marking twice is fine.
+// restore reads the backup, or while the restore that made it as its safety backup runs, and for every call but the
+// first: of many at once, one deletes. From then on no restore of it is accepted.
 func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string) error {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		op, err := operationByID(ctx, tx, id)
@@ -22,26 +22,42 @@ func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string) error {
 		case op.Type != safepoint.TypeBackup || op.Status != safepoint.StatusSucceeded:
 			return safepoint.Errorf(safepoint.CodeConflict, "This is not a finished backup, so it has no file to delete.")
 		}
+		var marked int64
+		if err := tx.QueryRowContext(ctx, `SELECT deleting_at FROM operations WHERE id = $1`, id).Scan(&marked); err != nil {
+			return err
+		}
+		zone, err := timeZone(ctx, tx, orgID)
+		if err != nil {
+			return err
+		}
+		if marked > 0 {
+			now := c.Now().In(zone)
+			return safepoint.Errorf(safepoint.CodeConflict, "This backup is being deleted: that was asked for at %s.", clock(fromMillis(marked), now)).
+				WithHint("There is nothing left to do. Safepoint goes on until its file is gone.")
+		}
 		users, err := operations(ctx, tx, `WHERE status IN ('queued','running') AND organization_id = $1 AND (source_id = $2 OR id = $3 OR safety_id = $2)
 			ORDER BY created_at LIMIT 1`, orgID, id, op.RestoreID)
 		if err != nil {
 			return err
 		}
 		if len(users) > 0 {
-			zone, err := timeZone(ctx, tx, orgID)
-			if err != nil {
-				return err
-			}
 			return safepoint.Errorf(safepoint.CodeConflict, "This backup is in use. %s", underWay(users[0], c.Now().In(zone))).
 				WithHint("Delete it once the restore has ended.")
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1 AND deleting_at = 0`, id, toMillis(c.Now()))
+		_, err = tx.ExecContext(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1`, id, toMillis(c.Now()))
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("mark for deletion: %w", err)
 	}
 	return nil
+}
+
+// DeletionBegun says whether somebody asked to delete a backup.
+func (c *Catalog) DeletionBegun(ctx context.Context, id string) (bool, error) {
+	var at int64
+	err := c.db.QueryRowContext(ctx, `SELECT deleting_at FROM operations WHERE id = $1`, id).Scan(&at)
+	return at > 0, wrap("look for a deletion", err)
 }
 
 // MarkDeleted records that the file is gone for good.

@@ -121,6 +121,9 @@ func (c *Catalog) refuseSource(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 	case err != nil:
 		return err
 	case op.Trigger == safepoint.TriggerUndo:
+		if err := refuseTaken(ctx, tx, op); err != nil {
+			return err
+		}
 		if kind != string(safepoint.TypeRestore) || undoneBy != "" || undoUntil == 0 || undoUntil <= toMillis(c.Now()) {
 			return safepoint.Errorf(safepoint.CodeConflict, "This restore can no longer be undone.").
 				WithHint("Restore its safety backup instead: it is listed in DB Logs.")
@@ -131,6 +134,22 @@ func (c *Catalog) refuseSource(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 		return safepoint.Errorf(safepoint.CodeConflict, "This backup is deleted, so it cannot be restored.")
 	}
 	return nil
+}
+
+// refuseTaken refuses to undo a restore whose place another has taken since: a person's look at it may be older than that.
+func refuseTaken(ctx context.Context, tx *sql.Tx, undo safepoint.Operation) error {
+	var later string
+	err := tx.QueryRowContext(ctx, `SELECT l.name FROM operations l JOIN operations r ON r.id = $1
+		WHERE l.organization_id = $2 AND l.database_id = r.database_id AND l.type = 'restore' AND l.triggered_by <> 'undo'
+			AND l.switched = 1 AND l.undone_by = '' AND l.created_at > r.created_at
+		ORDER BY l.created_at DESC LIMIT 1`, undo.SourceID, undo.OrganizationID).Scan(&later)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return safepoint.Errorf(safepoint.CodeConflict, "A later restore, %s, has taken the place of this one.", later).WithHint("Undo that one first.")
 }
 
 // Operation is one operation of the organization, also a deleted one.

@@ -322,7 +322,7 @@ func TestDeletion(t *testing.T) {
 		t.Errorf("known keys: %v", keys)
 	}
 	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID))
-	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID))
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID), safepoint.CodeConflict, "is being deleted: that was asked for at")
 	if ops, err := f.Deleting(f.ctx); err != nil || len(ops) != 2 {
 		t.Errorf("deleting: %v %v", ops, err)
 	}

@@ -1,0 +1,90 @@
+package many
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/anishathalye/porcupine"
+)
+
+// witness looks for an order of single steps that explains a history, and returns the history with each call narrowed
+// to a moment within it, in that order: what a checker that knows nothing of this model then confirms at once. In a
+// burst most calls are refusals, which change nothing. Taking one as soon as it is true loses no order, and leaves only
+// the few steps between which to choose; a general checker tries every order of the refusals, too, and does not end.
+//
+// ok is false if there is no such order; then the longest is returned, and what it could not place next.
+func witness(history []porcupine.Operation) (found []porcupine.Operation, left []porcupine.Operation, ok bool) {
+	w := &search{history: history, seen: map[string]bool{}}
+	w.from(state{}, make([]bool, len(history)), nil)
+	for i, h := range history {
+		if !slices.Contains(w.longest, i) {
+			left = append(left, h)
+		}
+	}
+	at := int64(math.MinInt64)
+	for _, i := range w.longest {
+		h := history[i]
+		at = max(at, h.Call)
+		h.Call, h.Return = at, at
+		found = append(found, h)
+	}
+	return found, left, len(left) == 0
+}
+
+type search struct {
+	history []porcupine.Operation
+	seen    map[string]bool // sets of placed calls with the state they led to
+	longest []int
+}
+
+// from goes on from a state. placed says which calls are in the order already.
+func (w *search) from(s state, placed []bool, order []int) bool {
+	placed, order = slices.Clone(placed), slices.Clone(order)
+	next := func() (open []int, all bool) { // what may be next: it began before anything else returned
+		first := int64(math.MaxInt64)
+		for i, h := range w.history {
+			if !placed[i] {
+				first = min(first, h.Return)
+			}
+		}
+		for i, h := range w.history {
+			if !placed[i] && h.Call <= first {
+				open = append(open, i)
+			}
+		}
+		return open, first == math.MaxInt64
+	}
+	open, all := next()
+	for changed := true; changed; {
+		changed = false
+		for _, i := range open {
+			h := w.history[i]
+			if out := h.Output.(output); !out.OK && refusable(s, h.Input.(input), out) {
+				placed[i], order, changed = true, append(order, i), true
+			}
+		}
+		open, all = next()
+	}
+	if len(order) > len(w.longest) {
+		w.longest = order
+	}
+	key := fmt.Sprint(s, placed)
+	if all || w.seen[key] {
+		return all
+	}
+	w.seen[key] = true
+	for _, i := range open {
+		h := w.history[i]
+		if out := h.Output.(output); out.OK {
+			if may, then := step(s, h.Input.(input), out); may {
+				placed[i] = true
+				if w.from(then, placed, append(order, i)) {
+					return true
+				}
+				placed[i] = false
+			}
+		}
+	}
+	return false
+}
