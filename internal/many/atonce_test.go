@@ -249,7 +249,7 @@ func (o *org) call(client int, in input) {
 	case in.Act == backup:
 		op, err = o.api.StartBackup(ctx, o.shop.ID)
 	case in.Act == restore, in.Act == foreign && client%2 == 0:
-		op, err = o.api.StartRestore(ctx, in.Of, "shop")
+		op, err = o.api.StartRestore(ctx, in.Of, wire.RestoreInput{Confirm: "shop"})
 	case in.Act == undo:
 		op, err = o.api.StartUndo(ctx, in.Of)
 	default:
