@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -247,9 +248,10 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 	if report == nil {
 		report = func(safepoint.Progress) {}
 	}
+	books := ledger{App: w.App, claim: w.claim, lost: &atomic.Bool{}}
 	j := restore.Job{
 		Operation: op, Organization: w.org, Engine: w.engine, Target: w.target, Log: w.Log, Report: report, Now: w.Now,
-		Ledger: ledger{App: w.App, claim: w.claim},
+		Ledger: books,
 		Source: func(ctx context.Context) (*archive.Reader, io.Closer, error) {
 			src, err := w.keptBackup(ctx, op.OrganizationID, op.SourceID)
 			if err != nil {
@@ -275,7 +277,7 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
 			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(op.Mode, p)) })
 		},
-		Stopping: func() bool { return jobs.Stopping(ctx) }, Lost: func() bool { return jobs.Lost(ctx) },
+		Stopping: func() bool { return jobs.Stopping(ctx) }, Lost: func() bool { return books.lost.Load() || jobs.Lost(ctx) },
 	}
 	if j.NewName = op.NewName; j.NewName != "" {
 		return j, nil
@@ -334,14 +336,15 @@ func ended(op safepoint.Operation, err error) safepoint.Operation {
 	return op
 }
 
-// ledger keeps a restore's books in the catalog.
+// ledger keeps a restore's books in the catalog. Nothing is written once another process has the operation.
 type ledger struct {
 	*App
 	claim jobs.Claim
+	lost  *atomic.Bool
 }
 
 func (l ledger) Append(ctx context.Context, entries ...safepoint.JournalEntry) error {
-	return l.Catalog.AppendJournal(ctx, entries...)
+	return l.noticed(l.Catalog.AppendHeld(ctx, l.claim, entries...))
 }
 
 func (l ledger) Entries(ctx context.Context) ([]safepoint.JournalEntry, error) {
@@ -349,14 +352,25 @@ func (l ledger) Entries(ctx context.Context) ([]safepoint.JournalEntry, error) {
 }
 
 func (l ledger) Save(ctx context.Context, op safepoint.Operation) error {
-	if err := l.Catalog.SaveOperation(ctx, l.claim, op); err != nil {
+	if err := l.noticed(l.Catalog.SaveOperation(ctx, l.claim, op)); err != nil {
 		return err
 	}
 	l.changed(op.OrganizationID, "operation", op.ID)
 	return nil
 }
 
+// noticed notices at once, and not at the next heartbeat, that the operation is somebody else's by now.
+func (l ledger) noticed(err error) error {
+	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
+		l.lost.Store(true)
+	}
+	return err
+}
+
 func (l ledger) CancelAsked(ctx context.Context) (bool, error) {
+	if err := l.noticed(l.Catalog.Holds(ctx, l.claim)); err != nil {
+		return false, err
+	}
 	op, err := l.Catalog.Current(ctx, l.claim)
 	return op.CancelAsked, err
 }
@@ -366,7 +380,7 @@ func (l ledger) SetHalted(ctx context.Context, op safepoint.Operation, until tim
 	if op.Trigger == safepoint.TriggerUndo {
 		reason = "Undoing the restore of " + op.DatabaseName
 	}
-	if err := l.Catalog.SetHalted(ctx, op.OrganizationID, op.ID, reason, until); err != nil {
+	if err := l.Catalog.SetHaltedHeld(ctx, l.claim, op.OrganizationID, reason, until); err != nil {
 		return err
 	}
 	l.changed(op.OrganizationID, "state", op.OrganizationID)
@@ -374,7 +388,7 @@ func (l ledger) SetHalted(ctx context.Context, op safepoint.Operation, until tim
 }
 
 func (l ledger) ClearHalted(ctx context.Context, op safepoint.Operation) error {
-	if err := l.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID); err != nil {
+	if err := l.noticed(l.Catalog.ClearHaltedHeld(ctx, l.claim, op.OrganizationID)); err != nil {
 		return err
 	}
 	l.changed(op.OrganizationID, "state", op.OrganizationID)

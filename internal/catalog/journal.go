@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -13,26 +14,25 @@ import (
 // AppendJournal adds entries to their operations' journals, all or none, each with the next Seq, and At where it is
 // zero. When it returns nil they survive a power cut. A State may be nil, or must be JSON.
 func (c *Catalog) AppendJournal(ctx context.Context, entries ...safepoint.JournalEntry) error {
+	return wrap("append journal", c.tx(ctx, func(tx *sql.Tx) error { return c.appendJournal(ctx, tx, entries) }))
+}
+
+func (c *Catalog) appendJournal(ctx context.Context, tx *sql.Tx, entries []safepoint.JournalEntry) error {
 	for _, e := range entries {
 		if len(e.State) > 0 && !json.Valid(e.State) {
-			return fmt.Errorf("append journal: state is not JSON")
+			return errors.New("state is not JSON")
+		}
+		if e.At.IsZero() {
+			e.At = c.Now()
+		}
+		_, err := tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, detail, state)
+			VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1), $2, $3, $4, $5, $6)`,
+			e.OperationID, toMillis(e.At), int(e.Step), e.Event, e.Detail, e.State)
+		if err != nil {
+			return err
 		}
 	}
-	err := c.tx(ctx, func(tx *sql.Tx) error {
-		for _, e := range entries {
-			if e.At.IsZero() {
-				e.At = c.Now()
-			}
-			_, err := tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, detail, state)
-				VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1), $2, $3, $4, $5, $6)`,
-				e.OperationID, toMillis(e.At), int(e.Step), e.Event, e.Detail, e.State)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	return wrap("append journal", err)
+	return nil
 }
 
 // Journal returns an operation's journal, oldest entry first.
@@ -50,11 +50,15 @@ func (c *Catalog) Journal(ctx context.Context, operationID string) ([]safepoint.
 // nothing of it starts. Calling it again for the same operation only changes reason and until (zero: not known);
 // while another restore halts the organization it fails with CodeConflict.
 func (c *Catalog) SetHalted(ctx context.Context, orgID, operationID, reason string, until time.Time) error {
-	n, err := c.exec(ctx, `UPDATE organizations SET
+	return c.setHalted(ctx, c.db, orgID, operationID, reason, until)
+}
+
+func (c *Catalog) setHalted(ctx context.Context, q execer, orgID, operationID, reason string, until time.Time) error {
+	n, err := affected(q.ExecContext(ctx, `UPDATE organizations SET
 			state_since = CASE WHEN halted_since = 0 THEN $2 ELSE state_since END,
 			halted_since = CASE WHEN halted_since = 0 THEN $2 ELSE halted_since END,
 			halted_by = $3, halted_reason = $4, halted_until = $5
-		WHERE id = $1 AND halted_by IN ('', $3)`, orgID, toMillis(c.Now()), operationID, reason, toMillis(until))
+		WHERE id = $1 AND halted_by IN ('', $3)`, orgID, toMillis(c.Now()), operationID, reason, toMillis(until)))
 	if err != nil {
 		return fmt.Errorf("record halt: %w", err)
 	}
@@ -66,7 +70,11 @@ func (c *Catalog) SetHalted(ctx context.Context, orgID, operationID, reason stri
 
 // ClearHalted records that everything runs again. It changes nothing if operationID is not what halted the organization.
 func (c *Catalog) ClearHalted(ctx context.Context, orgID, operationID string) error {
-	_, err := c.exec(ctx, `UPDATE organizations SET state_since = $3, halted_since = 0, halted_by = '', halted_reason = '', halted_until = 0
+	return c.clearHalted(ctx, c.db, orgID, operationID)
+}
+
+func (c *Catalog) clearHalted(ctx context.Context, q execer, orgID, operationID string) error {
+	_, err := q.ExecContext(ctx, `UPDATE organizations SET state_since = $3, halted_since = 0, halted_by = '', halted_reason = '', halted_until = 0
 		WHERE id = $1 AND halted_by = $2 AND halted_by <> ''`, orgID, operationID, toMillis(c.Now()))
 	if err != nil {
 		return fmt.Errorf("record resume: %w", err)
@@ -180,7 +188,10 @@ func (c *Catalog) ClearUndo(ctx context.Context, operationID string) error {
 
 // exec runs one statement and returns how many rows it changed.
 func (c *Catalog) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := c.db.ExecContext(ctx, query, args...)
+	return affected(c.db.ExecContext(ctx, query, args...))
+}
+
+func affected(res sql.Result, err error) (int64, error) {
 	if err != nil {
 		return 0, err
 	}

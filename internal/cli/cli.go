@@ -43,8 +43,9 @@ type Remote struct {
 type commands struct {
 	Globals
 
-	Serve serveCmd `cmd:"" help:"Run the server: console, API, scheduler." group:"Run"`
-	Demo  demoCmd  `cmd:"" help:"Run everything with a sample shop, to look at." group:"Run"`
+	Serve    serveCmd    `cmd:"" help:"Run the server: console, API, scheduler." group:"Run"`
+	Watchdog watchdogCmd `cmd:"" help:"Beside the server: resume services if it dies in the middle of a restore and stays down." group:"Run"`
+	Demo     demoCmd     `cmd:"" help:"Run everything with a sample shop, to look at." group:"Run"`
 
 	Login      loginCmd      `cmd:"" help:"Sign in to a server and keep a token for it." group:"On a server"`
 	Logout     logoutCmd     `cmd:"" help:"Revoke the token and forget it." group:"On a server"`

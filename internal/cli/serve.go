@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net/netip"
 
 	"github.com/safepoint-db/safepoint/internal/app"
@@ -21,8 +20,7 @@ type serveCmd struct {
 	Programs
 	ForeignFiles bool          `env:"SAFEPOINT_FOREIGN_FILES" help:"Let organizations upload and restore files that this Safepoint did not make: their statements are of unknown origin."`
 	ForeignMax   foreignLimits `embed:"" prefix:"foreign-"`
-	LogFormat    string        `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
-	LogLevel     slog.Level    `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
+	Logging
 }
 
 // foreignLimits bound files that are uploaded.
@@ -40,13 +38,9 @@ func (cmd *serveCmd) uploads() app.Uploads {
 }
 
 func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
-	var handler slog.Handler = slog.NewTextHandler(env.Err, &slog.HandlerOptions{Level: cmd.LogLevel})
-	if cmd.LogFormat == "json" {
-		handler = slog.NewJSONHandler(env.Err, &slog.HandlerOptions{Level: cmd.LogLevel})
-	}
 	s, err := server.Open(ctx, server.Config{
 		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL,
-		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Uploads: cmd.uploads(), Version: Version, Log: slog.New(handler),
+		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Uploads: cmd.uploads(), Version: Version, Log: cmd.logger(env),
 	})
 	if err != nil {
 		return err

@@ -131,6 +131,13 @@ func (r *Runner) Run(ctx context.Context) error {
 	return nil
 }
 
+// RunRecovery brings to an end what dead processes left running, as Run does first, and starts nothing. What cannot be
+// ended within a while is left to the next process. It is called instead of Run.
+func (r *Runner) RunRecovery(ctx context.Context) (asked bool) {
+	defer r.shutDown()
+	return r.recover(ctx, true)
+}
+
 func (r *Runner) shutDown() {
 	done := make(chan struct{})
 	go func() {

@@ -120,17 +120,22 @@ func halter(service safepoint.Service, secret string) (halt.Halter, error) {
 	return calls.Halter(h), nil
 }
 
-// openData opens everything that lives in the data directory, and the app on top of it.
+// openData locks the data directory and opens everything that lives in it, and the app on top of it.
 func (s *Server) openData(ctx context.Context) error {
-	dir := s.cfg.DataDir
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(s.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make data directory: %w", err)
 	}
-	unlock, err := LockFile(filepath.Join(dir, lockFile))
+	unlock, err := lockData(ctx, s.cfg.DataDir, s.log)
 	if err != nil {
 		return err
 	}
-	s.closing(func() error { unlock(false); return nil })
+	s.closing(func() error { unlock(); return nil })
+	return s.openLocked(ctx)
+}
+
+// openLocked opens what lives in a data directory that is locked.
+func (s *Server) openLocked(ctx context.Context) (err error) {
+	dir := s.cfg.DataDir
 	if err := private(filepath.Join(dir, catalogFile)); err != nil {
 		return err
 	}
