@@ -26,6 +26,7 @@ type till struct {
 	next   int64
 	saved  []int64
 	halts  int
+	slow   time.Duration // how long it takes to halt, once
 	errs   []error       // sales that the database refused
 	fresh  chan struct{} // signalled at each order saved
 
@@ -85,6 +86,8 @@ func (s *till) setHalted(halted bool) {
 	defer s.mu.Unlock()
 	s.halted = halted
 	if halted {
+		<-time.After(s.slow)
+		s.slow = 0
 		s.halts++
 	}
 	if halted && s.db != nil {
