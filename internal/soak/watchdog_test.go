@@ -91,7 +91,7 @@ func (s *shop) haltThen(t *testing.T, fault string) wire.Operation {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	op, err := s.api.StartRestore(ctx, s.backup.ID, "shop")
+	op, err := s.api.StartRestore(ctx, s.backup.ID, wire.RestoreInput{Confirm: "shop"})
 	if err != nil {
 		t.Fatal(err)
 	}
