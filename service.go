@@ -8,6 +8,12 @@ type ServiceKind string
 const (
 	ServiceWebhook   ServiceKind = "webhook"   // signed HTTP calls to the service itself
 	ServicePgBouncer ServiceKind = "pgbouncer" // PAUSE and RESUME on a PgBouncer's admin console
+
+	// Declared in the operator's file only.
+	ServiceSystemd    ServiceKind = "systemd"    // units, over D-Bus
+	ServiceDocker     ServiceKind = "docker"     // containers, or a compose project
+	ServiceKubernetes ServiceKind = "kubernetes" // Deployments and StatefulSets, scaled to 0 and back
+	ServiceCommand    ServiceKind = "command"    // programs
 )
 
 // Service is something of the organization that uses its databases, which Safepoint can halt and resume.
@@ -27,6 +33,9 @@ type Service struct {
 	Port   int
 	User   string
 	DBName string // the pool to pause; "" means all
+
+	// Operator is set where the operator's file declares the service: it is changed there and nowhere else.
+	Operator *HostService
 
 	HasSecret bool // webhook: the signing secret; pgbouncer: the password
 	CreatedAt time.Time

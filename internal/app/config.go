@@ -32,6 +32,10 @@ type Config struct {
 	// Halter makes what halts and resumes a service, with its secret in the clear. Required.
 	Halter func(s safepoint.Service, secret string) (halt.Halter, error)
 
+	// HostServices are those of the operator's file, each with the ID of its organization and its own. They are halted
+	// and resumed like the others, and changed by nobody here.
+	HostServices []safepoint.Service
+
 	Hub  *event.Hub       // nil makes one
 	Wake func()           // called after something was queued or came due; nil does nothing
 	Now  func() time.Time // nil means time.Now; the catalog is given the same clock by whoever opens it

@@ -28,7 +28,7 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	if op.Upload == nil {
 		p.At = op.StartedAt
 	}
-	if p.Services, err = a.Catalog.Services(ctx, by.OrganizationID); err != nil {
+	if p.Services, err = a.services(ctx, by.OrganizationID); err != nil {
 		return p, err
 	}
 	if p.Busy, err = a.busy(ctx, by.OrganizationID, d.ID); err != nil {

@@ -54,6 +54,7 @@ func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) 
 			continue
 		}
 		if err == nil {
+			r.Prior = h.Prior
 			err = halter.Resume(ctx, r)
 		}
 		if err != nil {

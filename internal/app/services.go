@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,7 +18,7 @@ func (a *App) Services(ctx context.Context, by safepoint.Actor) ([]safepoint.Ser
 	if err := a.authorize(ctx, by, viewer, "service.read"); err != nil {
 		return nil, err
 	}
-	return a.Catalog.Services(ctx, by.OrganizationID)
+	return a.services(ctx, by.OrganizationID)
 }
 
 // Service returns one service.
@@ -25,7 +26,7 @@ func (a *App) Service(ctx context.Context, by safepoint.Actor, id string) (safep
 	if err := a.authorize(ctx, by, viewer, "service.read"); err != nil {
 		return safepoint.Service{}, err
 	}
-	return a.Catalog.Service(ctx, by.OrganizationID, id)
+	return a.service(ctx, by.OrganizationID, id)
 }
 
 // CreateService stores a service as the last to be halted. For a webhook without a secret one is made and returned,
@@ -48,6 +49,9 @@ func (a *App) CreateService(ctx context.Context, by safepoint.Actor, in ServiceI
 	if _, err := a.Halter(s, given); err != nil {
 		return safepoint.Service{}, "", err
 	}
+	if err := a.refuseHostName(by.OrganizationID, s.Name); err != nil {
+		return safepoint.Service{}, "", err
+	}
 	s.ID, s.OrganizationID = safepoint.NewID(safepoint.ServicePrefix), by.OrganizationID
 	s, err = a.Catalog.CreateService(ctx, s, a.Keys.Seal(catalog.ServicePlace(s.OrganizationID, s.ID), given))
 	if err != nil {
@@ -64,9 +68,9 @@ func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, 
 	if err := a.authorize(ctx, by, admin, "service.update"); err != nil {
 		return safepoint.Service{}, err
 	}
-	old, err := a.Catalog.Service(ctx, by.OrganizationID, id)
+	old, err := a.changeable(ctx, by.OrganizationID, id)
 	if err != nil {
-		return old, err
+		return safepoint.Service{}, err
 	}
 	if in.Kind == "" {
 		in.Kind = old.Kind
@@ -77,6 +81,9 @@ func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, 
 	}
 	if s.Kind != old.Kind {
 		return safepoint.Service{}, safepoint.Invalid("kind", "The kind of a service stays as it is. Add a new one instead.")
+	}
+	if err := a.refuseHostName(by.OrganizationID, s.Name); err != nil && s.Name != old.Name {
+		return safepoint.Service{}, err
 	}
 	s.ID, s.OrganizationID, s.Version = id, by.OrganizationID, in.Version
 	var sealed []byte
@@ -110,7 +117,7 @@ func (a *App) RemoveService(ctx context.Context, by safepoint.Actor, id string) 
 	if err := a.authorize(ctx, by, admin, "service.remove"); err != nil {
 		return err
 	}
-	s, err := a.Catalog.Service(ctx, by.OrganizationID, id)
+	s, err := a.changeable(ctx, by.OrganizationID, id)
 	if err != nil {
 		return err
 	}
@@ -123,10 +130,12 @@ func (a *App) RemoveService(ctx context.Context, by safepoint.Actor, id string) 
 }
 
 // OrderServices sets the order in which services are halted; they are resumed in the reverse one. ids names each once.
+// Those of the operator's file may be left out: they stay where the file puts them.
 func (a *App) OrderServices(ctx context.Context, by safepoint.Actor, ids []string) error {
 	if err := a.authorize(ctx, by, admin, "service.order"); err != nil {
 		return err
 	}
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return a.hostService(by.OrganizationID, id) != nil })
 	if err := a.Catalog.OrderServices(ctx, by.OrganizationID, ids); err != nil {
 		return err
 	}
@@ -171,7 +180,7 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 
 	ctx = context.WithoutCancel(ctx) // from here on the test runs to its end: nothing stays halted
 	a.audit(ctx, by, act{action: "service.test", object: "service", id: s.ID, name: s.Name})
-	if err := a.running(ctx, s, h); err != nil {
+	if r.Prior, err = a.running(ctx, s, h); err != nil {
 		a.auditEnd(ctx, s.ID, "service.test", err)
 		return ServiceTest{Failure: a.failure(ctx, "test of a service failed", err)}, nil
 	}
@@ -194,16 +203,17 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 	return t, nil
 }
 
-// running fails unless a service runs now: one that is down for its own reasons must not be started by a test.
-func (a *App) running(ctx context.Context, s safepoint.Service, h halt.Halter) error {
+// running fails unless a service runs now: one that is down for its own reasons must not be started by a test. prior is
+// which of its parts do.
+func (a *App) running(ctx context.Context, s safepoint.Service, h halt.Halter) (prior string, err error) {
 	st, err := h.Probe(ctx)
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case st.Condition == halt.Down || st.Condition == halt.Halted:
-		return safepoint.Errorf(safepoint.CodeHalt, "%s is not running, so halting it cannot be tested.", s.Name).WithHint("Start it first, or resume it if it is halted.")
+		return "", safepoint.Errorf(safepoint.CodeHalt, "%s is not running, so halting it cannot be tested.", s.Name).WithHint("Start it first, or resume it if it is halted.")
 	}
-	return nil
+	return st.Prior, nil
 }
 
 // resume tries three times: a service that was halted for nothing must not stay so.
@@ -259,6 +269,9 @@ func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) 
 	if err != nil {
 		return err
 	}
+	if r.Prior, err = a.priorOf(ctx, r.OperationID, s.ID); err != nil {
+		return err
+	}
 	a.audit(ctx, by, act{action: "service.resume", object: "service", id: s.ID, name: s.Name})
 	if err = h.Resume(ctx, r); err == nil {
 		err = a.settle(context.WithoutCancel(ctx), by.OrganizationID, s.Name)
@@ -271,7 +284,7 @@ func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) 
 
 // serviceHalter is a service and what halts it.
 func (a *App) serviceHalter(ctx context.Context, orgID, id string) (safepoint.Service, halt.Halter, error) {
-	s, err := a.Catalog.Service(ctx, orgID, id)
+	s, err := a.service(ctx, orgID, id)
 	if err != nil {
 		return s, nil, err
 	}
@@ -281,6 +294,9 @@ func (a *App) serviceHalter(ctx context.Context, orgID, id string) (safepoint.Se
 
 // halter is what halts a service, with its secret.
 func (a *App) halter(ctx context.Context, s safepoint.Service) (halt.Halter, error) {
+	if s.Operator != nil {
+		return a.Halter(s, "")
+	}
 	sealed, err := a.Catalog.ServiceSecret(ctx, s.OrganizationID, s.ID)
 	if err != nil {
 		return nil, err

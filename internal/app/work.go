@@ -282,7 +282,7 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 	if j.NewName = op.NewName; j.NewName != "" {
 		return j, nil
 	}
-	services, err := w.Catalog.Services(ctx, op.OrganizationID)
+	services, err := w.services(ctx, op.OrganizationID)
 	if err != nil {
 		return j, fmt.Errorf("list services: %w", err)
 	}

@@ -17,10 +17,16 @@ type serveCmd struct {
 	TLSKey         string         `type:"existingfile" env:"SAFEPOINT_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM)."`
 	BaseURL        string         `env:"SAFEPOINT_BASE_URL" placeholder:"URL" help:"How browsers reach the console, such as https://backup.example, where a proxy stands before it."`
 	TrustedProxies []netip.Prefix `env:"SAFEPOINT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8."`
+	HostServices
 	Programs
 	ForeignFiles bool          `env:"SAFEPOINT_FOREIGN_FILES" help:"Let organizations upload and restore files that this Safepoint did not make: their statements are of unknown origin."`
 	ForeignMax   foreignLimits `embed:"" prefix:"foreign-"`
 	Logging
+}
+
+// HostServices is the operator's file of services.
+type HostServices struct {
+	Services string `type:"path" env:"SAFEPOINT_SERVICES" placeholder:"FILE" help:"Services of this machine that restores halt: systemd units, containers, Kubernetes workloads, commands (TOML, see docs/services.md)."`
 }
 
 // foreignLimits bound files that are uploaded.
@@ -40,7 +46,7 @@ func (cmd *serveCmd) uploads() app.Uploads {
 func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
 	s, err := server.Open(ctx, server.Config{
 		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL,
-		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Uploads: cmd.uploads(), Version: Version, Log: cmd.logger(env),
+		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Services: cmd.Services, Uploads: cmd.uploads(), Version: Version, Log: cmd.logger(env),
 	})
 	if err != nil {
 		return err

@@ -63,7 +63,10 @@ func (cmd *serviceListCmd) Run(ctx context.Context, env *Env) error {
 }
 
 func servicePlace(s wire.Service) string {
-	if s.HaltURL != "" {
+	switch {
+	case s.ManagedBy == "operator":
+		return strings.TrimSpace(s.Where + " (managed by the operator)")
+	case s.HaltURL != "":
 		return s.HaltURL
 	}
 	return fmt.Sprintf("%s@%s:%d/%s", s.User, s.Host, s.Port, s.DBName)
@@ -125,7 +128,7 @@ func readText(path string) (string, error) {
 
 type serviceOrderCmd struct {
 	Remote
-	Services []string `arg:"" help:"All services, by name or ID, first to be halted first."`
+	Services []string `arg:"" help:"All services but the operator's, by name or ID, first to be halted first."`
 }
 
 func (cmd *serviceOrderCmd) Run(ctx context.Context, env *Env) error {

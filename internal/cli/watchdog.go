@@ -12,6 +12,7 @@ import (
 type watchdogCmd struct {
 	Data  string        `required:"" type:"existingdir" env:"SAFEPOINT_DATA" placeholder:"DIR" help:"The server's data directory, on the machine and as the user that the server runs as."`
 	After time.Duration `default:"5m" env:"SAFEPOINT_WATCHDOG_AFTER" placeholder:"TIME" help:"How long a restore that has halted services may give no sign of life, such as 90s or 5m; default: ${default}, at least 5s."`
+	HostServices
 	Programs
 	Logging
 }
@@ -25,7 +26,7 @@ func (watchdogCmd) Help() string {
 
 func (cmd *watchdogCmd) Run(ctx context.Context, env *Env) error {
 	fmt.Fprintf(env.Out, "Watching %s: acts after %s without a sign of life\n", cmd.Data, cmd.After)
-	err := server.Watch(ctx, server.Config{DataDir: cmd.Data, Programs: cmd.PgBin, Version: Version, Log: cmd.logger(env)}, cmd.After)
+	err := server.Watch(ctx, server.Config{DataDir: cmd.Data, Programs: cmd.PgBin, Services: cmd.Services, Version: Version, Log: cmd.logger(env)}, cmd.After)
 	if ctx.Err() != nil && err == nil {
 		return nil
 	}

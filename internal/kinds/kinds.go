@@ -11,7 +11,12 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine/postgres"
 	"github.com/safepoint-db/safepoint/internal/engine/sqlite"
 	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/halt/command"
+	"github.com/safepoint-db/safepoint/internal/halt/docker"
+	"github.com/safepoint-db/safepoint/internal/halt/health"
+	"github.com/safepoint-db/safepoint/internal/halt/kubernetes"
 	"github.com/safepoint-db/safepoint/internal/halt/pgbouncer"
+	"github.com/safepoint-db/safepoint/internal/halt/systemd"
 	"github.com/safepoint-db/safepoint/internal/halt/webhook"
 	"github.com/safepoint-db/safepoint/internal/storage/local"
 )
@@ -72,6 +77,26 @@ func Halter(s safepoint.Service, secret string) (halt.Halter, error) {
 		return webhook.New(s, secret)
 	case safepoint.ServicePgBouncer:
 		return pgbouncer.New(s, secret)
+	}
+	h, err := hostHalter(s)
+	if err != nil {
+		return nil, err
+	}
+	return health.With(h, s)
+}
+
+// hostHalter is what halts and resumes a service of the operator's file. A service from anywhere else has no Operator,
+// and is refused by each of these.
+func hostHalter(s safepoint.Service) (halt.Halter, error) {
+	switch s.Kind {
+	case safepoint.ServiceSystemd:
+		return systemd.New(s)
+	case safepoint.ServiceDocker:
+		return docker.New(s)
+	case safepoint.ServiceKubernetes:
+		return kubernetes.New(s)
+	case safepoint.ServiceCommand:
+		return command.New(s)
 	}
 	return nil, safepoint.Invalid("kind", "Services of kind %q are not known here.", s.Kind)
 }

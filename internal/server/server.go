@@ -49,6 +49,7 @@ type Config struct {
 	BaseURL         string         // how browsers reach the console; "" means URL
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Programs        []string       // folders in which pg_dump is looked for first
+	Services        string         // the operator's file of services on this machine; "" is none
 	Uploads         app.Uploads    // what may be uploaded; its Dir and Unpack are the server's own
 	Version         string         // of the program
 	Log             *slog.Logger   // nil means slog.Default()
@@ -73,7 +74,10 @@ type Server struct {
 	listener net.Listener
 	setup    string
 	stopping chan struct{}
-	closers  []func() error
+	// anyServices says that an operator's file that cannot be used is passed over, loudly: the services that are known
+	// without it shall be resumed.
+	anyServices bool
+	closers     []func() error
 }
 
 // Open locks the data directory, opens what is in it and begins to listen; nothing is answered or run before Run.
@@ -154,11 +158,18 @@ func (s *Server) openLocked(ctx context.Context) (err error) {
 	}
 	s.closing(store.Close)
 
+	hostServices, err := s.hostServices(ctx)
+	if err != nil && !s.anyServices {
+		return err
+	}
+	if err != nil {
+		s.log.Error("the operator's file of services cannot be used; a restore that halted one of them will ask for a person", "error", err)
+	}
 	uploads := s.cfg.Uploads
 	uploads.Dir, uploads.Unpack = filepath.Join(dir, uploadsFolder), kinds.Unpack(s.cfg.Programs)
 	hub := &event.Hub{}
 	s.App = app.New(app.Config{
-		Catalog: s.catalog, Keys: keys, Storage: calls.Storage(store), Engine: s.engine, Halter: halter, Hub: hub,
+		Catalog: s.catalog, Keys: keys, Storage: calls.Storage(store), Engine: s.engine, Halter: halter, HostServices: hostServices, Hub: hub,
 		Wake: func() { s.jobs.Wake() }, Now: s.cfg.Now, Log: s.log, DataDir: dir, Uploads: uploads,
 	})
 	// The app is the worker: what is claimed is carried out by App.Work, what a crash left is ended by App.Recover.

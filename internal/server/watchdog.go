@@ -187,7 +187,7 @@ func writable(dir string) error {
 
 // recover is what the next start of the console would do first, and nothing else. The caller holds the lock.
 func (w *watchdog) recover(ctx context.Context) (err error) {
-	s := &Server{cfg: w.cfg, log: w.log}
+	s := &Server{cfg: w.cfg, log: w.log, anyServices: true}
 	if s.cfg.Now == nil {
 		s.cfg.Now = time.Now
 	}

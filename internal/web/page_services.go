@@ -14,8 +14,56 @@ import (
 
 type serviceRow struct {
 	safepoint.Service
+	KindLabel   string
 	First, Last bool
 	Stuck       bool
+}
+
+func kindLabel(k safepoint.ServiceKind) string {
+	switch k {
+	case safepoint.ServiceWebhook:
+		return "Webhook"
+	case safepoint.ServicePgBouncer:
+		return "PgBouncer"
+	case safepoint.ServiceSystemd:
+		return "systemd"
+	case safepoint.ServiceDocker:
+		return "Docker"
+	case safepoint.ServiceKubernetes:
+		return "Kubernetes"
+	case safepoint.ServiceCommand:
+		return "Command"
+	}
+	return string(k)
+}
+
+// kindSays is how a service of a kind is halted and resumed, in a few words.
+func kindSays(k safepoint.ServiceKind) string {
+	switch k {
+	case safepoint.ServiceWebhook:
+		return "Signed HTTP calls to the service itself"
+	case safepoint.ServicePgBouncer:
+		return "PAUSE and RESUME on its admin console"
+	case safepoint.ServiceSystemd:
+		return "Units are stopped, and those that ran are started again"
+	case safepoint.ServiceDocker:
+		return "Containers are stopped, and those that ran are started again"
+	case safepoint.ServiceKubernetes:
+		return "Workloads are scaled to 0, and back to what they were"
+	case safepoint.ServiceCommand:
+		return "Programs of the operator's halt and resume it"
+	}
+	return ""
+}
+
+// changeable is a service that is not the operator's, for pages that change one.
+func (v *visit) changeable() (safepoint.Service, error) {
+	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	if err == nil && s.Operator != nil {
+		err = safepoint.Errorf(safepoint.CodeConflict, "%s is managed by the operator of this server.", s.Name).
+			WithHint("It is declared in the file that the server was started with. Ask the operator to change it there.")
+	}
+	return s, err
 }
 
 type servicesView struct{ Rows []serviceRow }
@@ -25,9 +73,20 @@ func showServices(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	own := 0
+	for _, s := range list {
+		if s.Operator == nil {
+			own++
+		}
+	}
 	var d servicesView
-	for i, s := range list {
-		d.Rows = append(d.Rows, serviceRow{s, i == 0, i == len(list)-1, slices.Contains(v.state.Attention, s.Name)})
+	at := 0 // among those that can be moved
+	for _, s := range list {
+		row := serviceRow{Service: s, KindLabel: kindLabel(s.Kind), First: at == 0, Last: at == own-1, Stuck: slices.Contains(v.state.Attention, s.Name)}
+		if s.Operator == nil {
+			at++
+		}
+		d.Rows = append(d.Rows, row)
 	}
 	return &page{Name: "services", Title: "Services", Tab: "services", Live: true, Data: d}, nil
 }
@@ -40,7 +99,9 @@ func doServiceOrder(v *visit) (reply, error) {
 	}
 	var ids []string
 	for _, s := range list {
-		ids = append(ids, s.ID)
+		if s.Operator == nil { // the operator's stay where they are
+			ids = append(ids, s.ID)
+		}
 	}
 	at := slices.Index(ids, v.value("id"))
 	to := at - 1
@@ -61,6 +122,8 @@ func doServiceOrder(v *visit) (reply, error) {
 
 type serviceView struct {
 	S       safepoint.Service
+	Kind    string
+	Says    string
 	Status  halt.Status
 	Look    string
 	Label   string
@@ -84,7 +147,7 @@ func showService(v *visit) (reply, error) {
 }
 
 func (v *visit) servicePage(s safepoint.Service) (*page, error) {
-	d := serviceView{S: s, Timeout: lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
+	d := serviceView{S: s, Kind: kindLabel(s.Kind), Says: kindSays(s.Kind), Timeout: lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
 	st, err := v.app.ServiceStatus(v.ctx, v.actor, s.ID)
 	switch safepoint.ErrorCode(err) {
 	case "":
@@ -180,7 +243,7 @@ func doServiceNew(v *visit) (reply, error) {
 }
 
 func showServiceEdit(v *visit) (reply, error) {
-	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	s, err := v.changeable()
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +258,7 @@ func serviceEdit(s safepoint.Service, f *form) *page {
 }
 
 func doServiceEdit(v *visit) (reply, error) {
-	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	s, err := v.changeable()
 	if err != nil {
 		return nil, err
 	}
@@ -252,7 +315,7 @@ func doServiceResume(v *visit) (reply, error) {
 func showServiceDelete(v *visit) (reply, error) { return v.serviceQuestion(newForm()) }
 
 func (v *visit) serviceQuestion(f *form) (*page, error) {
-	s, err := v.app.Service(v.ctx, v.actor, v.id())
+	s, err := v.changeable()
 	if err != nil {
 		return nil, err
 	}

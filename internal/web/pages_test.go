@@ -62,6 +62,13 @@ type story struct {
 
 func with(f *fake, change func(*fake)) *fake { change(f); return f }
 
+// withHostService adds a service of the operator's file, to be halted before all others.
+func withHostService(f *fake) {
+	f.svcs = append([]safepoint.Service{{ID: "svc_shop", Name: "shop", Kind: safepoint.ServiceSystemd, Timeout: 90 * time.Second, Operator: &safepoint.HostService{
+		Systemd: &safepoint.SystemdService{Units: []string{"shop.socket", "shop.service"}},
+	}}}, f.svcs...)
+}
+
 // into is a restore into a new database that has ended.
 func into(status safepoint.Status) *fake {
 	f := sample()
@@ -225,6 +232,9 @@ func stories() []story {
 		{name: "service-pgbouncer", fake: with(sample(), func(f *fake) {
 			f.status = halt.Status{Condition: halt.Unknown, Detail: "pgb:6432 did not answer within 10 s."}
 		}), path: "/services/svc_pool", want: []string{"Not known", "pgb:6432"}},
+		{name: "services-operator", fake: with(sample(), withHostService), path: "/services", want: []string{"Managed by the operator", "Set by the operator", "Move pool up"}},
+		{name: "service-operator", fake: with(sample(), withHostService), path: "/services/svc_shop", want: []string{"shop.socket, shop.service", "Managed by", "Test halt and resume"}},
+		{name: "service-operator-edit", fake: with(sample(), withHostService), path: "/services/svc_shop/edit", status: 409, want: []string{"shop is managed by the operator"}},
 		{name: "service-stuck", fake: with(sample(), func(f *fake) {
 			f.state.Attention, f.status = []string{"reports"}, halt.Status{Condition: halt.Halted}
 		}), path: "/services/svc_reports", want: []string{"A restore could not resume reports.", "Resume reports"}},

@@ -93,7 +93,9 @@ func FromFailure(f *safepoint.Failure) *Failure {
 type Service struct {
 	ID             string    `json:"id" example:"svc_k3jq7w2mfz5xv4na"`
 	Name           string    `json:"name" example:"storefront"`
-	Kind           string    `json:"kind" enum:"webhook,pgbouncer"`
+	Kind           string    `json:"kind" enum:"webhook,pgbouncer,systemd,docker,kubernetes,command"`
+	ManagedBy      string    `json:"managed_by" enum:"organization,operator" doc:"The operator's are declared in a file of the server, and changed there only"`
+	Where          string    `json:"where,omitempty" doc:"What a service of the operator is about: units, containers, workloads, a program" example:"shop.socket, shop.service"`
 	Position       int       `json:"position" doc:"Halted in this order, resumed in the reverse one"`
 	TimeoutSeconds float64   `json:"timeout_seconds" example:"60"`
 	HaltURL        string    `json:"halt_url,omitempty" example:"https://shop.harbor.example/safepoint/halt"`
@@ -104,14 +106,18 @@ type Service struct {
 	User           string    `json:"user,omitempty"`
 	DBName         string    `json:"db_name,omitempty" doc:"The pool to pause; left out: all"`
 	HasSecret      bool      `json:"has_secret"`
-	CreatedAt      time.Time `json:"created_at"`
+	CreatedAt      time.Time `json:"created_at,omitzero"`
 	Version        int       `json:"version" doc:"Grows with each change"`
 	Secret         string    `json:"secret,omitempty" doc:"Only in the answer that adds a webhook service without a secret: the signing secret made for it"`
 }
 
 func FromService(s safepoint.Service) Service {
+	by := "organization"
+	if s.Operator != nil {
+		by = "operator"
+	}
 	return Service{
-		ID: s.ID, Name: s.Name, Kind: string(s.Kind), Position: s.Position, TimeoutSeconds: s.Timeout.Seconds(),
+		ID: s.ID, Name: s.Name, Kind: string(s.Kind), ManagedBy: by, Where: s.Where(), Position: s.Position, TimeoutSeconds: s.Timeout.Seconds(),
 		HaltURL: s.HaltURL, ResumeURL: s.ResumeURL, HealthURL: s.HealthURL, Host: s.Host, Port: s.Port, User: s.User,
 		DBName: s.DBName, HasSecret: s.HasSecret, CreatedAt: s.CreatedAt.UTC(), Version: s.Version,
 	}
