@@ -95,8 +95,9 @@ func (c *converter) run() error {
 			return err
 		}
 		c.read(len(piece))
-		comments, bare := apart(piece)
-		c.comments(comments)
+		n := sqlscript.Blanks(piece)
+		bare := piece[n:]
+		c.comments(piece[:n])
 		if meta {
 			err = c.meta(bare)
 		} else {

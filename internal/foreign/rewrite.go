@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,8 +46,10 @@ func (c *converter) qualify(s statement, bare []byte) []byte {
 	}
 	if s.call == "setval" {
 		if i := slices.IndexFunc(s.ts, func(t token) bool { return t.kind == 's' }); i > 0 {
-			if _, _, n := qualified(tokens([]byte(s.ts[i].text))); n == 1 {
-				at := s.ts[i].from + 1
+			from := s.ts[i].from
+			quote := bytes.IndexByte(bare[from:s.ts[i].end], '\'')
+			if _, _, n := qualified(tokens([]byte(s.ts[i].text))); n == 1 && quote >= 0 {
+				at := from + quote + 1
 				return slices.Insert(slices.Clone(bare), at, []byte(strings.ReplaceAll(quoteName(c.searchPath)+".", "'", "''"))...)
 			}
 		}

@@ -1,7 +1,6 @@
 package foreign
 
 import (
-	"bytes"
 	"strings"
 	"unicode/utf8"
 
@@ -10,7 +9,7 @@ import (
 
 // token is a word, a name, a string or a sign of a statement.
 type token struct {
-	kind byte   // 'w' a word without quotes, 'q' a name in quotes, 's' a string, or the sign itself
+	kind byte   // 'w' a word without quotes or a number, 'q' a name in quotes, 's' a string, or the sign itself
 	text string // 'w': as it stands; 'q' and 's': without quotes
 	from int    // where it begins in the statement
 	end  int    // where it ends
@@ -22,96 +21,23 @@ func (t token) is(keyword string) bool { return t.kind == 'w' && strings.EqualFo
 // maxTokens is how far a statement is read to tell what it does.
 const maxTokens = 24
 
-// tokens reads the beginning of a statement, without comments.
+// tokens reads the beginning of a statement.
 func tokens(b []byte) []token {
 	var out []token
-	for i := 0; i < len(b) && len(out) < maxTokens; {
-		c := b[i]
-		switch {
-		case c == ' ' || c >= '\t' && c <= '\r':
-			i++
-		case c == '-' && bytes.HasPrefix(b[i:], []byte("--")), c == '/' && bytes.HasPrefix(b[i:], []byte("/*")):
-			i += commentLen(b[i:])
-		case c == '"' || c == '\'':
-			from := i
-			t, n := unquote(b[i:], c)
-			i += n
-			kind := byte('q')
-			if c == '\'' {
-				kind = 's'
-			}
-			out = append(out, token{kind, t, from, i})
-		case sqlscript.IsWordPart(c) && c != '$':
-			from := i
-			for i < len(b) && sqlscript.IsWordPart(b[i]) {
-				i++
-			}
-			out = append(out, token{'w', string(b[from:i]), from, i})
-		default:
-			i++
-			out = append(out, token{c, string(c), i - 1, i})
+	list := sqlscript.Tokens(b)
+	for t := list.Next(); t.Kind != sqlscript.End && len(out) < maxTokens; t = list.Next() {
+		kind := t.Text[0]
+		switch t.Kind {
+		case sqlscript.Word, sqlscript.Number:
+			kind = 'w'
+		case sqlscript.Name:
+			kind = 'q'
+		case sqlscript.String:
+			kind = 's'
 		}
+		out = append(out, token{kind, t.Value(), t.From, t.To})
 	}
 	return out
-}
-
-// commentLen is the length of the comment at b's beginning.
-func commentLen(b []byte) int {
-	if b[0] == '-' {
-		if n := bytes.IndexAny(b, "\r\n"); n >= 0 {
-			return n
-		}
-		return len(b)
-	}
-	depth := 0
-	for i := 0; i+1 < len(b); {
-		switch string(b[i : i+2]) {
-		case "/*":
-			depth++
-			i += 2
-		case "*/":
-			i += 2
-			if depth--; depth == 0 {
-				return i
-			}
-		default:
-			i++
-		}
-	}
-	return len(b)
-}
-
-// unquote reads what stands in quotes at b's beginning, and its length with them.
-func unquote(b []byte, quote byte) (string, int) {
-	var text []byte
-	for i := 1; i < len(b); i++ {
-		if b[i] == quote {
-			if i+1 == len(b) || b[i+1] != quote {
-				return string(text), i + 1
-			}
-			i++
-		}
-		text = append(text, b[i])
-	}
-	return string(text), len(b)
-}
-
-// apart splits a piece of a script into the comments and blanks before its statement, and the statement.
-func apart(piece []byte) (comments, bare []byte) {
-	i := 0
-	for i < len(piece) {
-		c := piece[i]
-		switch {
-		case c == ' ' || c >= '\t' && c <= '\r':
-			i++
-			continue
-		case bytes.HasPrefix(piece[i:], []byte("--")), bytes.HasPrefix(piece[i:], []byte("/*")):
-			i += commentLen(piece[i:])
-			continue
-		}
-		break
-	}
-	return piece[:i], piece[i:]
 }
 
 // name is an identifier as the server has it: in lower case unless it was quoted, and readable whatever its encoding.

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // rights says with which rights, and when, a statement of a backup is executed.
@@ -36,7 +38,7 @@ type verdict struct {
 // classify reads a statement as far as needed to know what it is. Everything that pg_dump writes is known; what is not
 // is refused. Statements of a file of unknown origin may make nothing that needs a superuser.
 func classify(statement []byte, unknown bool) verdict {
-	c := &classifier{reader: readLexemes(statement), unknown: unknown}
+	c := &classifier{reader: read(statement), unknown: unknown}
 	v := c.statement()
 	if v.what == "" {
 		v.what = excerpt(statement)
@@ -66,8 +68,8 @@ func refuse(what, why string) verdict { return verdict{what: what, why: why} }
 const noPart = "it is no part of a backup of one database"
 
 func (c *classifier) statement() verdict {
-	verb := c.at.text
-	if c.at.kind != wordLexeme {
+	verb := c.at.Text
+	if c.at.Kind != sqlscript.Word {
 		return refuse("", noPart)
 	}
 	c.step()
@@ -205,9 +207,9 @@ func (c *classifier) foreignTable() verdict {
 
 // server is the one of a foreign table, of which the columns come next.
 func (c *classifier) server() (string, bool) {
-	for ; c.at.kind != endLexeme && c.at.kind != oddLexeme; c.step() {
+	for ; !c.over(); c.step() {
 		switch {
-		case c.at.kind == signLexeme && c.at.text == "(":
+		case c.atSign("("):
 			if !c.list() {
 				return "", false
 			}
@@ -229,13 +231,13 @@ func (c *classifier) publication(what string) verdict {
 func (c *classifier) subscription() verdict {
 	v := c.special(oursLater, "CREATE SUBSCRIPTION")
 	quiet := false
-	for ; c.at.kind != endLexeme; c.step() {
+	for ; c.at.Kind != sqlscript.End; c.step() {
 		switch {
-		case c.at.kind == oddLexeme:
+		case c.at.Kind == sqlscript.Odd:
 			return refuse(v.what, "it is not written as pg_dump writes it")
 		case c.is("CONNECT"):
 			quiet = c.sign("=") && c.is("FALSE")
-		case c.at.kind == wordLexeme && (c.at.text == "ENABLED" || c.at.text == "CREATE_SLOT"):
+		case c.word("ENABLED"), c.word("CREATE_SLOT"):
 			return refuse(v.what, "it would begin to connect")
 		}
 	}
@@ -251,15 +253,15 @@ var unsafeLanguages = map[string]bool{"c": true, "internal": true, "plpython3u":
 // routine looks for what makes a function one of a superuser.
 func (c *classifier) routine(v verdict) verdict {
 	v.code = true
-	for last := ""; c.at.kind != endLexeme; {
-		if c.at.kind == oddLexeme {
+	for last := ""; c.at.Kind != sqlscript.End; {
+		if c.at.Kind == sqlscript.Odd {
 			return verdict{rights: asLogin, what: v.what, code: true} // the login's rights are what bounds it
 		}
-		if c.at.kind == signLexeme && c.at.text == "(" && !c.list() {
+		if c.atSign("(") && !c.list() {
 			return v
 		}
-		switch word := c.at.text; {
-		case c.at.kind != wordLexeme:
+		switch word := c.at.Text; {
+		case c.at.Kind != sqlscript.Word:
 			last = ""
 		case last == "LANGUAGE" && unsafeLanguages[strings.ToLower(word)]:
 			return c.unsafe(v, "in the language "+strings.ToLower(word))
@@ -270,8 +272,8 @@ func (c *classifier) routine(v verdict) verdict {
 		default:
 			last = word
 		}
-		if c.at.kind == nameLexeme && last == "LANGUAGE" && unsafeLanguages[c.at.text] {
-			return c.unsafe(v, "in the language "+c.at.text)
+		if c.at.Kind == sqlscript.Name && last == "LANGUAGE" && unsafeLanguages[c.at.Text] {
+			return c.unsafe(v, "in the language "+c.at.Text)
 		}
 		c.step()
 	}
@@ -282,8 +284,8 @@ func (c *classifier) routine(v verdict) verdict {
 func (c *classifier) aggregate(v verdict) verdict {
 	v.code = true
 	internal, foreign, begins := false, false, false
-	for c.at.kind != endLexeme && c.at.kind != oddLexeme {
-		begins = begins || c.at.kind == wordLexeme && (c.at.text == "INITCOND" || c.at.text == "MINITCOND")
+	for !c.over() {
+		begins = begins || c.word("INITCOND") || c.word("MINITCOND")
 		if !c.is("STYPE") && !c.is("MSTYPE") {
 			c.step()
 			continue
@@ -311,11 +313,11 @@ func (c *classifier) unsafe(v verdict, how string) verdict {
 func (c *classifier) list() bool {
 	for depth := 0; ; c.step() {
 		switch {
-		case c.at.kind == endLexeme || c.at.kind == oddLexeme:
+		case c.over():
 			return false
-		case c.at.kind == signLexeme && c.at.text == "(":
+		case c.atSign("("):
 			depth++
-		case c.at.kind == signLexeme && c.at.text == ")":
+		case c.atSign(")"):
 			if depth--; depth == 0 {
 				return true
 			}
@@ -332,8 +334,8 @@ func (c *classifier) typeOf(v verdict) verdict {
 		return c.special(ours, "CREATE TYPE of its own representation")
 	}
 	if c.is("RANGE") {
-		for ; c.at.kind != endLexeme && c.at.kind != oddLexeme; c.step() {
-			if c.at.kind == wordLexeme && c.at.text == "CANONICAL" {
+		for ; !c.over(); c.step() {
+			if c.word("CANONICAL") {
 				return c.special(ours, "CREATE TYPE … CANONICAL") // as is the shell that was made before
 			}
 		}
@@ -351,27 +353,27 @@ func (c *classifier) drop() verdict {
 
 // comment is COMMENT ON … IS '…'. It runs nothing.
 func (c *classifier) comment() verdict {
-	if !c.is("ON") || c.at.kind != wordLexeme {
+	if !c.is("ON") || c.at.Kind != sqlscript.Word {
 		return refuse("COMMENT", noPart)
 	}
-	what, when := "COMMENT ON "+c.at.text, oursLater
+	what, when := "COMMENT ON "+c.at.Text, oursLater
 	if c.is("EVENT", "TRIGGER") {
 		when = oursLast // it is not there before
 	}
 	if _, ok := c.oneOf("DATABASE", "ROLE", "TABLESPACE"); ok {
 		return refuse(what, noPart)
 	}
-	for c.at.kind != endLexeme {
-		if c.at.kind == oddLexeme || c.at.kind == stringLexeme {
+	for c.at.Kind != sqlscript.End {
+		if c.at.Kind == sqlscript.Odd || c.at.Kind == sqlscript.String {
 			break
 		}
-		if c.is("IS") && (c.at.kind == stringLexeme || c.at.kind == wordLexeme && c.at.text == "NULL") {
+		if c.is("IS") && (c.at.Kind == sqlscript.String || c.word("NULL")) {
 			if c.step(); c.ends() {
 				return verdict{rights: when, what: what, early: true}
 			}
 			break
 		}
-		if c.at.kind != wordLexeme || c.at.text != "IS" {
+		if !c.word("IS") {
 			c.step()
 		}
 	}
@@ -386,10 +388,10 @@ func (c *classifier) set(verb string) verdict {
 			return refuse(what, "it would act as another role")
 		}
 		if verb == "SET" {
-			if c.at.kind == wordLexeme && c.at.text == "DEFAULT" {
+			if c.word("DEFAULT") {
 				return refuse(what, noPart)
 			}
-			if _, ok := c.name(); !ok && c.at.kind == stringLexeme {
+			if _, ok := c.name(); !ok && c.at.Kind == sqlscript.String {
 				c.step()
 			}
 		}
@@ -410,8 +412,8 @@ func (c *classifier) set(verb string) verdict {
 	if !c.sign("=") && !c.is("TO") {
 		return refuse(what, "it is not written as pg_dump writes it")
 	}
-	value := strings.ToLower(strings.Trim(c.at.text, "'"))
-	if allowed != nil && (c.at.kind != wordLexeme && c.at.kind != stringLexeme || !allowed(value)) {
+	value := strings.ToLower(strings.Trim(c.at.Text, "'"))
+	if allowed != nil && (c.at.Kind != sqlscript.Word && c.at.Kind != sqlscript.String || !allowed(value)) {
 		return refuse(what, "to "+value)
 	}
 	for c.step(); c.sign(","); c.step() {
@@ -449,7 +451,7 @@ func (c *classifier) selects() verdict {
 		return refuse("", noPart)
 	}
 	schema, name, ok := c.qualified()
-	if !ok || schema != "" && schema != "pg_catalog" || c.at.text != "(" {
+	if !ok || schema != "" && schema != "pg_catalog" || c.at.Text != "(" {
 		return refuse("", noPart)
 	}
 	what := "SELECT " + name
@@ -478,12 +480,12 @@ func (c *classifier) constants() []string {
 	for {
 		c.sign("-")
 		switch {
-		case c.at.kind == stringLexeme || c.at.kind == numberLexeme:
-		case c.at.kind == wordLexeme && (c.at.text == "TRUE" || c.at.text == "FALSE"):
+		case c.at.Kind == sqlscript.String || c.at.Kind == sqlscript.Number:
+		case c.word("TRUE"), c.word("FALSE"):
 		default:
 			return nil
 		}
-		list = append(list, c.at.text)
+		list = append(list, c.at.Text)
 		c.step()
 		if c.sign(":") { // '…'::regclass
 			if _, _, ok := c.castTo(); !ok {

@@ -1,6 +1,10 @@
 package postgres
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
+)
 
 // ownedKinds can be given to another owner; ALTER kind name OWNER TO role.
 var ownedKinds = []string{
@@ -46,7 +50,7 @@ func (c *classifier) owner(kind string) (verdict, bool) {
 	schema := ""
 	switch kind {
 	case "LARGE OBJECT":
-		if c.at.kind != numberLexeme {
+		if c.at.Kind != sqlscript.Number {
 			return verdict{}, false
 		}
 		c.step()
@@ -75,7 +79,7 @@ func (c *classifier) owner(kind string) (verdict, bool) {
 	if !c.is("OWNER", "TO") {
 		return verdict{}, false
 	}
-	quoted := c.at.kind == nameLexeme
+	quoted := c.at.Kind == sqlscript.Name
 	role, ok := c.name()
 	switch {
 	case !ok || !c.ends():
@@ -100,16 +104,16 @@ func (c *classifier) owner(kind string) (verdict, bool) {
 
 // operator passes over schema.=~=(left, right), with a schema that is no keyword.
 func (c *classifier) operator() (schema string, ok bool) {
-	if c.at.kind == wordLexeme || c.at.kind == nameLexeme {
+	if c.at.Kind == sqlscript.Word || c.at.Kind == sqlscript.Name {
 		if schema, ok = c.name(); !ok || !c.sign(".") {
 			return "", false
 		}
 	}
-	n := 0
-	for ; c.at.kind == signLexeme && strings.Contains("+-*/<>=~!@#%^&|`?", c.at.text); n++ {
-		c.step()
+	if c.at.Kind != sqlscript.Operator {
+		return "", false
 	}
-	return schema, n > 0 && c.at.text == "(" && c.brackets()
+	c.step()
+	return schema, c.atSign("(") && c.brackets()
 }
 
 // systemSchema says that a name in it is the server's own, or may be.
@@ -124,7 +128,7 @@ func (c *classifier) defaultPrivileges() verdict {
 		return refuse(what, "it names no role")
 	}
 	role, ok := c.name()
-	if next := c.at; !ok || next.kind != wordLexeme || next.text != "IN" && next.text != "GRANT" && next.text != "REVOKE" || !c.plainWords() {
+	if next := c.at; !ok || next.Kind != sqlscript.Word || next.Text != "IN" && next.Text != "GRANT" && next.Text != "REVOKE" || !c.plainWords() {
 		return refuse(what, "it is not written as pg_dump writes it")
 	}
 	return verdict{rights: oursLater, what: what, gives: role}
@@ -132,11 +136,11 @@ func (c *classifier) defaultPrivileges() verdict {
 
 // plainWords says that only words, names, commas, dots and brackets follow, to the end.
 func (c *classifier) plainWords() bool {
-	for ; c.at.kind != endLexeme; c.step() {
-		switch c.at.kind {
-		case wordLexeme, nameLexeme, numberLexeme:
-		case signLexeme:
-			if !strings.Contains(",.()[];", c.at.text) {
+	for ; c.at.Kind != sqlscript.End; c.step() {
+		switch c.at.Kind {
+		case sqlscript.Word, sqlscript.Name, sqlscript.Number:
+		case sqlscript.Sign:
+			if !strings.Contains(",.()[];", c.at.Text) {
 				return false
 			}
 		default:
@@ -157,7 +161,7 @@ func (c *classifier) grant(verb string) verdict {
 	if all := *c.reader; !(&classifier{reader: &all}).plainWords() {
 		return refuse(verb, "it is not written as pg_dump writes it")
 	}
-	for c.at.kind != endLexeme && !(c.at.kind == wordLexeme && c.at.text == "ON") {
+	for c.at.Kind != sqlscript.End && !c.word("ON") {
 		c.step()
 	}
 	if !c.is("ON") {

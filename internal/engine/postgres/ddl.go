@@ -121,20 +121,8 @@ var settingStatement = regexp.MustCompile(`^SET (statement_timeout|lock_timeout|
 
 func isSetting(statement []byte) bool { return settingStatement.Match(withoutComments(statement)) }
 
-// withoutComments drops the lines of comment and the empty ones before a statement.
-func withoutComments(statement []byte) []byte {
-	for {
-		statement = bytes.TrimLeft(statement, " \t\r\n")
-		if !bytes.HasPrefix(statement, []byte("--")) {
-			return statement
-		}
-		end := bytes.IndexByte(statement, '\n')
-		if end < 0 {
-			return nil
-		}
-		statement = statement[end+1:]
-	}
-}
+// withoutComments drops the comments and blanks before a statement.
+func withoutComments(statement []byte) []byte { return statement[sqlscript.Blanks(statement):] }
 
 var entryComment = regexp.MustCompile(`(?m)^-- Name: (.+); Type: ([A-Z ]+); Schema: (.+); Owner: `)
 

@@ -133,16 +133,15 @@ var fromStdin = []byte(" FROM stdin;")
 // statement is the COPY that freezes, or the one it was given where the table holds rows already, an extension's. It
 // begins the transaction.
 func (f *freezing) statement(ctx context.Context, statement []byte) ([]byte, error) {
-	w := words{rest: statement}
-	if !w.are("COPY") {
+	r := read(statement)
+	if !r.is("COPY") {
 		return statement, nil
 	}
-	w.space()
-	from := w.rest
-	if _, ok := w.qualified(); !ok {
+	from := r.at.From
+	if _, ok := r.table(); !ok {
 		return statement, nil
 	}
-	table := string(from[:len(from)-len(w.rest)])
+	table := string(bytes.TrimSpace(statement[from:r.at.From]))
 	if f.table == "" {
 		f.table = table
 		if err := f.begin(ctx); err != nil {

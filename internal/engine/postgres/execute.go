@@ -138,7 +138,7 @@ func (l *loader) oneByOne(ctx context.Context, s *loadSession, sql []byte) error
 			return
 		}
 		failed = s.conn.Exec(ctx, string(statement)).Close()
-		if r := readLexemes(statement); state(failed) == statePrivilege && r.is("CREATE") {
+		if r := read(statement); state(failed) == statePrivilege && r.is("CREATE") {
 			// What a literal of the backup's own type runs when it is read may have refused it only to be executed by us.
 			if _, ok := r.oneOf("FUNCTION", "PROCEDURE", "OR REPLACE FUNCTION", "OR REPLACE PROCEDURE"); ok && !r.castsToOwn() {
 				failed = l.priv.alone(ctx, []string{string(statement)})

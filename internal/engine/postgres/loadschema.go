@@ -56,7 +56,7 @@ func newMove(ctx context.Context, r *archive.Reader, schema string) (*move, erro
 	p := newPicker(r, engine.Selection{})
 	if err := p.each(ctx, func(_ int, _ archive.Section, statement []byte) error {
 		p.learn(statement)
-		if r := readLexemes(statement); r.is("CREATE") {
+		if r := read(statement); r.is("CREATE") {
 			r.is("OR", "REPLACE")
 			_, routine := r.oneOf("FUNCTION", "PROCEDURE", "AGGREGATE")
 			m.code = m.code || routine
@@ -159,10 +159,10 @@ func (m *move) rewrite(statement []byte) []byte {
 		if !m.names[ref.tableName] {
 			continue
 		}
-		out.Write(statement[at:ref.schema.from])
-		if at = ref.schema.to; ref.schema.kind == stringToken {
-			parts := tokens([]byte(ref.schema.text))
-			out.WriteString(strings.TrimLeft(literal(ident(m.schema)+ref.schema.text[parts[0].to:]), " "))
+		out.Write(statement[at:ref.schema.From])
+		if at = ref.schema.To; ref.schema.Kind == sqlscript.String {
+			parts := tokens([]byte(ref.schema.value))
+			out.WriteString(strings.TrimLeft(literal(ident(m.schema)+ref.schema.value[parts[0].To:]), " "))
 		} else {
 			out.WriteString(ident(m.schema))
 		}

@@ -3,6 +3,8 @@ package postgres
 import (
 	"slices"
 	"strings"
+
+	"github.com/safepoint-db/safepoint/internal/sqlscript"
 )
 
 // role is what a statement is to the tables that are picked.
@@ -64,7 +66,7 @@ func (r *reading) are(words ...string) bool {
 		return false
 	}
 	for i, w := range words {
-		if r.rest[i].kind != wordToken || r.rest[i].text != w {
+		if r.rest[i].Kind != sqlscript.Word || r.rest[i].Text != w {
 			return false
 		}
 	}
@@ -86,7 +88,7 @@ func (r *reading) name() string {
 	if len(r.rest) == 0 || !r.rest[0].isName() {
 		return ""
 	}
-	name := readable(r.rest[0].text)
+	name := readable(r.rest[0].value)
 	r.rest = r.rest[1:]
 	return name
 }
@@ -134,7 +136,7 @@ func understand(sql []byte) statementFacts {
 	}
 	r := reading{list}
 	switch {
-	case r.are("SET"), r.are("RESET"), r.are("SELECT", "pg_catalog") && len(r.rest) > 1 && r.rest[1].text == "set_config":
+	case r.are("SET"), r.are("RESET"), r.are("SELECT", "pg_catalog") && len(r.rest) > 1 && r.rest[1].value == "set_config":
 		f.role = settingRole
 	case r.are("CREATE"):
 		f.create(&r)
@@ -156,7 +158,7 @@ func understand(sql []byte) statementFacts {
 		f.about(&r, grantRole)
 	case r.are("REFRESH"):
 		f.role = leftOutRole
-	case list != nil && list[0].text == "SELECT":
+	case list != nil && list[0].value == "SELECT":
 		f.role = leftOutRole // statistics
 	}
 	return f
@@ -232,7 +234,7 @@ func (f *statementFacts) defines(r *reading) {
 	case "TYPE":
 		for i := range r.rest { // a range type makes a second one
 			if at := (reading{r.rest[i:]}); at.are("multirange_type_name") && len(at.rest) > 3 && at.rest[1].isName() {
-				f.also = append(f.also, tableName{readable(at.rest[1].text), readable(at.rest[3].text)})
+				f.also = append(f.also, tableName{readable(at.rest[1].value), readable(at.rest[3].value)})
 			}
 		}
 	case "FOREIGN TABLE":

@@ -37,11 +37,11 @@ func randomScript(rnd *rand.Rand) string {
 // lexemesOf is how a statement reads, without comments, blanks and its semicolon.
 func lexemesOf(statement []byte) string {
 	var b strings.Builder
-	for r := readLexemes(statement); r.at.kind != endLexeme; r.step() {
-		if r.at.kind == oddLexeme {
+	for r := read(statement); r.at.Kind != sqlscript.End; r.step() {
+		if r.at.Kind == sqlscript.Odd {
 			return "odd"
 		}
-		fmt.Fprintf(&b, "%d%s ", r.at.kind, r.at.text)
+		fmt.Fprintf(&b, "%d%s ", r.at.Kind, r.at.Text)
 	}
 	return strings.TrimSuffix(strings.TrimSpace(b.String()), "5;")
 }
@@ -199,19 +199,19 @@ func FuzzClassify(f *testing.F) {
 			}
 			v := classify(statement, true)
 			classify(statement, false)
-			r := readLexemes(statement)
-			first := r.at.text
+			r := read(statement)
+			first := r.at.Text
 			depth, ended := 0, false
-			for ; r.at.kind != endLexeme && r.at.kind != oddLexeme; r.step() {
+			for ; !r.over(); r.step() {
 				if ended && v.rights >= ours && v.rights <= oursLast {
 					t.Fatalf("%q goes on after its end", statement)
 				}
 				switch {
-				case r.at.kind == signLexeme && r.at.text == "(":
+				case r.atSign("("):
 					depth++
-				case r.at.kind == signLexeme && r.at.text == ")":
+				case r.atSign(")"):
 					depth--
-				case r.at.kind == signLexeme && r.at.text == ";" && depth <= 0:
+				case r.atSign(";") && depth <= 0:
 					ended = true
 				}
 			}
@@ -221,7 +221,7 @@ func FuzzClassify(f *testing.F) {
 				default:
 					t.Fatalf("%q would be executed by our own session", statement)
 				}
-				if r.at.kind == oddLexeme {
+				if r.at.Kind == sqlscript.Odd {
 					t.Fatalf("%q is executed by our own session and not understood", statement)
 				}
 			}
