@@ -73,7 +73,9 @@ var arrows = map[string][]string{
 	"internal/pgserver":        {"internal/engine"},
 	"root":                     {},
 
-	"docs/examples/go": {},
+	// For applications, which import nothing else of this module.
+	"gate":             {},
+	"docs/examples/go": {"gate"},
 
 	// What tests are made of. Nothing that is shipped imports these.
 	"internal/bench":               {"internal/pgserver", "internal/engine", "internal/engine/postgres", "internal/archive"},
@@ -94,7 +96,7 @@ var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/browse
 	"internal/many", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
-var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault"}
+var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault", "gate"}
 
 // pkg is what `go list -json` says of a package.
 type pkg struct {

@@ -22,7 +22,7 @@ func TestGo(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, "./go").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	exercise(t, program, "-listen", "127.0.0.1:0")
+	exercise(t, "/safepoint", program, "-listen", "127.0.0.1:0")
 }
 
 func TestPython(t *testing.T) {
@@ -33,16 +33,17 @@ func TestPython(t *testing.T) {
 		}
 		t.Skip("The example in Python needs python3: run scripts/install-test-tools")
 	}
-	exercise(t, python, "python/service.py", "127.0.0.1:0")
+	exercise(t, "/health", python, "python/service.py", "127.0.0.1:0")
 }
 
-// exercise halts and resumes a running example, each twice, and tries to do it with another's secret.
-func exercise(t *testing.T, program string, args ...string) {
+// exercise halts and resumes a running example, each twice, and tries to do it with another's secret. health is the path
+// of its health URL.
+func exercise(t *testing.T, health, program string, args ...string) {
 	secret := halt.NewSecret()
 	url := start(t, secret, program, args...)
 	service := safepoint.Service{
 		Name: "example", Kind: safepoint.ServiceWebhook, Timeout: 20 * time.Second,
-		HaltURL: url + "/safepoint", ResumeURL: url + "/safepoint", HealthURL: url + "/health",
+		HaltURL: url + "/safepoint", ResumeURL: url + "/safepoint", HealthURL: url + health,
 	}
 	request := halt.Request{OperationID: "op_1", OrganizationID: "org_1", OrganizationName: "Harbor", Reason: "Restoring shop"}
 	stranger, err := webhook.New(service, halt.NewSecret())

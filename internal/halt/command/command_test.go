@@ -208,7 +208,9 @@ func TestKillsAllItStarted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(10 * time.Second); !gone(pid); {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !gone(pid); <-tick.C {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d still runs", pid)
 		}

@@ -131,7 +131,9 @@ func TestResumeDuringStop(t *testing.T) {
 		}
 		asked <- err
 	}()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(10 * time.Second); ; <-tick.C {
 		e.mu.Lock()
 		n := len(e.calls)
 		e.mu.Unlock()
