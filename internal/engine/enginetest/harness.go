@@ -94,6 +94,8 @@ func Run(t *testing.T, h Harness) {
 		{"DropsAreIdempotent", testDropsAreIdempotent},
 		{"RestoreOverEmpty", testRestoreOverEmpty},
 		{"Found", testFound},
+		{"Instant", testInstant},
+		{"InstantRefusesOtherIdentity", testInstantRefusesOtherIdentity},
 		{"Survey", testSurvey},
 	}
 	for _, test := range tests {

@@ -15,7 +15,8 @@ import (
 
 // captured is Plan.Engine: what a gate found before it changed anything.
 type captured struct {
-	Live *properties `json:"live,omitempty"`
+	Live    *properties `json:"live,omitempty"`
+	Instant bool        `json:"instant,omitempty"` // no gate: the switch goes by the live database's row as it was then
 }
 
 func capturedIn(p engine.Plan) (captured, error) {

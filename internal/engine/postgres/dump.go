@@ -20,6 +20,7 @@ type sessions struct {
 	workers []*pgx.Conn // read rows in the lead's snapshot. None where the lead reads them itself
 	ddl     *relay      // lent to pg_dump
 	tool    tool
+	was     *formerly // of a set-aside database: what the archive is to say of it; nil otherwise
 }
 
 // openSessions opens the sessions of a dump with e's workers, or fewer if the server has no room for them.
@@ -224,6 +225,11 @@ func (d *dumper) header(ctx context.Context, t engine.Target, at time.Time) erro
 	if err != nil {
 		return err
 	}
+	name := t.Name
+	if d.was != nil {
+		d.was.restore(&p)
+		name = d.was.name
+	}
 	properties, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("record the database's properties: %w", err)
@@ -234,7 +240,7 @@ func (d *dumper) header(ctx context.Context, t engine.Target, at time.Time) erro
 	}
 	h := d.w.Header()
 	h.Engine, h.ServerVersion, h.ServerVersionNum = safepoint.PostgreSQL, version(d.lead), num
-	h.Database, h.CreatedAt, h.Properties = t.Name, at, properties
+	h.Database, h.CreatedAt, h.Properties = name, at, properties
 	h.Encoding, h.Collate, h.CType = p.locale.Encoding, p.locale.Collate, p.locale.CType
 	h.LocaleProvider, h.Locale = p.locale.Provider, p.locale.Locale
 	d.w.SetHeader(h)

@@ -240,12 +240,12 @@ func (Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error {
 	if err := sameServer(ctx, conn, t, p, safepoint.CodeNeedsOperator); err != nil {
 		return explain(ctx, t, err)
 	}
-	return explain(ctx, t, open(ctx, conn, t, p))
+	return explain(ctx, t, open(ctx, conn, t, p, c.Instant))
 }
 
 // open acts on the databases of the plan only, by identity: on the one that holds the live name, and on the original
 // if somebody renamed it while it was shut.
-func open(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan) error {
+func open(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan, instant bool) error {
 	live := false
 	for _, oid := range []string{p.LiveID, p.StagingID} {
 		c, ok, err := byOID(ctx, conn, oid)
@@ -260,6 +260,11 @@ func open(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan) e
 		switch {
 		case mine && !c.AllowConn:
 			if err := allowConnections(ctx, conn, c.Name, true); err != nil {
+				return err
+			}
+		case mine && oid == p.LiveID && instant:
+			// Nobody closed it; but an instant switch that is still on its way goes by this row as it was.
+			if err := script(ctx, conn, fmt.Sprintf("ALTER DATABASE %s WITH CONNECTION LIMIT %d", ident(c.Name), c.ConnLimit)); err != nil {
 				return err
 			}
 		case oid == p.LiveID && c.Name == p.AsideName:

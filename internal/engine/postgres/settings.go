@@ -1,8 +1,12 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/jackc/pgx/v5"
 )
 
 // listSettings hold a list of names, each quoted for itself: '"$user", public'. All others are one value.
@@ -89,11 +93,25 @@ func (p properties) apply(name, self string) string {
 	return b.String()
 }
 
-func (g grant) statement(name string) string {
-	to, option := "PUBLIC", ""
-	if g.Grantee != "" {
-		to = ident(g.Grantee)
+// missingGrants are those of p that the database of that OID has not any more: a dump of the set-aside database may have
+// revoked them.
+func (p properties) missingGrants(ctx context.Context, conn *pgx.Conn, oid string) ([]grant, error) {
+	now, err := captureDatabase(ctx, conn, oid)
+	if err != nil {
+		return nil, err
 	}
+	return slices.DeleteFunc(slices.Clone(p.Grants), func(g grant) bool { return slices.Contains(now.Grants, g) }), nil
+}
+
+func grantee(g grant) string {
+	if g.Grantee == "" {
+		return "PUBLIC"
+	}
+	return ident(g.Grantee)
+}
+
+func (g grant) statement(name string) string {
+	to, option := grantee(g), ""
 	if g.Grantable {
 		option = " WITH GRANT OPTION"
 	}

@@ -41,16 +41,20 @@ func (g *gate) Switch(ctx context.Context) error {
 // message is the whole switch, sent as one, so that the server goes through with it or not at all, whatever becomes
 // of us. Values are quoted into it: a message of several statements has no parameters.
 func (g *gate) message(self string) string {
-	live, staging, aside := g.target.Name, g.plan.StagingName, g.plan.AsideName
+	live, staging := g.target.Name, g.plan.StagingName
 	return beginSwitch(g.plan) + checkIdentities(
 		identity{oid: g.plan.LiveID, name: live, rowVersion: g.closed, shut: true},
 		identity{oid: g.plan.StagingID, name: staging, operation: g.plan.OperationID, role: roleStaging},
-	) + endSessions(g.plan.LiveID, g.plan.StagingID) +
-		rename(live, aside) + rename(staging, live) + g.live.apply(live, self) +
+	) + endSessions(g.plan.LiveID, g.plan.StagingID) + g.renames(self) + "COMMIT;\n"
+}
+
+// renames are the statements that change what the databases are called and what hangs on them. self is the user.
+func (g *gate) renames(self string) string {
+	live, staging, aside := g.target.Name, g.plan.StagingName, g.plan.AsideName
+	return rename(live, aside) + rename(staging, live) + g.live.apply(live, self) +
 		fmt.Sprintf("COMMENT ON DATABASE %s IS %s;\n", ident(aside), literal(marker(g.plan.OperationID, roleAside))) +
 		// The set-aside database stays readable for a superuser; nobody else gets in.
-		fmt.Sprintf("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0 IS_TEMPLATE false;\n", ident(aside)) +
-		"COMMIT;\n"
+		fmt.Sprintf("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true CONNECTION LIMIT 0 IS_TEMPLATE false;\n", ident(aside))
 }
 
 // beginSwitch begins a switch's transaction. Should the sender freeze in the middle, the server lets go by itself.
@@ -67,9 +71,10 @@ SELECT pg_advisory_xact_lock(%d);
 // identity is a database as the plan knows it.
 type identity struct {
 	oid, name       string
-	rowVersion      string // "" is any
-	shut            bool   // nobody may connect
-	operation, role string // of its marker; "" is any comment
+	rowVersion      string  // "" is any
+	settings        *string // as settingsOf reads them; nil is any
+	shut            bool    // nobody may connect
+	operation, role string  // of its marker; "" is any comment
 }
 
 // checkIdentities raises stateIdentity, which undoes the whole, unless every database is the plan's.
@@ -79,6 +84,9 @@ func checkIdentities(ids ...identity) string {
 		condition := fmt.Sprintf("oid::text = %s AND datname = %s::text::name", literal(id.oid), literal(id.name))
 		if id.rowVersion != "" {
 			condition += fmt.Sprintf(" AND xmin::text = %s", literal(id.rowVersion))
+		}
+		if id.settings != nil {
+			condition += fmt.Sprintf(" AND %s = %s", settingsOf("oid::text"), literal(*id.settings))
 		}
 		if id.shut {
 			condition += " AND NOT datallowconn"
@@ -225,17 +233,29 @@ func switchBack(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.P
 	if err != nil {
 		return err
 	}
+	revoked, err := live.missingGrants(ctx, conn, p.LiveID)
+	if err != nil {
+		return err
+	}
+	helper, err := maintenance(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer hangUp(helper)
 	// New sessions wait on the rename's lock meanwhile, and find the other database then: no gate is needed.
-	message := beginSwitch(p) + checkIdentities(
+	check := checkIdentities(
 		identity{oid: p.StagingID, name: t.Name},
 		identity{oid: p.LiveID, name: p.AsideName, rowVersion: aside.XMin, operation: p.OperationID, role: roleAside},
-	) + endSessions(p.LiveID, p.StagingID) +
-		rename(t.Name, p.StagingName) + rename(p.AsideName, t.Name) + live.limits(t.Name) +
-		fmt.Sprintf("COMMENT ON DATABASE %s IS %s;\n", ident(p.StagingName), literal(marker(p.OperationID, roleStaging))) +
+	)
+	message := beginSwitch(p) + check + doorway(p.LiveID, p.StagingID) + check + rename(t.Name, p.StagingName) + rename(p.AsideName, t.Name) + live.limits(t.Name)
+	for _, g := range revoked {
+		message += g.statement(t.Name)
+	}
+	message += fmt.Sprintf("COMMENT ON DATABASE %s IS %s;\n", ident(p.StagingName), literal(marker(p.OperationID, roleStaging))) +
 		fmt.Sprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC;\n", ident(p.StagingName)) +
 		fmt.Sprintf("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true IS_TEMPLATE false;\n", ident(p.StagingName)) +
 		"COMMIT;\n"
-	return atOnce(ctx, conn, message, fault.Named("postgres.switchback"))
+	return whileEnding(ctx, helper, p.StagingID, func() error { return atOnce(ctx, conn, message, fault.Named("postgres.switchback")) })
 }
 
 // waitForSwitch waits until no other session is in the middle of a switch: a process that died may have left one that

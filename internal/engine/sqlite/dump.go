@@ -79,6 +79,11 @@ func (e *Engine) Dump(ctx context.Context, t engine.Target, w *archive.Writer, o
 
 // dump writes what the transaction that is open on c sees.
 func dump(c *conn, path string, w *archive.Writer, opt engine.DumpOptions) error {
+	return dumpOf(c, path, "", w, opt)
+}
+
+// dumpOf is dump of a file that stands for the one at path, whose journal mode it does not have.
+func dumpOf(c *conn, path, journalMode string, w *archive.Writer, opt engine.DumpOptions) error {
 	now := opt.Now
 	if now == nil {
 		now = time.Now
@@ -99,6 +104,9 @@ func dump(c *conn, path string, w *archive.Writer, opt engine.DumpOptions) error
 		return err
 	}
 	p.NotCarried = all.leftOut
+	if journalMode != "" {
+		p.JournalMode = journalMode
+	}
 	if err := describe(w, path, p, at); err != nil {
 		return err
 	}
