@@ -34,7 +34,14 @@ var points = map[string][]string{
 		"postgres.stage.created", "postgres.stage.marked", "postgres.load.entered", "postgres.load.rows", "postgres.load.post",
 		"postgres.gate.inside", "postgres.gate.shut", "postgres.gate.drained", "postgres.switch.before", "postgres.switch.sent",
 	},
-	"instant": {"restore.poised", "restore.aside.intent", "restore.aside.done"}, // an engine offers it soon
+	"instant": { // a restore whose switch comes before its safety backup
+		"restore.halt.probed", "restore.poised", "restore.halt.intent", "restore.halt.each", "restore.halt.done", "restore.switch.intent",
+		"restore.switch.sent", "restore.switch.confirmed", "restore.resume.intent", "restore.resume.opened", "restore.resume.each",
+		"restore.resume.tried", "restore.resume.done", "restore.resume.cleared", "restore.aside.intent", "safety.begun", "backup.dump",
+		"backup.commit.before", "backup.commit.after", "safety.listed", "restore.aside.done", "restore.clean", "restore.end", "jobs.end.before",
+	},
+	"instant sqlite":   {"sqlite.switch.aside", "sqlite.switch.locked", "sqlite.switch.done", "sqlite.switch.copied"},
+	"instant postgres": {"postgres.instant.before", "postgres.instant.sent"},
 	"undo": {
 		"queue.stored", "jobs.claimed", "restore.undo.check", "restore.halt.probed", "restore.halt.intent", "restore.halt.each", "restore.halt.done",
 		"restore.undo.intent", "restore.undo.sent", "restore.undo.confirmed", "restore.resume.intent", "restore.resume.opened",

@@ -55,7 +55,11 @@ func TestKill(t *testing.T) {
 			for round := range *rounds {
 				for _, p := range slices.Concat(points["restore"], points["restore "+kind]) {
 					runs++
-					s.run(t, fmt.Sprintf("restore %s %d", p, round), func(t *testing.T) { s.killDuringRestore(t, p) })
+					s.run(t, fmt.Sprintf("restore %s %d", p, round), func(t *testing.T) { s.killDuringRestore(t, p, safepoint.RestoreGuarded) })
+				}
+				for _, p := range met("instant", kind) {
+					runs++
+					s.run(t, fmt.Sprintf("instant %s %d", p, round), func(t *testing.T) { s.killDuringRestore(t, p, safepoint.RestoreInstant) })
 				}
 				for _, p := range slices.Concat(points["undo"], points["undo "+kind]) {
 					runs++
@@ -148,14 +152,17 @@ func (s *shop) connect(t *testing.T) {
 }
 
 // killDuringRestore starts a restore, which kills the server at point, starts the server again and judges.
-func (s *shop) killDuringRestore(t *testing.T, point string) {
+func (s *shop) killDuringRestore(t *testing.T, point string, mode safepoint.RestoreMode) {
 	s.till.forget()
 	s.till.sells(t)
 	op := s.dieDuring(t, point, safepoint.TypeRestore, func(ctx context.Context) (wire.Operation, error) {
-		return s.api.StartRestore(ctx, s.backup.ID, wire.RestoreInput{Confirm: "shop"})
+		return s.api.StartRestore(ctx, s.backup.ID, wire.RestoreInput{Confirm: "shop", Mode: string(mode)})
 	})
 	s.judge(t, op)
 	if op.Status == "succeeded" {
+		if op.SafetyID == "" {
+			t.Errorf("there is no safety backup: %+v", op.SafetyFailure)
+		}
 		s.goBack(t, op)
 	}
 }

@@ -85,10 +85,12 @@ type Operation struct {
 	SourceAt      time.Time `json:"source_at,omitzero" doc:"When the source's snapshot was taken"`
 	Mode          string    `json:"mode,omitempty" enum:"guarded,instant,in_place" doc:"How the restore goes about it; left out: guarded"`
 	SafetyID      string    `json:"safety_id,omitempty" doc:"The safety backup it made"`
+	SafetyFailure *Failure  `json:"safety_failure,omitempty" doc:"Why the last try to make an instant restore's safety backup failed. It is tried again, and what was set aside is kept until it is made"`
 	Step          string    `json:"step,omitempty" doc:"The step it is in, or failed in: check, stage, verify, halt, guard, switch, resume, clean" example:"stage"`
 	Switched      bool      `json:"switched,omitempty" doc:"The live database is now the restored one"`
 	HaltedAt      time.Time `json:"halted_at,omitzero" doc:"First service halted"`
 	ResumedAt     time.Time `json:"resumed_at,omitzero" doc:"Last service resumed"`
+	HaltSeconds   float64   `json:"halt_seconds,omitempty" doc:"From the first service halted to the last resumed; left out until then" example:"0.214"`
 	Services      int       `json:"services,omitempty" doc:"How many services it halts"`
 	UndoUntil     time.Time `json:"undo_until,omitzero" doc:"What was live before is kept until then; a restore that is no undo itself can be undone until then"`
 	UndoneByID    string    `json:"undone_by_id,omitempty"`
@@ -112,7 +114,7 @@ func FromOperation(o safepoint.Operation) Operation {
 		SourceID: o.SourceID, SourceName: o.SourceName, SourceAt: utc(o.SourceAt), SafetyID: o.SafetyID, Step: o.Step.String(),
 		Switched: o.Switched, HaltedAt: utc(o.HaltedAt), ResumedAt: utc(o.ResumedAt), Services: o.Services,
 		UndoUntil: utc(o.UndoUntil), UndoneByID: o.UndoneByID, Attention: o.Attention, NeedsOperator: o.NeedsOperator,
-		NewName: o.NewName, Only: o.Only, Mode: string(o.Mode),
+		NewName: o.NewName, Only: o.Only, Mode: string(o.Mode), SafetyFailure: FromFailure(o.SafetyFailure), HaltSeconds: o.HaltTime().Seconds(),
 	}
 	if u := o.Upload; u != nil {
 		w.Upload = &Upload{FileName: u.FileName, Size: u.Size, NoOwner: u.NoOwner, Origin: u.Origin}
