@@ -53,5 +53,9 @@ type Database struct {
 	Version        int // grows with each change; an edit names the one it started from
 }
 
+// Connected says whether it is known how to reach the database. One whose backups were found after the catalog was lost
+// has no connection until a person adds it.
+func (d Database) Connected() bool { return d.Host != "" || d.Path != "" }
+
 // Label is the database's own name: what a restore's confirmation asks to be typed.
 func (d Database) Label() string { return d.Name }

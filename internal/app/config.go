@@ -125,7 +125,10 @@ func resolve(path string) string {
 }
 
 // trust accepts archives that this installation signed, and no others.
-func (a *App) trust() archive.Trust { return archive.Trust{Keys: []ed25519.PublicKey{a.Keys.Public()}} }
+// trust is whose archives are this installation's: its own, and those of the keys that its operator vouched for.
+func (a *App) trust() archive.Trust {
+	return archive.Trust{Keys: append([]ed25519.PublicKey{a.Keys.Public()}, a.Keys.Trusted()...)}
+}
 
 // changed tells the organization's pages and streams that something of it is not as it was.
 func (a *App) changed(orgID, kind, id string) {

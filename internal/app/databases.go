@@ -217,6 +217,10 @@ func slow(ctx context.Context, err error, where string) error {
 
 // target is how to reach a database, with its password: never for a log or an error.
 func (a *App) target(ctx context.Context, d safepoint.Database) (engine.Target, error) {
+	if !d.Connected() {
+		return engine.Target{}, safepoint.Errorf(safepoint.CodeUnreachable, "Nobody has told yet how to reach %s: it was recovered from its backups.", d.Name).
+			WithHint("Add its connection: Databases, %s, Edit; or safepoint database edit.", d.Name)
+	}
 	sealed, err := a.Catalog.DatabasePassword(ctx, d.OrganizationID, d.ID)
 	if err != nil {
 		return engine.Target{}, err
@@ -239,6 +243,9 @@ func databaseOf(t engine.Target) safepoint.Database {
 
 // address is where a database is, for people: without its password.
 func address(d safepoint.Database) string {
+	if !d.Connected() {
+		return "no connection yet"
+	}
 	if d.Engine == safepoint.SQLite {
 		return d.Path
 	}

@@ -284,7 +284,7 @@ func (w *work) copyArchive(ctx context.Context, r *archive.Reader, aw *archive.W
 	if strange(r, mine.OrganizationID) && h.Foreign == "" {
 		h.Foreign = "Safepoint, signed elsewhere"
 	}
-	h.OrganizationID, h.DatabaseID, h.OperationID = mine.OrganizationID, mine.DatabaseID, mine.OperationID
+	h.OrganizationID, h.DatabaseID, h.OperationID, h.Listed = mine.OrganizationID, mine.DatabaseID, mine.OperationID, mine.Listed
 	aw.SetHeader(h)
 	aw.SetFingerprint(r.Fingerprint())
 	return h.Foreign, nil

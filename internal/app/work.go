@@ -136,7 +136,11 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	}
 	j := backup.Job{
 		StorageKey: op.StorageKey, Storage: w.Storage, Dump: dump, Key: w.Keys.Signing(), Trust: w.trust(), Recipients: to, Now: w.Now,
-		Header: archive.Header{Tool: "safepoint", OrganizationID: op.OrganizationID, DatabaseID: op.DatabaseID, OperationID: op.ID},
+		Header: archive.Header{Tool: "safepoint", OrganizationID: op.OrganizationID, DatabaseID: op.DatabaseID, OperationID: op.ID,
+			Listed: &archive.Listed{
+				Name: op.Name, Organization: w.org.Name, Database: op.DatabaseName, Trigger: op.Trigger, CreatedAt: op.CreatedAt, StartedAt: op.StartedAt,
+				DueAt: op.DueAt, Schedule: op.ScheduleID, By: op.CreatedByName, RestoreID: op.RestoreID,
+			}},
 	}
 	if op.Upload != nil {
 		j.Expect = op.Upload.Size

@@ -61,7 +61,23 @@ type Header struct {
 	DatabaseID       string           `json:"database_id,omitempty"`
 	OperationID      string           `json:"operation_id,omitempty"`
 	Foreign          string           `json:"foreign,omitempty"`    // how the script was made, if not by Safepoint: "pg_dump 14.2, plain". Its statements are then of unknown origin
+	Listed           *Listed          `json:"listed,omitempty"`     // how the backup is listed in the log; nil in older archives, and in those made without a server
 	Properties       json.RawMessage  `json:"properties,omitempty"` // the engine's own: owner, grants, settings, comment, pragmas
+}
+
+// Listed is what the log of backups says of an archive, so that the log can be made anew from the archives alone.
+// It tells nothing of the content, and nothing is decided by it.
+type Listed struct {
+	Name         string            `json:"name"`         // of the file, for people
+	Organization string            `json:"organization"` // its name
+	Database     string            `json:"database"`     // as it is called in Safepoint
+	Trigger      safepoint.Trigger `json:"trigger"`
+	CreatedAt    time.Time         `json:"created_at"`         // of the log's entry
+	StartedAt    time.Time         `json:"started_at"`         // of the backup
+	DueAt        time.Time         `json:"due_at,omitzero"`    // scheduled ones
+	Schedule     string            `json:"schedule,omitempty"` // ID
+	By           string            `json:"by,omitempty"`       // the name of who asked for it
+	RestoreID    string            `json:"restore_id,omitempty"`
 }
 
 // Entry describes one frame.

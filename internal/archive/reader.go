@@ -29,6 +29,7 @@ type Reader struct {
 	tail     [sha256.Size]byte // of everything from position
 	toc      *toc
 	signedBy ed25519.PublicKey
+	signer   ed25519.PublicKey
 }
 
 // Open reads the end of an archive: seek table, table of contents, its hash and signature.
@@ -62,6 +63,7 @@ func Open(r io.ReaderAt, size int64, trust Trust) (*Reader, error) {
 	if a.signedBy, err = trust.check(key); err != nil {
 		return nil, err
 	}
+	a.signer = key
 	raw := int64(binary.LittleEndian.Uint64(fixed[20:]))
 	if a.toc, err = parseTOC(payload, raw, frames, position); err != nil {
 		return nil, altered("the table of contents", err)
@@ -180,6 +182,9 @@ func (r *Reader) Summary() Summary {
 
 // SignedBy is the trusted key that signed the archive, nil if it is unsigned or signed by an unknown key.
 func (r *Reader) SignedBy() ed25519.PublicKey { return r.signedBy }
+
+// Signer is the key whose signature the archive carries, trusted or not; nil if it is unsigned.
+func (r *Reader) Signer() ed25519.PublicKey { return r.signer }
 
 // readRange reads n bytes at off, all of which lie in the file.
 func readRange(r io.ReaderAt, off, n int64) ([]byte, error) {

@@ -22,7 +22,8 @@ func (c *Catalog) CheckSetupCode(ctx context.Context, codeHash string) error {
 	return c.checkSetupCode(ctx, c.db, codeHash)
 }
 
-// Setup makes the first user an admin of the first organization and uses the code up, all or nothing: of two who try
+// Setup makes the first user an admin of the first organization, which is a recovered one where there are any (the user is
+// admin of all of these), and uses the code up, all or nothing: of two who try
 // at once, one wins and the other gets CodeConflict. A wrong or old code is CodeForbidden.
 func (c *Catalog) Setup(ctx context.Context, codeHash string, u safepoint.User, passwordHash string, o safepoint.Organization) (safepoint.User, safepoint.Organization, error) {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
@@ -35,6 +36,14 @@ func (c *Catalog) Setup(ctx context.Context, codeHash string, u safepoint.User, 
 		}
 		if u, err = c.createUser(ctx, tx, u, passwordHash); err != nil {
 			return err
+		}
+		adopted, ok, err := c.adopt(ctx, tx, o, u.ID)
+		if err != nil {
+			return err
+		}
+		if ok {
+			o = adopted
+			return nil
 		}
 		o, err = c.createOrganization(ctx, tx, o, u.ID)
 		return err

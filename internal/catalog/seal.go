@@ -26,6 +26,8 @@ import (
 const (
 	SealingKeyFile = "sealing.key" // opens the secrets in the catalog
 	SigningKeyFile = "signing.key" // signs archives; PEM, PKCS #8
+
+	TrustedKeysFile = "trusted.keys" // public keys that signed archives before; PEM, PKIX. None is needed
 )
 
 // sealVersion is the first byte of everything sealed.
@@ -36,6 +38,7 @@ type Keys struct {
 	aead    cipher.AEAD
 	check   string
 	signing ed25519.PrivateKey
+	trusted []ed25519.PublicKey
 }
 
 // OpenKeys reads the keys in dir, or makes them at the first start: files of mode 0600. It refuses key files that
@@ -55,6 +58,9 @@ func (c *Catalog) OpenKeys(ctx context.Context, dir string) (*Keys, error) {
 	}
 	if err := k.openSigning(filepath.Join(dir, SigningKeyFile), signing, backups); err != nil {
 		return nil, fmt.Errorf("open signing key: %w", err)
+	}
+	if k.trusted, err = readTrusted(dir); err != nil {
+		return nil, fmt.Errorf("open trusted keys: %w", err)
 	}
 	if err := syncDir(dir); err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)

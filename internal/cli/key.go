@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -13,6 +15,7 @@ import (
 
 type keyCmd struct {
 	New       keyNewCmd       `cmd:"" help:"Make a key that opens encrypted backups, and print its recipient: the public key to encrypt for."`
+	Signer    keySignerCmd    `cmd:"" help:"Print the key by which the backups of a server are known: write it down, apart from the backups."`
 	Recipient keyRecipientCmd `cmd:"" help:"Print the recipients of the keys in a file."`
 }
 
@@ -83,4 +86,27 @@ func (cmd *keyRecipientCmd) Run(env *Env) error {
 			fmt.Fprintln(w, r)
 		}
 	})
+}
+
+type keySignerCmd struct {
+	File string `arg:"" type:"existingfile" help:"A signing key (PEM, private or public), such as signing.key of a data directory; or a backup file, which carries the key that signed it."`
+}
+
+func (cmd *keySignerCmd) Run(env *Env) error {
+	private, public, err := readKey(cmd.File)
+	if private != nil {
+		public = private.Public().(ed25519.PublicKey)
+	}
+	if err != nil {
+		b, berr := openFile(cmd.File, Trust{})
+		if berr != nil {
+			return err
+		}
+		defer b.Close()
+		if public = b.Signer(); public == nil {
+			return safepoint.Errorf(safepoint.CodeArchive, "%s is not signed.", cmd.File)
+		}
+	}
+	signer := hex.EncodeToString(public)
+	return env.print(map[string]any{"signer": signer}, func(w ioWriter) { fmt.Fprintln(w, signer) })
 }

@@ -54,6 +54,7 @@ func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
 	fmt.Fprintf(env.Out, "Safepoint %s on %s\n", Version, s.URL())
 	if s.SetupCode() != "" {
 		fmt.Fprintf(env.Out, "No account exists yet. Open %s/setup and enter this code within 30 minutes: %s\n", s.URL(), s.SetupCode())
+		fmt.Fprintf(env.Out, "Backups made here are signed as %s. Write it down: it tells them from others if this data directory is ever lost.\n", s.Signer())
 	}
 	err = s.Run(ctx)
 	if ctx.Err() != nil && err == nil {

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -262,6 +263,9 @@ func (s *Server) prepareSetup(ctx context.Context) error {
 
 // SetupCode is the one-time code for the first admin, "" where an account exists.
 func (s *Server) SetupCode() string { return s.setup }
+
+// Signer is the key by which archives made here are known, in hex.
+func (s *Server) Signer() string { return hex.EncodeToString(s.App.Keys.Public()) }
 
 // Addr is where the server listens.
 func (s *Server) Addr() string { return s.listener.Addr().String() }

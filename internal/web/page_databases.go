@@ -20,6 +20,9 @@ type databasesView struct{ Rows []databaseRow }
 
 // where is how a database is reached, without its secret.
 func where(d safepoint.Database) string {
+	if !d.Connected() {
+		return "no connection yet"
+	}
 	if d.Engine == safepoint.SQLite {
 		return d.Path
 	}
