@@ -15,8 +15,9 @@ import (
 
 // captured is Plan.Engine: what a gate found before it changed anything.
 type captured struct {
-	Live    *properties `json:"live,omitempty"`
-	Instant bool        `json:"instant,omitempty"` // no gate: the switch goes by the live database's row as it was then
+	Live    *properties  `json:"live,omitempty"`
+	Instant bool         `json:"instant,omitempty"` // no gate: the switch goes by the live database's row as it was then
+	InPlace *inPlacePlan `json:"in_place,omitempty"`
 }
 
 func capturedIn(p engine.Plan) (captured, error) {

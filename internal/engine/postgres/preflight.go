@@ -81,10 +81,12 @@ type preflight struct {
 	findings
 	t     engine.Target
 	conn  *pgx.Conn // in the live database
-	admin *pgx.Conn // in the maintenance database
+	admin *pgx.Conn // in the maintenance database; nil in place
 	num   int
 	super bool
 	live  properties
+
+	inPlace bool // no copy can be built beside the live database
 
 	policy engine.UnknownOrigin
 }
@@ -96,12 +98,19 @@ func (e Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Read
 		return nil, err
 	}
 	defer hangUp(conn)
-	admin, err := maintenance(ctx, t)
+	f := &preflight{t: t, conn: conn, policy: e.Unknown}
+	why, err := needsInPlace(ctx, conn, t)
 	if err != nil {
-		return nil, err
+		return nil, explain(ctx, t, err)
 	}
-	defer hangUp(admin)
-	f := &preflight{t: t, conn: conn, admin: admin, policy: e.Unknown}
+	if why != nil {
+		f.inPlace, f.findings = true, findings{*why}
+	} else {
+		if f.admin, err = maintenance(ctx, t); err != nil {
+			return nil, err
+		}
+		defer hangUp(f.admin)
+	}
 	if err := f.run(ctx, r); err != nil {
 		return nil, explain(ctx, t, err)
 	}
@@ -122,6 +131,9 @@ FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan
 		return err
 	}
 	steps := []func(context.Context) error{f.rights, f.prepared, f.replication}
+	if f.inPlace {
+		steps = []func(context.Context) error{f.prepared, f.insideLive}
+	}
 	if r != nil {
 		if err := f.add(ofPostgres(r.Header())); err != nil || len(f.findings) > 0 && f.findings[len(f.findings)-1].Code == safepoint.CodeArchive {
 			return err
@@ -141,20 +153,12 @@ func (f *preflight) rights(ctx context.Context) error {
 	if f.super {
 		return nil
 	}
-	var createDB, owner, signal, createRole bool
+	var signal, createRole bool
 	var self string
-	err := f.conn.QueryRow(ctx, `SELECT r.rolcreatedb, r.rolcreaterole, pg_catalog.pg_has_role(d.datdba, 'MEMBER'), pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER'), current_user::text
-FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname = current_user AND d.datname = pg_catalog.current_database()`).Scan(&createDB, &createRole, &owner, &signal, &self)
+	err := f.conn.QueryRow(ctx, `SELECT rolcreaterole, pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'), current_user::text
+FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&createRole, &signal, &self)
 	if err != nil {
 		return fmt.Errorf("look at the user's rights: %w", err)
-	}
-	if !createDB {
-		f.blocker(safepoint.CodePrivilege, fmt.Sprintf("ALTER ROLE %s CREATEDB, or use a user that has it.", ident(self)),
-			"The user %s may not create databases. A restore builds the copy in a database of its own before it touches this one.", self)
-	}
-	if !owner {
-		f.blocker(safepoint.CodePrivilege, fmt.Sprintf("GRANT %s TO %s, or use the owner.", ident(f.live.Owner), ident(self)),
-			"The user %s does not own the database %s and may not rename it.", self, f.t.Name)
 	}
 	if !signal {
 		f.warning(safepoint.CodePrivilege, fmt.Sprintf("GRANT pg_signal_backend TO %s.", ident(self)),
@@ -245,11 +249,21 @@ func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 	if err := f.roles(ctx, asks); err != nil {
 		return err
 	}
-	if err := f.extensions(ctx, asks); err != nil {
+	k := kept{}
+	if f.inPlace {
+		var err error
+		if k, _, err = lookKept(ctx, f.conn, asks); err != nil {
+			return err
+		}
+	}
+	if err := f.extensions(ctx, asks, k); err != nil {
 		return err
 	}
 	if err := f.tablespaces(ctx, asks); err != nil {
 		return err
+	}
+	if f.inPlace {
+		return f.archiveInPlace(ctx, r, asks, k)
 	}
 	if err := f.vet(ctx, r); err != nil {
 		return err
@@ -297,7 +311,7 @@ func (f *preflight) roles(ctx context.Context, asks properties) error {
 			"The backup names roles that this server does not have: %s.", naming(missing))
 		return nil
 	}
-	if f.super {
+	if f.super || f.inPlace { // in place the statements themselves are asked
 		return nil
 	}
 	foreign, err := f.missing(ctx, asks.Owners, "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = w AND pg_catalog.pg_has_role(oid, 'MEMBER')")
@@ -308,10 +322,12 @@ func (f *preflight) roles(ctx context.Context, asks properties) error {
 	return err
 }
 
-func (f *preflight) extensions(ctx context.Context, asks properties) error {
-	names := make([]string, len(asks.Extensions))
-	for i, e := range asks.Extensions {
-		names[i] = e.Name
+func (f *preflight) extensions(ctx context.Context, asks properties, k kept) error {
+	var names []string
+	for _, e := range asks.Extensions {
+		if !k.extensions[e.Name] {
+			names = append(names, e.Name)
+		}
 	}
 	missing, err := f.missing(ctx, names, "SELECT 1 FROM pg_catalog.pg_available_extensions WHERE name = w")
 	if err != nil {

@@ -169,12 +169,13 @@ WHERE s.spcname <> 'pg_global' ORDER BY 1`},
 	return p, nil
 }
 
-// The bootstrap superuser is in no row of pg_shdepend: objects are asked for their owners directly.
-const listOwners = `SELECT DISTINCT pg_catalog.pg_get_userbyid(o)::text FROM (
-  SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ` + userSchemas + `
-  UNION SELECT p.proowner FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ` + userSchemas + `
-  UNION SELECT t.typowner FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE ` + userSchemas + `
-  UNION SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE ` + userSchemas + ` AND NOT (n.nspname = 'public' AND n.nspowner = 10)
+// The bootstrap superuser is in no row of pg_shdepend: objects are asked for their owners directly. Nobody sets those of
+// what an extension made: they belong to whom CREATE EXTENSION gives them.
+var listOwners = `SELECT DISTINCT pg_catalog.pg_get_userbyid(o)::text FROM (
+  SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE ` + userSchemas + ` AND ` + notOfExtensionAs("pg_class", "c.oid") + `
+  UNION SELECT p.proowner FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ` + userSchemas + ` AND ` + notOfExtensionAs("pg_proc", "p.oid") + `
+  UNION SELECT t.typowner FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace WHERE ` + userSchemas + ` AND t.typelem = 0 AND ` + notOfExtensionAs("pg_type", "t.oid") + `
+  UNION SELECT n.nspowner FROM pg_catalog.pg_namespace n WHERE ` + userSchemas + ` AND NOT (n.nspname = 'public' AND n.nspowner = 10) AND ` + notOfExtensionAs("pg_namespace", "n.oid") + `
   UNION SELECT d.refobjid FROM pg_catalog.pg_shdepend d WHERE d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND d.deptype = 'o'
     AND d.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
 ) AS owners (o) WHERE pg_catalog.pg_get_userbyid(o) !~ '^pg_' ORDER BY 1`
