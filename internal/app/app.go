@@ -100,6 +100,9 @@ type RestorePreview struct {
 	Space     storage.Space
 	Confirm   string // the text to type: the database's name
 	NeedsKey  bool   // the backup is encrypted, and Safepoint keeps none of its keys
+
+	// Mode is RestoreInPlace where no other way is possible, and a finding says why; "" leaves the choice to a person.
+	Mode safepoint.RestoreMode
 }
 
 // RestoreInput is a restore over the live database, as a person confirms it.

@@ -52,6 +52,7 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	if !taken.IsZero() {
 		p.At = taken
 	}
+	p.Mode = previewMode(p.Findings)
 	p.Changes = age(a.Now(), p.At)
 	p.Ready = true
 	for _, f := range p.Findings {
@@ -256,7 +257,7 @@ func (a *App) StartRestore(ctx context.Context, by safepoint.Actor, id string, i
 	if !typed(in.Confirm, d.Label()) {
 		return safepoint.Operation{}, safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was started.", d.Label())
 	}
-	mode, err := a.restoreMode(d, in.Mode)
+	mode, err := a.restoreMode(ctx, d, in.Mode)
 	if err != nil {
 		return safepoint.Operation{}, err
 	}

@@ -29,6 +29,9 @@ func (r *run) checkFound(ctx context.Context, findings []engine.Finding) error {
 		return err
 	}
 	for _, x := range findings {
+		if x.InPlace {
+			return &safepoint.Error{Code: x.Code, Message: "No other database can be made here. " + x.Message, Hint: x.Hint}
+		}
 		if x.Blocker && !x.Live {
 			return &safepoint.Error{Code: x.Code, Message: x.Message, Hint: x.Hint}
 		}

@@ -20,6 +20,7 @@ type record struct {
 	Swapping bool            `json:"swapping,omitempty"` // the switch was, or was about to be, sent
 	Undo     bool            `json:"undo,omitempty"`     // the switch goes back
 	Founding bool            `json:"founding,omitempty"` // the new database's name was, or was about to be, given
+	InPlace  bool            `json:"in_place,omitempty"` // the transaction in place was begun
 
 	// Failure is why it goes back, from the moment it does: a crash on the way back is not the reason.
 	Failure *safepoint.Failure `json:"failure,omitempty"`
@@ -38,7 +39,7 @@ type serviceRecord struct {
 // enter writes down that a step begins: on the row for people, in the journal for recovery.
 func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error {
 	r.Operation.Step = s
-	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch && !r.rec.Founding
+	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch && !r.rec.Founding && !r.rec.InPlace
 	if r.hurried && s == safepoint.StepResume { // recovery resumes whether it was begun or not
 		return r.hold("intent", intent)
 	}
@@ -150,9 +151,18 @@ var spanInstant = map[safepoint.Step][2]int{
 	safepoint.StepSwitch: {72, 73}, safepoint.StepResume: {73, 75}, safepoint.StepGuard: {75, 99}, safepoint.StepClean: {99, 100},
 }
 
+// spanInPlace is span for a restore in place, whose steps come in another order.
+var spanInPlace = map[safepoint.Step][2]int{
+	safepoint.StepCheck: {0, 10}, safepoint.StepHalt: {10, 14}, safepoint.StepGuard: {14, 35}, safepoint.StepStage: {35, 80},
+	safepoint.StepVerify: {80, 95}, safepoint.StepSwitch: {95, 96}, safepoint.StepResume: {96, 100},
+}
+
 func spanOf(m safepoint.RestoreMode, s safepoint.Step) [2]int {
-	if m == safepoint.RestoreInstant {
+	switch m {
+	case safepoint.RestoreInstant:
 		return spanInstant[s]
+	case safepoint.RestoreInPlace:
+		return spanInPlace[s]
 	}
 	return span[s]
 }

@@ -35,6 +35,9 @@ type world struct {
 	pending   func() error
 	due       int  // the call before which pending is done
 	cancelled bool // a person asked, and the process has not heard of it
+	findings  []engine.Finding
+	tx        *transaction // in place
+	amnesia   bool         // the server does not know what became of it
 }
 
 // fate is what happens to the chosen call.
@@ -112,7 +115,7 @@ type modelEngine struct {
 const liveName = "shop"
 
 func (e modelEngine) CanRestore(context.Context, engine.Target, *archive.Reader) ([]engine.Finding, error) {
-	return nil, e.w.call("CanRestore", func() error { return nil })
+	return e.w.findings, e.w.call("CanRestore", func() error { return nil })
 }
 
 func (e modelEngine) Prepare(_ context.Context, _ engine.Target, id string) (p engine.Plan, err error) {

@@ -89,6 +89,7 @@ type run struct {
 	switched bool                     // this process knows that the switch took place, and that nothing has to be opened
 	hurried  bool                     // services are halted for as short as can be: what need not be durable by then is written after they resumed
 	held     []safepoint.JournalEntry // what is to be written then
+	within   engine.InPlace           // of a restore in place
 }
 
 func newRun(j Job) *run {
@@ -125,8 +126,11 @@ func Run(ctx context.Context, j Job) safepoint.Operation {
 	defer r.leaveGate()
 	defer r.flush(context.WithoutCancel(ctx))
 	steps, forward := r.course()
-	for _, step := range steps {
-		if err := step(ctx); err != nil {
+	for i := 0; i < len(steps); i++ {
+		if i == 1 { // the check may have found that it must be done in place
+			steps, forward = r.course()
+		}
+		if err := steps[i](ctx); err != nil {
 			r.Log.WarnContext(ctx, "a step of a restore failed", "operation", r.Operation.ID, "step", r.Operation.Step.String(), "error", err)
 			return r.wayBack(ctx, r.cause(ctx, err))
 		}
@@ -142,6 +146,8 @@ func (r *run) course() (steps []func(context.Context) error, forward func(contex
 		return []step{r.check, r.stage, r.verify, r.found}, r.wayForwardFound
 	case r.Undo != nil:
 		return []step{r.checkUndo, r.lookAtServices, r.halt, r.switchBack}, r.wayForward
+	case r.inPlace():
+		return []step{r.check, r.lookAtServices, r.halt, r.begin, r.guard, r.loadInPlace, r.verifyInPlace, r.commit}, r.wayForwardInPlace
 	case r.instant():
 		return []step{r.check, r.stage, r.verify, r.lookAtServices, r.poise, r.halt, r.switchAtOnce}, r.wayForward
 	}
@@ -205,6 +211,9 @@ func (r *run) mayGoOn(ctx context.Context, findings []engine.Finding) error {
 			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
 		}
 	}
+	if err := r.chooseMode(findings); err != nil {
+		return err
+	}
 	return r.Room(ctx)
 }
 
@@ -264,11 +273,16 @@ func (r *run) verify(ctx context.Context) error {
 		return err
 	}
 	fault.Point("restore.verify.digested")
-	compared, err := ar.CompareRestored(got)
-	if err != nil {
+	if err := r.compared(ctx, ar, got); err != nil {
 		return err
 	}
-	if err := fault.Point("restore.verify.done"); err != nil {
+	return fault.Point("restore.verify.done")
+}
+
+// compared ends the step verify with what a fingerprint says of what was loaded.
+func (r *run) compared(ctx context.Context, ar *archive.Reader, got archive.Fingerprint) error {
+	compared, err := ar.CompareRestored(got)
+	if err != nil {
 		return err
 	}
 	r.Operation.Tables, r.Operation.Rows = len(got), 0
@@ -321,8 +335,13 @@ func (r *run) closeGate(ctx context.Context) error {
 }
 
 // leaveGate ends our sessions in the gate, if it is held, and those that wait for a switch. That alone opens nothing: see reopen.
+// A transaction in place that was not committed is rolled back.
 func (r *run) leaveGate() {
 	r.unpoise()
+	if r.within != nil {
+		r.within.Close()
+		r.within = nil
+	}
 	if r.gate != nil {
 		r.gate.Close()
 		r.gate = nil
@@ -335,7 +354,7 @@ func (r *run) guard(ctx context.Context) error {
 		return err
 	}
 	fault.Point("restore.guard.intent")
-	id, err := r.Guard(ctx, r.gate.Dump)
+	id, err := r.Guard(ctx, r.dump)
 	if err != nil {
 		return err
 	}

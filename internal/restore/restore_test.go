@@ -121,9 +121,32 @@ func attempt(f func() safepoint.Operation) (op safepoint.Operation, dead bool) {
 // judge checks the promises G1 to G5 of docs/operations.md.
 func judge(t *testing.T, w *world, op safepoint.Operation) {
 	t.Helper()
+	judgeLive(t, w, op)
+	if op.Status == safepoint.StatusSucceeded {
+		if unguarded := op.Unguarded(); unguarded != (op.SafetyFailure != nil) || unguarded != (op.SafetyID == "") {
+			t.Errorf("a safety backup %q, unguarded %v, failure %+v", op.SafetyID, unguarded, op.SafetyFailure)
+		} else if !unguarded && !reflect.DeepEqual(w.safety[op.SafetyID], oldContent) {
+			t.Errorf("the safety backup %q holds %v", op.SafetyID, w.safety[op.SafetyID])
+		}
+		if aside := w.databases[engine.AsideName("op_1")]; aside == nil || !reflect.DeepEqual(aside.content, oldContent) {
+			t.Errorf("the earlier database was not kept: %v", aside)
+		}
+	}
+	if w.databases[engine.StagingName("op_1")] != nil && !undropped(op) {
+		t.Error("staging is left over")
+	}
+}
+
+// undropped says that a person was asked only to drop the copy. With so little patience a second failure of the drop is
+// the last; all else is in order.
+func undropped(op safepoint.Operation) bool {
+	return op.NeedsOperator && strings.Contains(op.Failure.Message, "could not be dropped")
+}
+
+// judgeLive checks what holds of every restore over a live database.
+func judgeLive(t *testing.T, w *world, op safepoint.Operation) {
+	t.Helper()
 	db := w.databases[liveName]
-	// With so little patience a second failure of the drop is the last: then a person is asked, with all else in order.
-	undropped := op.NeedsOperator && strings.Contains(op.Failure.Message, "could not be dropped")
 	switch {
 	case db == nil:
 		t.Fatal("nothing holds the live name")
@@ -132,7 +155,7 @@ func judge(t *testing.T, w *world, op safepoint.Operation) {
 	case op.Status != safepoint.StatusSucceeded && !reflect.DeepEqual(db.content, oldContent):
 		t.Errorf("%s, but the live content is %v", op.Status, db.content)
 	}
-	if !op.Status.Ended() || (op.Status == safepoint.StatusSucceeded) != (op.Failure == nil) || op.NeedsOperator && !undropped {
+	if !op.Status.Ended() || (op.Status == safepoint.StatusSucceeded) != (op.Failure == nil) || op.NeedsOperator && !undropped(op) {
 		t.Errorf("no end with a reason: %+v", op)
 	}
 	if !db.open {
@@ -145,19 +168,6 @@ func judge(t *testing.T, w *world, op safepoint.Operation) {
 		if s.running != (s.name != "reports") && !contains(op.Attention, s.name) {
 			t.Errorf("%s running is %v, and nobody is told (attention %v)", s.name, s.running, op.Attention)
 		}
-	}
-	if op.Status == safepoint.StatusSucceeded {
-		if unguarded := op.Unguarded(); unguarded != (op.SafetyFailure != nil) || unguarded != (op.SafetyID == "") {
-			t.Errorf("a safety backup %q, unguarded %v, failure %+v", op.SafetyID, unguarded, op.SafetyFailure)
-		} else if !unguarded && !reflect.DeepEqual(w.safety[op.SafetyID], oldContent) {
-			t.Errorf("the safety backup %q holds %v", op.SafetyID, w.safety[op.SafetyID])
-		}
-		if aside := w.databases[engine.AsideName("op_1")]; aside == nil || !reflect.DeepEqual(aside.content, oldContent) {
-			t.Errorf("the earlier database was not kept: %v", aside)
-		}
-	}
-	if w.databases[engine.StagingName("op_1")] != nil && !undropped {
-		t.Error("staging is left over")
 	}
 }
 

@@ -61,6 +61,11 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 			return op
 		}
 	}
+	if r.rec.InPlace {
+		if op, ended := r.wayBackInPlace(ctx, cause); ended {
+			return op
+		}
+	}
 	if !r.rec.Swapping || safepoint.ErrorCode(cause) != safepoint.CodeInterrupted { // else it may turn out that nothing failed
 		r.failed(ctx, cause)
 	}
@@ -150,7 +155,7 @@ func (r *run) open(ctx context.Context) error {
 // dropStaging destroys the copy that will not be used. An undo has made none: what it would find is the restored
 // database of an earlier operation, which it must not touch.
 func (r *run) dropStaging(ctx context.Context) error {
-	if r.rec.Plan == nil || r.undoing() {
+	if r.rec.Plan == nil || r.undoing() || r.inPlace() {
 		return nil
 	}
 	gaveUp := r.Now().Add(r.Patience)

@@ -52,6 +52,11 @@ var points = map[string][]string{
 		"sqlite.switchback.written",
 	},
 	"undo postgres": {"postgres.switchback.before", "postgres.switchback.sent"},
+	"inplace": {
+		"restore.check.asked", "restore.halt.done", "restore.inplace.intent", "restore.inplace.begun", "restore.guard.done", "restore.inplace.loaded",
+		"restore.inplace.verified", "restore.inplace.commit", "postgres.inplace.before", "postgres.inplace.sent", "restore.inplace.sent",
+		"restore.resume.each", "restore.end", "jobs.end.before",
+	},
 	"found": {
 		"restore.check.verified", "restore.stage.intent", "restore.stage.created", "restore.stage.loaded", "restore.verify.done",
 		"restore.found.intent", "restore.found.sent", "restore.found.confirmed", "jobs.end.before",

@@ -106,6 +106,10 @@ func openShop(t *testing.T, kind string) *shop {
 			return engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(dir, name+".db")}
 		}
 		s.open = func() (*sql.DB, error) { return openSQLite(s.target.Path) }
+	case "tenant":
+		s.kind, kind = "postgres", "postgres"
+		s.make = tenant(t)
+		s.open = func() (*sql.DB, error) { return openPostgres(s.target) }
 	case "postgres":
 		cluster := pgtest.Start(t, pgserver.Options{})
 		s.make = func(name string) engine.Target { return pgtest.CreateNamed(t, cluster, name) }

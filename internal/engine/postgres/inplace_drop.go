@@ -187,7 +187,7 @@ func column(ctx context.Context, conn *pgx.Conn, sql string, args ...any) ([]str
 
 // leaves says that a statement is about what stays as it is, so that it is not executed.
 func (k kept) leaves(statement []byte) bool {
-	r := readLexemes(statement)
+	r := read(statement)
 	switch {
 	case r.is("CREATE", "EXTENSION"):
 		r.is("IF", "NOT", "EXISTS")
@@ -204,7 +204,7 @@ func (k kept) leaves(statement []byte) bool {
 		name, ok := r.name()
 		return ok && k.foreign(name)
 	case r.is("GRANT"), r.is("REVOKE"):
-		for r.at.kind != endLexeme && !(r.at.kind == wordLexeme && r.at.text == "ON") {
+		for !r.over() && !r.word("ON") {
 			r.step()
 		}
 		if r.is("ON", "SCHEMA") {
