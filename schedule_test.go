@@ -1,8 +1,12 @@
 package safepoint
 
 import (
+	"archive/zip"
 	"fmt"
 	"math/rand/v2"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -57,7 +61,7 @@ func TestDue(t *testing.T) {
 
 // Runs are an interval apart in absolute time, whatever clocks on walls do.
 func TestNoDriftOverClockChanges(t *testing.T) {
-	for _, zone := range []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu"} {
+	for _, zone := range zones(t) {
 		loc, err := time.LoadLocation(zone)
 		if err != nil {
 			t.Fatal(err)
@@ -80,11 +84,35 @@ func TestNoDriftOverClockChanges(t *testing.T) {
 	}
 }
 
-// A thousand schedules over two years of restarts, long absences and clocks that jump both ways: each due time is dealt
+// zones are all the time zones that there are.
+func zones(t *testing.T) []string {
+	t.Helper()
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := zip.OpenReader(filepath.Join(strings.TrimSpace(string(root)), "lib", "time", "zoneinfo.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var names []string
+	for _, f := range file.File {
+		if !f.FileInfo().IsDir() {
+			names = append(names, f.Name)
+		}
+	}
+	if len(names) < 400 {
+		t.Fatalf("there are only %d zones", len(names))
+	}
+	return names
+}
+
+// A thousand schedules over ten years of restarts, long absences and clocks that jump both ways: each due time is dealt
 // with, as exactly one of run and missed, and the latest one of every look is run.
 func TestEachDueTimeOnce(t *testing.T) {
 	r := rand.New(rand.NewPCG(2026, 11))
-	end := t0.AddDate(2, 0, 0)
+	end := t0.AddDate(10, 0, 0)
 	slots := 0
 	for n := range 1000 {
 		s := every(Intervals[n%len(Intervals)])
@@ -124,11 +152,19 @@ func TestEachDueTimeOnce(t *testing.T) {
 			}
 			done = run
 		}
+		skew := time.Duration(0)
 		for now := t0; now.Before(end); {
-			look(now)
-			switch r.IntN(150) {
-			case 0: // off for up to two months
-				now = now.Add(time.Duration(r.Int64N(int64(60 * 24 * time.Hour))))
+			look(now.Add(skew))
+			switch r.IntN(300) {
+			case 0, 4: // off for up to 30 days
+				now = now.Add(time.Duration(r.Int64N(int64(30 * 24 * time.Hour))))
+			case 3, 5, 6: // a clock that stays wrong, by an hour, a day, or now and then a year
+				skew = []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}[r.IntN(4)]
+				if r.IntN(20) == 0 {
+					skew *= 365
+				}
+			case 7, 8, 9, 10, 11, 12:
+				skew = 0
 			case 1: // set back a little
 				look(now.Add(-time.Duration(r.Int64N(int64(2 * time.Hour)))))
 			case 2: // a wrong clock for a moment
@@ -138,8 +174,7 @@ func TestEachDueTimeOnce(t *testing.T) {
 			}
 		}
 		look(end)
-		first := s.Anchor
-		for at := first; !at.After(end); at = at.Add(step) {
+		for at := s.Anchor; !at.After(end); at = at.Add(step) {
 			slots++
 			if seen[at] == "" {
 				t.Fatalf("schedule %d, every %s: %v is neither run nor missed", n, s.Interval, at)

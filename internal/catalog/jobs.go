@@ -53,7 +53,7 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 		}
 		if run.Before(s.Done) {
 			// The clock had run ahead and was set back: what it made "missed" has not come due yet.
-			_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND status = 'missed' AND due_at > $2`, s.ID, toMillis(run))
+			_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND schedule_id <> '' AND status = 'missed' AND due_at > $2`, s.ID, toMillis(run))
 			if err != nil {
 				return err
 			}
@@ -114,11 +114,12 @@ func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 	return insertDue(ctx, tx, op)
 }
 
-// insertDue inserts a scheduled operation unless its due time has one. It is called by its due time from the beginning.
+// insertDue inserts a scheduled operation unless its due time has one: the index of due times is one of schedules' runs
+// alone, and is only used where a query says so. It is called by its due time from the beginning.
 func insertDue(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
 	op.Name = safepoint.BackupFileName(op.DatabaseName, op.DueAt, op.Trigger)
 	var n int
-	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE schedule_id = $1 AND due_at = $2`, op.ScheduleID, toMillis(op.DueAt)).Scan(&n)
+	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE schedule_id = $1 AND schedule_id <> '' AND due_at = $2`, op.ScheduleID, toMillis(op.DueAt)).Scan(&n)
 	if err != nil || n > 0 {
 		return err
 	}

@@ -160,6 +160,7 @@ type bench struct {
 	catalog *catalog.Catalog
 	store   jobs.Store // the catalog, unless a test puts something before it
 	path    string
+	db      *sql.DB // the test's own sessions
 	worker  *worker
 	runner  *jobs.Runner
 	stop    func()
@@ -167,7 +168,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, ctx: t.Context(), path: filepath.Join(t.TempDir(), "catalog.db")}
+	b := &bench{t: t, ctx: t.Context(), path: filepath.Join(tempDir(t), "catalog.db")}
 	b.clock = &clock{wall: time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC), waits: map[*wait]bool{}, changed: make(chan struct{})}
 	var err error
 	b.catalog, err = catalog.Open(b.ctx, b.path)
@@ -195,10 +196,13 @@ func (b *bench) ok(err error) {
 
 func (b *bench) sql(query string, args ...any) {
 	b.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+b.path+"?_pragma=busy_timeout(10000)")
-	b.ok(err)
-	defer db.Close()
-	_, err = db.ExecContext(b.ctx, query, args...)
+	if b.db == nil {
+		var err error
+		b.db, err = sql.Open("sqlite", "file:"+b.path+"?_pragma=busy_timeout(10000)")
+		b.ok(err)
+		b.t.Cleanup(func() { b.db.Close() })
+	}
+	_, err := b.db.ExecContext(b.ctx, query, args...)
 	b.ok(err)
 }
 
