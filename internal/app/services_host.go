@@ -67,7 +67,7 @@ func (a *App) changeable(ctx context.Context, orgID, id string) (safepoint.Servi
 // refuseHostName keeps an admin's service from taking the name of one of the operator's.
 func (a *App) refuseHostName(orgID, name string) error {
 	if slices.ContainsFunc(a.HostServices, func(s safepoint.Service) bool { return s.OrganizationID == orgID && strings.EqualFold(s.Name, name) }) {
-		return safepoint.Invalid("name", "A service of this server's operator is called %s.", name)
+		return safepoint.Invalid("name", "A service of this server's operator is called %s.", name).WithHint("Choose another name.")
 	}
 	return nil
 }
