@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,6 +149,12 @@ func (s *standIn) state(name string) string {
 	return s.units[name].active()
 }
 
+func (s *standIn) called() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.calls)
+}
+
 func (s *standIn) subscribe() *dbus.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,7 +211,9 @@ func (s *standIn) carryOut(verb string, u *fakeUnit, id uint32, path dbus.Object
 		}
 		u.set("inactive", "dead")
 		if starts != "" {
+			s.mu.Lock()
 			s.units[starts].set("active", "running")
+			s.mu.Unlock()
 		}
 	} else {
 		u.set("activating", "start-pre")

@@ -79,8 +79,8 @@ func TestPartial(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{"stop a.service", "stop c.service", "start c.service", "start a.service"}
-	if !slices.Equal(systemd.calls, want) || systemd.state("b.service") != "inactive" {
-		t.Errorf("calls %v, want %v; b is %s", systemd.calls, want, systemd.state("b.service"))
+	if got := systemd.called(); !slices.Equal(got, want) || systemd.state("b.service") != "inactive" {
+		t.Errorf("calls %v, want %v; b is %s", got, want, systemd.state("b.service"))
 	}
 	// Without anybody's memory, all of it is started.
 	if err := halter(t, s).Resume(t.Context(), halt.Request{}); err != nil || systemd.state("b.service") != "active" {
@@ -91,9 +91,10 @@ func TestPartial(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	bus := startBus(t)
 	systemd := newStandIn(t, bus, "a.service", "a.timer", "broken.service", "guarded.service")
-	systemd.starts["a.timer"] = "" // nothing
+	systemd.mu.Lock()
 	systemd.fails["broken.service"] = "failed"
 	systemd.starts["a.service"] = "a.timer"
+	systemd.mu.Unlock()
 	ctx := t.Context()
 	expect := func(what string, err error, code safepoint.Code, words ...string) {
 		t.Helper()
