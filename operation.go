@@ -105,7 +105,14 @@ const (
 // Unguarded says that what an instant restore replaced has no safety backup yet: the set-aside database is the only copy,
 // and must not be dropped.
 func (o Operation) Unguarded() bool {
-	return o.Type == TypeRestore && o.Trigger != TriggerUndo && o.Mode == RestoreInstant && o.Switched && o.SafetyID == "" && o.UndoneByID == ""
+	return o.Type == TypeRestore && o.Trigger != TriggerUndo && o.Mode == RestoreInstant && o.Switched && o.SafetyID == "" &&
+		o.UndoneByID == "" && !o.UndoUntil.IsZero()
+}
+
+// CanYield says that a restore that still runs does nothing any more but make the safety backup of what it set aside: an
+// undo may end it.
+func (o Operation) CanYield() bool {
+	return o.Status == StatusRunning && o.Unguarded() && !o.ResumedAt.IsZero()
 }
 
 // HaltTime is how long services were halted: from the first that was halted to the last that resumed. 0 while that is not over.

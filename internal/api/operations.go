@@ -135,9 +135,13 @@ func restorePreview(p app.RestorePreview) wire.RestorePreview {
 		Ready: p.Ready, Confirm: p.Confirm, Backup: wire.FromOperation(p.Backup), Database: wire.FromDatabase(p.Database),
 		ChangesSeconds: p.Changes.Seconds(), Services: wire.Map(p.Services, wire.FromService), Findings: findings(p.Findings),
 		Busy: wire.FromOperationOrNil(p.Busy), NeedsKey: p.NeedsKey, SpaceFree: p.Space.Free, EstimateSeconds: map[string]int64{},
+		Mode: string(p.Mode), Modes: wire.Map(p.Modes, func(m safepoint.RestoreMode) string { return string(m) }), HaltSeconds: map[string]float64{},
 	}
 	for step, d := range p.Estimates {
 		w.EstimateSeconds[step.String()] = int64(d / time.Second)
+	}
+	for mode, d := range p.HaltTimes {
+		w.HaltSeconds[string(mode)] = d.Seconds()
 	}
 	return w
 }

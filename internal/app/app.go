@@ -97,12 +97,12 @@ type RestorePreview struct {
 	Ready     bool
 	Busy      *safepoint.Operation // what must finish first: a restore of the organization, or a run on the database
 	Estimates map[safepoint.Step]time.Duration
+	Mode      safepoint.RestoreMode                   // the one it has unless another is asked for; in place where nothing else is possible, and a finding says why
+	Modes     []safepoint.RestoreMode                 // that may be asked for
+	HaltTimes map[safepoint.RestoreMode]time.Duration // how long services are likely to be halted; what is not known is not there
 	Space     storage.Space
 	Confirm   string // the text to type: the database's name
 	NeedsKey  bool   // the backup is encrypted, and Safepoint keeps none of its keys
-
-	// Mode is RestoreInPlace where no other way is possible, and a finding says why; "" leaves the choice to a person.
-	Mode safepoint.RestoreMode
 }
 
 // RestoreInput is a restore over the live database, as a person confirms it.

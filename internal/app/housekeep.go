@@ -9,11 +9,11 @@ import (
 	"github.com/safepoint-db/safepoint/internal/restore"
 )
 
-// Housekeep ends what was begun and lets go of what is no longer kept: deletions that a crash cut short, and databases
-// whose undo window has passed. A server calls it at its start, before it claims any operation, and every minute.
+// Housekeep ends what was begun and lets go of what is no longer kept: deletions that a crash cut short, safety backups
+// that instant restores could not make, and databases whose undo window has passed. A server calls it at its start, before it claims any operation, and every minute.
 func (a *App) Housekeep(ctx context.Context) {
 	for what, do := range map[string]func(context.Context) error{
-		"end deletions": a.endDeletions, "drop expired databases": a.dropExpired,
+		"end deletions": a.endDeletions, "drop expired databases": a.dropExpired, "make safety backups": a.queueSafety,
 	} {
 		if err := do(ctx); err != nil {
 			a.Log.WarnContext(ctx, "housekeeping", "what", what, "error", err)
@@ -62,6 +62,9 @@ func (a *App) dropExpired(ctx context.Context) error {
 }
 
 func (a *App) dropKept(ctx context.Context, op safepoint.Operation) error {
+	if op.Unguarded() {
+		return safepoint.Errorf(safepoint.CodeConflict, "What this restore set aside has no safety backup yet.")
+	}
 	entries, err := a.Catalog.Journal(ctx, op.ID)
 	if err != nil {
 		return err

@@ -52,7 +52,9 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	if !taken.IsZero() {
 		p.At = taken
 	}
-	p.Mode = previewMode(p.Findings)
+	if err := a.previewModes(ctx, &p); err != nil {
+		return p, err
+	}
 	p.Changes = age(a.Now(), p.At)
 	p.Ready = true
 	for _, f := range p.Findings {
@@ -333,7 +335,9 @@ func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore was undone already.")
 	case !r.Switched:
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore changed nothing, so there is nothing to undo.")
-	case !r.UndoUntil.After(a.Now()):
+	case !r.Status.Ended() && !r.CanYield():
+		return safepoint.Errorf(safepoint.CodeConflict, "This restore has not ended yet.").WithHint("Wait until it has.")
+	case !r.UndoUntil.After(a.Now()) && !r.Unguarded():
 		return safepoint.Errorf(safepoint.CodeConflict, "The time to undo this restore is over.").WithHint("%s", instead)
 	}
 	page, err := a.Catalog.Operations(ctx, r.OrganizationID, safepoint.OperationFilter{Type: safepoint.TypeRestore, DatabaseID: r.DatabaseID, Limit: 200})

@@ -36,6 +36,9 @@ func (a *App) Work(ctx context.Context, c jobs.Claim, report func(safepoint.Prog
 		if c.Operation.Trigger == safepoint.TriggerUpload && c.Operation.Upload != nil {
 			return w.takeUpload(ctx, report)
 		}
+		if c.Operation.Trigger == safepoint.TriggerSafety {
+			return w.guardAgain(ctx, report)
+		}
 		if c.Operation.Type == safepoint.TypeBackup {
 			return w.backup(ctx, report)
 		}
@@ -194,6 +197,13 @@ func (w *work) discard(ctx context.Context) safepoint.Operation {
 // safety makes the safety backup of a restore: an operation of its own in DB Logs.
 func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(safepoint.Progress)) (string, error) {
 	parent := w.claim.Operation
+	if parent.Mode == safepoint.RestoreInstant { // a crash may have come right after one was made
+		if tries, err := w.Catalog.SafetyTries(ctx, parent.ID); err != nil {
+			return "", err
+		} else if len(tries) > 0 && tries[0].Status == safepoint.StatusSucceeded {
+			return tries[0].ID, nil
+		}
+	}
 	c, err := w.Catalog.InsertRunning(ctx, safepoint.Operation{
 		OrganizationID: parent.OrganizationID, DatabaseID: parent.DatabaseID, DatabaseName: parent.DatabaseName, Engine: parent.Engine,
 		Type: safepoint.TypeBackup, Trigger: safepoint.TriggerSafety, RestoreID: parent.ID,

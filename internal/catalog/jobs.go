@@ -294,7 +294,7 @@ func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Ope
 
 // Orphans implements jobs.Store. A node's name is its machine's, "/", and a part that each process makes anew: so what
 // a process of the same machine left is known at once, and what this process runs itself is never taken for an orphan.
-// A safety backup lives as long as the restore that makes it: one whose restore has ended is nobody's, also if this
+// A safety backup lives as long as the restore that makes it, unless it is a job of its own (it has a source then): one whose restore has ended is nobody's, also if this
 // process made it and could not store its end. Restores come first: services wait for them.
 func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration) ([]jobs.Claim, error) {
 	machine, _, _ := strings.Cut(node, "/")
@@ -306,8 +306,8 @@ func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration)
 			stray    bool
 		}
 		running, err := collect(ctx, tx, func(row scanner) (h held, err error) { return h, row.Scan(&h.id, &h.node, &h.until, &h.stray) },
-			`SELECT o.id, coalesce(p.node, o.node), coalesce(p.lease_until, o.lease_until), o.restore_id <> '' AND p.id IS NULL
-			FROM operations o LEFT JOIN operations p ON p.id = o.restore_id AND o.restore_id <> '' AND p.status = 'running'
+			`SELECT o.id, coalesce(p.node, o.node), coalesce(p.lease_until, o.lease_until), o.restore_id <> '' AND o.source_id = '' AND p.id IS NULL
+			FROM operations o LEFT JOIN operations p ON p.id = o.restore_id AND o.restore_id <> '' AND o.source_id = '' AND p.status = 'running'
 			WHERE o.status = 'running' ORDER BY o.type DESC, o.created_at, o.id`)
 		if err != nil {
 			return err

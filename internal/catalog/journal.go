@@ -145,7 +145,8 @@ func (c *Catalog) SetUndone(ctx context.Context, restoreID, undoID string) error
 }
 
 // unguarded selects what safepoint.Operation.Unguarded is true of.
-const unguarded = `type = 'restore' AND triggered_by <> 'undo' AND mode = 'instant' AND switched = 1 AND safety_id = '' AND undone_by = ''`
+const unguarded = `type = 'restore' AND triggered_by <> 'undo' AND mode = 'instant' AND switched = 1 AND safety_id = ''
+	AND undone_by = '' AND undo_until > 0`
 
 // Unguarded returns the ended restores whose set-aside database has no safety backup yet, oldest first; not those that an
 // undo is going back to, or whose safety backup is under way, right now.

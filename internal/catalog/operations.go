@@ -31,6 +31,9 @@ func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (
 		if err := c.refuseSource(ctx, tx, op); err != nil {
 			return err
 		}
+		if err := c.yield(ctx, tx, op); err != nil {
+			return err
+		}
 		if err := insertOperation(ctx, tx, op, job{}); err != nil {
 			return err
 		}
@@ -46,13 +49,17 @@ func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (
 
 // refuseConflict names the first queued or running operation that op must not be added to.
 func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
-	where := `type = 'backup' AND triggered_by <> 'safety' AND database_id = $2`
+	where, undone := `type = 'backup' AND triggered_by <> 'safety' AND database_id = $2`, ""
 	if op.Type == safepoint.TypeRestore {
 		where = `(type = 'restore' OR database_id = $2)`
 	}
+	if op.Trigger == safepoint.TriggerUndo {
+		undone = op.SourceID
+	}
 	first, err := scanOperation(tx.QueryRowContext(ctx, `SELECT `+operationColumns+` FROM operations
 		WHERE status IN ('queued','running') AND organization_id = $1 AND `+where+`
-		ORDER BY type DESC, created_at, id LIMIT 1`, op.OrganizationID, op.DatabaseID))
+			AND NOT ($3 <> '' AND `+yields+`)
+		ORDER BY type DESC, created_at, id LIMIT 1`, op.OrganizationID, op.DatabaseID, undone))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
@@ -65,6 +72,33 @@ func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.O
 	}
 	return safepoint.Errorf(safepoint.CodeConflict, "%s", underWay(first, c.Now().In(zone))).
 		WithHint("Wait until it has ended, or cancel it first.")
+}
+
+// yields selects what makes way for an undo of the restore $3: the restore itself while safepoint.Operation.CanYield is
+// true of it, and the making of its safety backup.
+const yields = `(restore_id = $3 OR id = $3 AND status = 'running' AND resumed_at > 0 AND ` + unguarded + `)`
+
+// yield ends what makes way for an undo: what the undo makes live again needs no safety backup.
+func (c *Catalog) yield(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+	if op.Trigger != safepoint.TriggerUndo {
+		return nil
+	}
+	stops, err := operations(ctx, tx, `WHERE status IN ('queued','running') AND organization_id = $1 AND database_id = $2 AND `+yields,
+		op.OrganizationID, op.DatabaseID, op.SourceID)
+	if err != nil {
+		return err
+	}
+	for _, s := range stops {
+		if s.Status == safepoint.StatusQueued {
+			err = cancelQueued(ctx, tx, s.ID, "Cancelled, because the restore is undone.", c.Now())
+		} else {
+			_, err = tx.ExecContext(ctx, `UPDATE operations SET cancel_asked = 1 WHERE id = $1`, s.ID)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // underWay says who does what since when.
@@ -124,7 +158,12 @@ func (c *Catalog) refuseSource(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 		if err := refuseTaken(ctx, tx, op); err != nil {
 			return err
 		}
-		if kind != string(safepoint.TypeRestore) || undoneBy != "" || undoUntil == 0 || undoUntil <= toMillis(c.Now()) {
+		src, err := operationByID(ctx, tx, op.SourceID)
+		if err != nil {
+			return err
+		}
+		over := undoUntil <= toMillis(c.Now()) && !src.Unguarded() // one without a safety backup is kept longer
+		if kind != string(safepoint.TypeRestore) || undoneBy != "" || undoUntil == 0 || over {
 			return safepoint.Errorf(safepoint.CodeConflict, "This restore can no longer be undone.").
 				WithHint("Restore its safety backup instead: it is listed in DB Logs.")
 		}
@@ -234,7 +273,7 @@ func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Op
 			err = cancelQueued(ctx, tx, id, "Cancelled before it started.", c.Now())
 		case op.Trigger == safepoint.TriggerSafety:
 			return safepoint.Errorf(safepoint.CodeConflict, "This backup is part of a restore.").WithHint("Cancel the restore instead.")
-		case op.Type == safepoint.TypeRestore && op.Step >= safepoint.StepSwitch:
+		case op.Type == safepoint.TypeRestore && (op.Step >= safepoint.StepSwitch || op.Switched):
 			return safepoint.Errorf(safepoint.CodeConflict, "Too late to cancel: the switch takes a few seconds.")
 		default:
 			_, err = tx.ExecContext(ctx, `UPDATE operations SET cancel_asked = 1 WHERE id = $1`, id)

@@ -195,6 +195,13 @@ func (c *Catalog) LastRestore(ctx context.Context, orgID, databaseID string) (*s
 		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID, databaseID)
 }
 
+// LastHalts returns the newest restores of a database of a mode that halted and resumed, at most n, newest first.
+func (c *Catalog) LastHalts(ctx context.Context, orgID, databaseID string, m safepoint.RestoreMode, n int) ([]safepoint.Operation, error) {
+	return c.operations(ctx, `WHERE type = 'restore' AND organization_id = $1 AND database_id = $2 AND status = 'succeeded' AND triggered_by <> 'undo'
+		AND halted_at > 0 AND resumed_at > 0 AND coalesce(nullif(mode, ''), 'guarded') = $3
+		ORDER BY created_at DESC, id DESC LIMIT $4`, orgID, databaseID, string(m), n)
+}
+
 // first is the first operation that a query selects, nil if there is none.
 func (c *Catalog) first(ctx context.Context, where string, args ...any) (*safepoint.Operation, error) {
 	found, err := c.operations(ctx, where, args...)

@@ -199,8 +199,13 @@ type RestorePreview struct {
 	Findings        []Finding        `json:"findings" nullable:"false" doc:"A blocker makes ready false"`
 	Busy            *Operation       `json:"busy,omitempty" doc:"What must finish first"`
 	EstimateSeconds map[string]int64 `json:"estimate_seconds,omitempty" doc:"By step, where earlier runs tell"`
-	NeedsKey        bool             `json:"needs_key,omitempty" doc:"The backup is encrypted and Safepoint keeps none of its keys: the restore needs identity"`
-	SpaceFree       int64            `json:"space_free,omitempty" doc:"Bytes free where backups are stored"`
+
+	Mode        string             `json:"mode" doc:"What the restore does unless it is asked otherwise" example:"guarded"`
+	Modes       []string           `json:"modes" nullable:"false" doc:"What it may be asked for"`
+	HaltSeconds map[string]float64 `json:"halt_seconds,omitempty" doc:"By mode, how long services are likely to be halted, where earlier restores or backups tell"`
+
+	NeedsKey  bool  `json:"needs_key,omitempty" doc:"The backup is encrypted and Safepoint keeps none of its keys: the restore needs identity"`
+	SpaceFree int64 `json:"space_free,omitempty" doc:"Bytes free where backups are stored"`
 }
 
 // Table is one table in a backup.
