@@ -97,6 +97,7 @@ func Run(t *testing.T, h Harness) {
 		{"Instant", testInstant},
 		{"InstantRefusesOtherIdentity", testInstantRefusesOtherIdentity},
 		{"Survey", testSurvey},
+		{"Census", testCensus},
 	}
 	for _, test := range tests {
 		if h.Only != nil && !slices.Contains(h.Only, test.name) {
