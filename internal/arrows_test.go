@@ -20,7 +20,7 @@ const module = "github.com/safepoint-db/safepoint"
 // below. Arrows point down: a package is written above those it may import.
 var arrows = map[string][]string{
 	"cmd/safepoint": {"internal/cli"},
-	"internal/cli": {"internal/demo", "internal/rebuild", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
+	"internal/cli": {"internal/demo", "internal/rebuild", "internal/doctor", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
 		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
 		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver"},
 	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",
@@ -41,6 +41,7 @@ var arrows = map[string][]string{
 
 	// What carries out one operation, and what decides when.
 	"internal/restore": {"internal/backup", "internal/engine", "internal/storage", "internal/halt", "internal/archive"},
+	"internal/doctor":  {"internal/catalog", "internal/engine"},
 	"internal/rebuild": {"internal/backup", "internal/catalog", "internal/storage", "internal/archive", "internal/encrypt"},
 	"internal/backup":  {"internal/engine", "internal/storage", "internal/archive", "internal/encrypt"},
 	"internal/catalog": {"internal/jobs"},

@@ -129,11 +129,14 @@ func (k *Keys) openSigning(path, public string, backups bool) error {
 		return fmt.Errorf("%s is not an Ed25519 key: restore it from your copy", path)
 	}
 	k.signing = private
-	if backups && public != "" && public != k.publicKey() {
+	if backups && public != "" && public != anyKey && public != k.publicKey() {
 		return fmt.Errorf("%s is not the key that signed the backups in this catalog: put the one that belongs to it back", path)
 	}
 	return nil
 }
+
+// anyKey stands for whatever signing key is there.
+const anyKey = "any"
 
 // readKeyFile returns a key file's content; nil if it is not there and may be made. needed says why it may not.
 func readKeyFile(path string, must bool, needed string) ([]byte, error) {

@@ -67,6 +67,7 @@ type commands struct {
 	Extract extractCmd `cmd:"" help:"Take tables out of a backup file, as SQL." group:"Without a server"`
 	Inspect inspectCmd `cmd:"" help:"Show what a backup file, or a foreign dump, holds." group:"Without a server"`
 	Convert convertCmd `cmd:"" help:"Make a backup file out of a dump that Safepoint did not make." group:"Without a server"`
+	Doctor  doctorCmd  `cmd:"" help:"Look at a data directory and at database servers: what stands where, and what is safe to do next." group:"Without a server"`
 	Recover recoverCmd `cmd:"" help:"List backup files again whose server's data directory is lost." group:"Without a server"`
 	Key     keyCmd     `cmd:"" help:"Keys that open encrypted backup files." group:"Without a server"`
 }

@@ -82,6 +82,41 @@ func TestWatchdog(t *testing.T) {
 	}
 }
 
+// TestDoctorResumes ends what a killed console left, by hand and without a console.
+func TestDoctorResumes(t *testing.T) {
+	s := openShop(t, "sqlite")
+	s.run(t, "doctor", func(t *testing.T) {
+		op := s.haltThen(t, "restore.guard.done=kill")
+		s.awaitDeath(t)
+		doctor := func(code int, args ...string) string {
+			t.Helper()
+			cmd := exec.Command(s.proc.bin, append([]string{"doctor", "--data", s.proc.data}, args...)...)
+			out, err := cmd.CombinedOutput()
+			if err != nil && cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			if got := cmd.ProcessState.ExitCode(); got != code {
+				t.Fatalf("it ends with %d, want %d:\n%s", got, code, out)
+			}
+			return string(out)
+		}
+		for _, want := range []string{"was cut off", "has been halted since", "--fix resume", "step guard", op.ID} {
+			if said := doctor(1); !strings.Contains(said, want) {
+				t.Errorf("it does not say %q:\n%s", want, said)
+			}
+		}
+		s.till.mu.Lock()
+		if !s.till.halted {
+			t.Error("looking has resumed the service")
+		}
+		s.till.mu.Unlock()
+		doctor(0, "--fix", "resume", "--yes")
+		s.till.sells(t)
+		s.proc.start(t, "")
+		s.judge(t, s.wait(t, op.ID))
+	})
+}
+
 // haltThen starts a restore in a server with that fault ("" leaves the server as it runs) and returns it as queued.
 func (s *shop) haltThen(t *testing.T, fault string) wire.Operation {
 	t.Helper()

@@ -110,6 +110,7 @@ func intoOutcome(c clock, op safepoint.Operation, why string) *outcome {
 func needsOperator(op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {
 	o := &outcome{Look: "bad", Title: "The restore needs you", Text: why, Safety: true, Resume: stuck, All: true}
 	o.Facts = []fact{{"Your data", "Nothing is deleted. The earlier database and the safety backup are kept."}}
+	o.Facts = append(o.Facts, fact{"What stands where", "On the machine that runs Safepoint, “safepoint doctor --data DIR” shows it, and offers the next safe step"})
 	if op.ResumedAt.IsZero() && !op.HaltedAt.IsZero() {
 		o.Facts = append(o.Facts, fact{"Services", count(op.Services, "service stays", "services stay") + " halted, so that nothing writes to " + op.DatabaseName})
 	}

@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/kinds"
+	"github.com/safepoint-db/safepoint/internal/pgserver"
+	"github.com/safepoint-db/safepoint/internal/pgtest"
+	"github.com/safepoint-db/safepoint/internal/server"
+)
+
+// diagnosis is what `safepoint doctor --json` prints.
+type diagnosis struct {
+	Server   string
+	Findings []struct{ Severity, Code, Where, What, Next, Command, Fix, Subject string }
+}
+
+// codes are the findings that are more than information.
+func (d diagnosis) codes() (all []string) {
+	for _, f := range d.Findings {
+		if f.Severity != "info" {
+			all = append(all, f.Code)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+func (d diagnosis) want(t *testing.T, codes ...string) {
+	t.Helper()
+	if got := d.codes(); fmt.Sprint(got) != fmt.Sprint(codes) {
+		t.Errorf("found %v, want %v:\n%+v", got, codes, d.Findings)
+	}
+	for _, f := range d.Findings {
+		if f.Severity != "info" && f.Next == "" {
+			t.Errorf("%s (%s) says nothing of what to do", f.Code, f.What)
+		}
+	}
+}
+
+func examine(t *testing.T, code int, args ...string) (d diagnosis) {
+	t.Helper()
+	safepointJSON(t, &d, code, append([]string{"doctor"}, args...)...)
+	return d
+}
+
+// TestDoctorOfDataDirectory looks at a server's data directory while it runs and afterwards, and finds what is missing.
+func TestDoctorOfDataDirectory(t *testing.T) {
+	t.Parallel()
+	b := start(t, server.Config{}, "")
+	till := b.addSQLite("till", ordersSQLite("30"))
+	first, second := till.backup(), till.backup()
+	restored := till.restore(first)
+	before := tree(t, filepath.Join(b.data, "backups"))
+	d := examine(t, 0, "--data", b.data)
+	if !strings.Contains(d.Server, fmt.Sprint(os.Getpid())) { // the bench's server is the test itself
+		t.Errorf("the server is %q", d.Server)
+	}
+	kept := slices.ContainsFunc(d.Findings, func(f struct{ Severity, Code, Where, What, Next, Command, Fix, Subject string }) bool {
+		return f.Code == "leftover.aside" && strings.Contains(f.What, restored.ID)
+	})
+	if !kept {
+		t.Errorf("nothing is said of what is kept for the undo: %+v", d.Findings)
+	}
+	b.must(b.stop())
+	if d := examine(t, 0, "--data", b.data); d.Server != "not running" {
+		t.Errorf("the server is %q", d.Server)
+	}
+	if after := tree(t, filepath.Join(b.data, "backups")); after != before {
+		t.Errorf("looking has changed something:\n%s\n%s", before, after)
+	}
+	b.must(os.Remove(b.file(first)))
+	b.must(os.Truncate(b.file(second), 100))
+	b.must(os.WriteFile(filepath.Join(b.data, "backups", "stray"), nil, 0o600))
+	examine(t, 1, "--data", b.data).want(t, "storage.extra", "storage.missing", "storage.size")
+	b.must(os.Remove(filepath.Join(b.data, "catalog.db")))
+	examine(t, 1, "--data", b.data).want(t, "catalog.lost")
+	b.must(os.Chmod(filepath.Join(b.data, "sealing.key"), 0o644))
+	examine(t, 1, "--data", b.data).want(t, "catalog.lost", "keys.lost")
+}
+
+// TestDoctorWithoutCatalog puts a server in order from the server alone: what a restore left that was cut off.
+func TestDoctorWithoutCatalog(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgserver.Options{})
+	live := pgtest.Create(t, c)
+	e, _ := kinds.Engine(safepoint.PostgreSQL)
+	pgtest.Exec(t, live, "CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)")
+	url := fmt.Sprintf("postgres://%s@/%s?host=%s&port=%d", live.User, live.Name, live.Host, live.Port)
+	examine(t, 0, "--database", url)
+
+	// A restore that was killed with the gate shut: its copy is there, and nobody gets in.
+	ctx := t.Context()
+	plan := must(e.Prepare(ctx, live, safepoint.NewID(safepoint.OperationPrefix)))(t)
+	plan = must(e.Stage(ctx, live, plan, archive.Header{Engine: safepoint.PostgreSQL, Encoding: "UTF8"}))(t)
+	gate := must(e.Gate(ctx, live, plan, func(p engine.Plan) error { plan = p; return nil }))(t)
+	gate.Close()
+	stranger := pgtest.CreateNamed(t, c, engine.StagingName("op_somebodyelses"))
+	d := examine(t, 1, "--database", url)
+	d.want(t, "database.shut", "leftover.staging", "leftover.staging")
+
+	if d := examine(t, 1, "--database", url, "--fix", "open", "--fix", "discard", "--yes"); len(d.codes()) != 1 || !strings.Contains(d.Findings[0].What, stranger.Name) {
+		t.Errorf("%+v", d.Findings)
+	}
+	pgtest.Exec(t, live, "INSERT INTO orders VALUES (2)")
+	if names := must(e.Leftovers(ctx, live))(t); len(names) != 1 || names[0] != stranger.Name {
+		t.Errorf("left: %v", names) // without a mark it is nobody's to drop
+	}
+
+	// Neither holds the live name: the earlier one gets it back, with its rows.
+	pgtest.Exec(t, c.Target("postgres"), "ALTER DATABASE "+pgtest.Quote(live.Name)+" RENAME TO "+pgtest.Quote(engine.AsideName("op_lostandfound")))
+	aside := engine.AsideName("op_lostandfound")
+	examine(t, 1, "--database", url).want(t, "database.missing", "leftover.aside", "leftover.staging") // it has no mark
+	pgtest.Exec(t, c.Target("postgres"), "COMMENT ON DATABASE "+pgtest.Quote(aside)+" IS 'safepoint operation=op_lostandfound role=aside: kept'")
+	d = examine(t, 1, "--database", url)
+	d.want(t, "database.set_aside", "leftover.aside", "leftover.staging")
+	examine(t, 1, "--database", url, "--fix", "put-back="+aside, "--yes").want(t, "leftover.staging")
+	pgtest.Exec(t, live, "INSERT INTO orders VALUES (3)")
+}
