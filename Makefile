@@ -4,6 +4,13 @@ ADDR   ?= 127.0.0.1:8321
 DATA   ?= ./data
 PG     ?=
 ROUNDS ?= 1
+SWITCHES  ?= 500
+PGBOUNCER ?= 100
+UNDOS     ?= 500
+SCHEDULES ?= 1000
+MUTATIONS ?= 10000
+SEEDS     ?= 20
+COUNTS    ?= atonce switches pgbouncer undos mutations schedules
 SCALE  ?= 75
 SIZE   ?= $(if $(QUICK),0.1,1)
 REPS   ?= $(if $(QUICK),1,5)
@@ -28,7 +35,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/*' -not -path './data/*')
 
-.PHONY: help build demo run test tools lint fmt race soak fidelity measure bench clean
+.PHONY: help build demo run test tools lint fmt race soak reliability fidelity measure bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +77,21 @@ race: tools ## every test under the race detector (needs a C compiler)
 
 soak: tools ## kill the server at every named point, ROUNDS times each (1)
 	go test ./internal/soak -count=1 -v -timeout 0 -run 'TestPointsAreComplete|TestKill' -rounds $(ROUNDS)
+
+reliability: tools ## count what is promised, COUNTS of it, into docs/reliability.md: SEEDS SWITCHES PGBOUNCER UNDOS MUTATIONS SCHEDULES
+	@missed=; for count in $(COUNTS); do \
+		case $$count in \
+		atonce) set -- ./internal/many -run 'TestAtOnce|TestImpossible' -seeds $(SEEDS) ;; \
+		switches) set -- ./internal/many -run TestSwitches -switches $(SWITCHES) ;; \
+		pgbouncer) set -- ./internal/many -run TestThroughPgBouncer -pgbouncer $(PGBOUNCER) ;; \
+		undos) set -- ./internal/many -run TestUndos -undos $(UNDOS) ;; \
+		mutations) set -- ./internal/e2e -run TestMutations -mutations $(MUTATIONS) ;; \
+		schedules) set -- ./internal/jobs -run TestYears -schedules $(SCHEDULES) -years 10 ;; \
+		*) echo "there is no count called $$count"; exit 2 ;; \
+		esac; \
+		go test "$$@" -report '$(CURDIR)/docs/reliability.md' -count=1 -v -timeout 0 || missed="$$missed $$count"; \
+	done; \
+	if [ -n "$$missed" ]; then echo "missed:$$missed"; exit 1; fi; echo "every goal is met: $(COUNTS)"
 
 fidelity: tools ## compare hundreds of generated databases and PostgreSQL's own regression database with their copies
 	SAFEPOINT_FIDELITY=1 go test ./internal/engine/postgres -count=1 -v -timeout 0 -run 'Version|Generated|Regression|TooLarge|Among|Zoo|Columns|Public|HangsOn'

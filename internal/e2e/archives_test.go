@@ -220,6 +220,13 @@ func forged(t *testing.T, path string, key ed25519.PrivateKey, change func(*arch
 	defer out.Close()
 	w := archive.NewWriter(out, h, key)
 	w.SetFingerprint(r.Fingerprint())
+	copyFrames(t, w, r)
+	must(w.Close())(t)
+	return must(os.ReadFile(out.Name()))(t)
+}
+
+func copyFrames(t *testing.T, w *archive.Writer, r *archive.Reader) {
+	t.Helper()
 	for i, e := range r.Entries() {
 		src := must(r.Frame(i))(t)
 		dst := must(w.Frame(e))(t)
@@ -230,6 +237,4 @@ func forged(t *testing.T, path string, key ed25519.PrivateKey, change func(*arch
 		}
 		src.Close()
 	}
-	must(w.Close())(t)
-	return must(os.ReadFile(out.Name()))(t)
 }

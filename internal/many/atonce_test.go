@@ -40,13 +40,34 @@ const atOnce = 100 // requests per organization
 // middle of some, and has the whole history checked against the model: there must be an order of single steps, each
 // within its call, that explains every answer.
 func TestAtOnce(t *testing.T) {
+	began := time.Now()
+	calls, won, kills := 0, 0, 0
 	for i := range *seeds {
 		seed := *firstSeed + uint64(i)
-		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { historyOf(t, seed) })
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			for _, o := range historyOf(t, seed) {
+				for _, h := range o.history {
+					if h.Input.(input).Act == end {
+						continue
+					}
+					if calls++; h.Output.(output).OK {
+						won++
+					}
+				}
+			}
+			kills += 2
+		})
 	}
+	writeReport(t, "at-once", []goal{
+		{"histories of two organizations, checked for linearizability", "20", fmt.Sprint(*seeds), *seeds >= 20},
+		{"histories that no order of single steps explains", "0", map[bool]string{false: "0", true: "some"}[t.Failed()], !t.Failed()},
+		{"requests, a hundred at once: granted, and refused as they should be", "", fmt.Sprintf("%d, %d", won, calls-won), true},
+		{"kills of the server in the middle", "", fmt.Sprint(kills), true},
+	}, time.Since(began), fmt.Sprintf("make reliability SEEDS=%d", *seeds),
+		fmt.Sprintf("Seeds %d to %d. Backups, restores, undos and deletions of one database; odd seeds SQLite, even seeds PostgreSQL; checked with porcupine.", *firstSeed, *firstSeed+uint64(*seeds)-1))
 }
 
-func historyOf(t *testing.T, seed uint64) {
+func historyOf(t *testing.T, seed uint64) []*org {
 	random := rand.New(rand.NewPCG(seed, 10))
 	data := filepath.Join(t.TempDir(), "data")
 	harbor, fjord := setUp(t, data)
@@ -95,6 +116,7 @@ func historyOf(t *testing.T, seed uint64) {
 	for _, o := range orgs {
 		o.check()
 	}
+	return orgs
 }
 
 // org is an organization with one database, of whose history every call is kept.
