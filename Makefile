@@ -38,7 +38,7 @@ SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/
 .PHONY: help build demo run test tools lint fmt race soak reliability fidelity measure bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/safepoint, one static file
 	$(BUILD) -o bin/safepoint ./cmd/safepoint
