@@ -20,8 +20,8 @@ import (
 
 var (
 	switches  = flag.Int("switches", 4, "switches under 40 reconnecting clients")
-	pgbouncer = flag.Int("pgbouncer", 2, "restores through PgBouncer under load")
-	undos     = flag.Int("undos", 2, "restores that are undone")
+	pgbouncer = flag.Int("pgbouncer", 1, "restores through PgBouncer under load")
+	undos     = flag.Int("undos", 1, "restores that are undone")
 	mode      = flag.String("mode", "instant", "of restores: guarded or instant")
 	report    = flag.String("report", "", "page to write figures into; with it, a goal that is missed fails the test")
 )
