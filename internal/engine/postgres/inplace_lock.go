@@ -24,10 +24,10 @@ WHERE a.datname = pg_catalog.current_database() AND a.pid <> ALL ($1::int[]) AND
 	return nil
 }
 
-const (
-	lockPatience = 20 * time.Second // for the sessions that we may not end to let go of a table
-	lockTry      = "1s"
-)
+// lockPatience is how long sessions that we may not end are waited for; a test does not wait as long.
+var lockPatience = 20 * time.Second
+
+const lockTry = "1s"
 
 // lock locks every table. Where somebody holds one, he is ended if that is ours to do, and waited for if it is not.
 func (x *inPlace) lock(ctx context.Context, mode string) error {

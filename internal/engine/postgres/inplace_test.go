@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -184,4 +185,41 @@ func dumpOfFunc(t *testing.T, dump func(context.Context, *archive.Writer, engine
 		t.Fatal(err)
 	}
 	return r
+}
+
+// alterArchive is an archive with one text in its statements exchanged for another of the same length, signed anew.
+func alterArchive(t *testing.T, r *archive.Reader, from, to string) *archive.Reader {
+	t.Helper()
+	done := false
+	altered := dumpOfFunc(t, func(_ context.Context, w *archive.Writer, _ engine.DumpOptions) error {
+		w.SetHeader(r.Header())
+		w.SetFingerprint(r.Fingerprint())
+		for i, e := range r.Entries() {
+			f, err := r.Frame(i)
+			if err != nil {
+				return err
+			}
+			b, err := io.ReadAll(f)
+			f.Close()
+			if err != nil {
+				return err
+			}
+			done = done || bytes.Contains(b, []byte(from))
+			out, err := w.Frame(archive.Entry{Section: e.Section, Kind: e.Kind, Schema: e.Schema, Table: e.Table, Rows: e.Rows, Objects: e.Objects})
+			if err != nil {
+				return err
+			}
+			if _, err := out.Write(bytes.ReplaceAll(b, []byte(from), []byte(to))); err != nil {
+				return err
+			}
+			if err := out.Close(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if !done {
+		t.Fatalf("the archive does not hold %q", from)
+	}
+	return altered
 }
