@@ -172,6 +172,9 @@ const locksOf = `SELECT (SELECT count(*) * 2 FROM pg_catalog.pg_class c JOIN pg_
   + (SELECT count(*) FROM pg_catalog.pg_trigger) + (SELECT count(*) FROM pg_catalog.pg_rewrite WHERE oid >= 16384) + (SELECT count(*) FROM pg_catalog.pg_policy)
   + (SELECT count(*) FROM pg_catalog.pg_largeobject_metadata)`
 
+// locksOfCatalogs is how many the server's own catalogs and their indexes take.
+const locksOfCatalogs = 128
+
 // locks refuses where the server's lock table would not hold what one transaction drops and makes.
 func (f *preflight) locks(ctx context.Context, made int64) error {
 	var perTransaction, connections, prepared, dropped int64
@@ -180,7 +183,7 @@ func (f *preflight) locks(ctx context.Context, made int64) error {
 	if err != nil {
 		return fmt.Errorf("look at the server's lock table: %w", err)
 	}
-	room, need := perTransaction*(connections+prepared), dropped+made
+	room, need := perTransaction*(connections+prepared), dropped+made+locksOfCatalogs
 	if need > room {
 		f.blocker(safepoint.CodeBlocked, fmt.Sprintf("Set max_locks_per_transaction = %d in postgresql.conf and restart the server, or let the user %s create databases: ALTER ROLE %s CREATEDB.",
 			(need*5/4)/(connections+prepared)+1, f.t.User, ident(f.t.User)),
