@@ -16,12 +16,11 @@ import (
 
 type doctorCmd struct {
 	Data     string   `type:"existingdir" env:"SAFEPOINT_DATA" placeholder:"DIR" help:"The data directory; also while a server uses it."`
-	Database []string `placeholder:"URL" help:"A database to look at, postgres://user@host:port/name or sqlite:///path: also without a data directory. Can be repeated; a password is better in the environment (SAFEPOINT_DOCTOR_PASSWORD)."`
-	Password string   `env:"SAFEPOINT_DOCTOR_PASSWORD" hidden:""`
+	Database []string `placeholder:"URL" help:"A database to look at, postgres://user@host:port/name or sqlite:///path: also without a data directory. Can be repeated."`
 	Fix      []string `placeholder:"ACTION" help:"Do what a finding offers: open, resume, discard or put-back; ACTION=NAME for one finding only. Each is asked for."`
 	Yes      bool     `help:"Do not ask."`
 	HostServices
-	Programs
+	Secret
 	Remote
 }
 
@@ -40,7 +39,7 @@ func (cmd *doctorCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	targets, err := cmd.targets()
+	targets, err := cmd.targets(env)
 	if err != nil {
 		return err
 	}
@@ -64,14 +63,14 @@ func (cmd *doctorCmd) Run(ctx context.Context, env *Env) error {
 	return nil
 }
 
-func (cmd *doctorCmd) targets() (targets []engine.Target, err error) {
+func (cmd *doctorCmd) targets(env *Env) (targets []engine.Target, err error) {
 	for _, url := range cmd.Database {
 		t, err := kinds.ParseURL(url)
 		if err != nil {
 			return nil, err
 		}
-		if t.Password == "" {
-			t.Password = cmd.Password
+		if t.Password, _, err = cmd.password(env, url); err != nil {
+			return nil, err
 		}
 		targets = append(targets, t)
 	}

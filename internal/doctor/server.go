@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -132,7 +137,7 @@ func (d *doctor) missing(s engine.Surveyor, t engine.Target, survey engine.Surve
 		f := Finding{Severity: Problem, Code: "database.set_aside", Where: where, Fix: PutBack, Subject: l.Name,
 			What:    fmt.Sprintf("Nothing is called %s, and %s is there: what was live before restore %s%s.", name, l.Name, l.OperationID, madeOn(l)),
 			Next:    "If this is the database that is missing, give it its name back. With the server running, it may do so by itself: look at the restore's page first.",
-			Command: "safepoint doctor --database URL --fix " + string(PutBack) + "=" + quoted(l.Name),
+			Command: d.again(t) + " --fix " + string(PutBack) + "=" + quoted(l.Name),
 			Asks:    fmt.Sprintf("Give %s (%s) the name %s, which nothing holds now?", l.Name, bytesText(l.Size), name),
 			Do:      func(ctx context.Context) error { return s.PutBack(ctx, t, l) }}
 		d.add(f)
@@ -180,7 +185,7 @@ func (d *doctor) leftover(ctx context.Context, s engine.Surveyor, t engine.Targe
 	default:
 		f.Severity = Warning
 		f.Next = "No restore that is known here needs it. Make sure that no other Safepoint works on this server, then:"
-		f.Command = "safepoint doctor --database URL --fix " + string(Discard) + "=" + quoted(l.Name)
+		f.Command = d.again(t) + " --fix " + string(Discard) + "=" + quoted(l.Name)
 		f.Fix, f.Asks = Discard, fmt.Sprintf("Drop %s for good? It carries the mark of restore %s; make sure that no Safepoint is restoring on this server.", l.Name, l.OperationID)
 		f.Do = func(ctx context.Context) error { return s.Discard(ctx, t, l) }
 		if l.Interrupted {
@@ -205,6 +210,23 @@ func (d *doctor) aside(f *Finding, op safepoint.Operation, known bool) {
 		f.Severity = Warning
 		f.Next = "No restore that is known here made it: it is the way back behind one. It is never dropped by the program. Look at it, and drop it by hand once nobody can need it."
 	}
+}
+
+// again is the command that looks at a target as this one did. It never holds a password.
+func (d *doctor) again(t engine.Target) string {
+	if d.Catalog != nil && !slices.ContainsFunc(d.Targets, func(o engine.Target) bool { return address(o) == address(t) }) {
+		return "safepoint doctor --data " + quoted(d.DataDir)
+	}
+	if t.Engine == safepoint.SQLite {
+		return "safepoint doctor --database " + quoted("sqlite:"+t.Path)
+	}
+	u := url.URL{Scheme: "postgres", User: url.User(t.User), Path: "/" + t.Name, RawQuery: url.Values{"sslmode": {string(t.TLS)}}.Encode()}
+	if strings.HasPrefix(t.Host, "/") {
+		u.RawQuery = url.Values{"host": {t.Host}, "port": {strconv.Itoa(t.Port)}}.Encode()
+	} else {
+		u.Host = net.JoinHostPort(t.Host, strconv.Itoa(t.Port))
+	}
+	return "safepoint doctor --database " + quoted(u.String())
 }
 
 // ident is a name as PostgreSQL reads it.
