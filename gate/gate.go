@@ -88,8 +88,9 @@ type Gate struct {
 	client *http.Client
 	base   string
 
-	stop context.CancelFunc
-	done sync.WaitGroup
+	stop  context.CancelFunc
+	ended <-chan struct{} // closed by Close
+	done  sync.WaitGroup
 
 	mu       sync.Mutex
 	stream   State  // as the stream said last
@@ -105,7 +106,7 @@ type Gate struct {
 	changed  chan struct{} // closed and replaced at every change of the above
 }
 
-// ErrClosed is returned by a Gate that was closed with Close.
+// ErrClosed is what waiting for a Gate ends with that was closed by Close.
 var ErrClosed = errors.New("gate: closed")
 
 // ErrHalted is the cause of contexts that end because a halt did not wait longer (Config.Drain).
@@ -138,6 +139,7 @@ func New(cfg Config) (*Gate, error) {
 	g.serving, g.endWork = context.WithCancelCause(context.Background())
 	var ctx context.Context
 	ctx, g.stop = context.WithCancel(context.Background())
+	g.ended = ctx.Done()
 	g.done.Go(func() { g.carryOut(ctx) })
 	if g.base != "" {
 		g.done.Go(func() { g.follow(ctx) })
@@ -207,6 +209,8 @@ func (g *Gate) await(ctx context.Context, ready func() bool) error {
 		case <-changed:
 		case <-ctx.Done():
 			return context.Cause(ctx)
+		case <-g.ended:
+			return ErrClosed
 		}
 	}
 }

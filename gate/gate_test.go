@@ -440,6 +440,12 @@ func TestEnter(t *testing.T) {
 	if n := s.gate.State().InFlight; n != 0 {
 		t.Errorf("%d under way", n)
 	}
+	waited := make(chan error, 1)
+	go func() { waited <- s.gate.Wait(t.Context()) }()
+	s.gate.Close()
+	if err := <-waited; !errors.Is(err, gate.ErrClosed) {
+		t.Errorf("waiting for a gate that was closed ended with %v", err)
+	}
 }
 
 func TestRefusals(t *testing.T) {

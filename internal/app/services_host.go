@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/halt"
 	"github.com/safepoint-db/safepoint/internal/restore"
 )
 
@@ -89,3 +90,12 @@ func (a *App) priorOf(ctx context.Context, restoreID, id string) (string, error)
 	}
 	return "", err
 }
+
+// unusable is a service of the operator's file that cannot be halted or resumed as the machine is now.
+type unusable struct{ why error }
+
+func (u unusable) Probe(context.Context) (halt.Status, error) {
+	return halt.Status{Condition: halt.Unknown}, u.why
+}
+func (u unusable) Halt(context.Context, halt.Request) error   { return u.why }
+func (u unusable) Resume(context.Context, halt.Request) error { return u.why }

@@ -302,6 +302,9 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 	}
 	for _, s := range services {
 		h, err := w.App.halter(ctx, s)
+		if err != nil && s.Operator != nil {
+			h, err = unusable{err}, nil // a file that it names is gone: the others are resumed all the same
+		}
 		if err != nil {
 			return j, fmt.Errorf("service %s: %w", s.Name, err)
 		}

@@ -12,18 +12,18 @@ const (
 )
 
 // Again tries until it succeeds, until another try is of no use, or until ctx ends, with pauses that grow from 50 ms to
-// 1 s. It returns the error of the last try; of those that ctx itself ended only if there was no other.
+// 1 s. It returns the error of the last try that ctx did not end: that one says what was waited for.
 func Again(ctx context.Context, try func(context.Context) (again bool, err error)) error {
 	var last error
 	for wait := firstPause; ; wait = min(2*wait, longestPause) {
 		again, err := try(ctx)
-		if err == nil || !again {
-			return err
+		if err == nil {
+			return nil
 		}
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
-		if !Pause(ctx, wait) {
+		if !again || !Pause(ctx, wait) {
 			return last
 		}
 	}

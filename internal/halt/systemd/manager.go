@@ -24,7 +24,8 @@ func connect(ctx context.Context, address string) (*manager, error) {
 	m := &manager{conn: conn, object: conn.Object(destination, managerPath), signals: make(chan *dbus.Signal, 256), ended: map[dbus.ObjectPath]string{}}
 	// Heard before anything is asked for: a job may have ended before the answer that names it is read.
 	conn.Signal(m.signals)
-	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface(managerIface), dbus.WithMatchMember("JobRemoved"), dbus.WithMatchObjectPath(managerPath))
+	err = conn.AddMatchSignalContext(ctx, dbus.WithMatchInterface(managerIface), dbus.WithMatchMember("JobRemoved"),
+		dbus.WithMatchObjectPath(managerPath), dbus.WithMatchSender(destination)) // anybody may send signals on the system bus
 	if err == nil {
 		err = m.object.CallWithContext(ctx, managerIface+".Subscribe", 0).Err
 	}
