@@ -208,6 +208,8 @@ func stories() []story {
 		{name: "databases-empty", fake: empty(), path: "/databases", want: []string{"Connect a database to start"}},
 		{name: "database", fake: sample(), path: "/databases/db_harbor_prod", want: []string{"password stored, sealed", "verify-full"}},
 		{name: "database-viewer", fake: sample(), session: "s-viewer", path: "/databases/db_harbor_prod", want: []string{"Connection"}},
+		{name: "database-unconnected", fake: with(sample(), unconnected), path: "/databases/db_harbor_prod", want: []string{"Add its connection.", "no connection yet", `href="/databases/db_harbor_prod/edit"`}},
+		{name: "databases-unconnected", fake: with(sample(), unconnected), path: "/databases", want: []string{"no connection yet"}},
 		{name: "database-test", fake: sample(), path: "/databases/db_harbor_prod/test", post: typed("x", "y"), want: []string{"The database answered in 42\u00a0ms.", "may not create databases"}},
 		{name: "database-test-failed", fake: with(sample(), func(f *fake) {
 			f.test = app.TestResult{Failure: &safepoint.Failure{Code: safepoint.CodePassword, Message: "db-01 refused the password of backup.", Hint: "Enter it again."}}
@@ -475,6 +477,15 @@ func checkMarkup(t *testing.T, html string, fragment bool) {
 			if !have[id] && id != "dlg-t" {
 				t.Errorf("aria points to %q, which is not there", id)
 			}
+		}
+	}
+}
+
+// unconnected is a database that was recovered from its backups.
+func unconnected(f *fake) {
+	for i := range f.dbs {
+		if f.dbs[i].ID == "db_harbor_prod" {
+			f.dbs[i].Host, f.dbs[i].Port, f.dbs[i].User, f.dbs[i].TLS, f.dbs[i].HasPassword = "", 0, "", "", false
 		}
 	}
 }
