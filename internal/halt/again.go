@@ -53,7 +53,7 @@ func Parts(running []string) string {
 	return string(text)
 }
 
-// RanBefore reads what Parts wrote; known is false where nobody remembers, or where it was written by something else.
+// RanBefore reads what Parts wrote, whatever its names are of; known is false where nobody remembers, or where it was written by something else.
 func RanBefore(prior string) (running []string, known bool) {
 	if prior == "" || json.Unmarshal([]byte(prior), &running) != nil {
 		return nil, false

@@ -44,7 +44,8 @@ type Request struct {
 type Halter interface {
 	// Probe asks without changing anything.
 	Probe(ctx context.Context) (Status, error)
-	// Halt returns nil only when the service confirmed that it no longer uses its databases.
+	// Halt returns nil only when the service confirmed that it no longer uses its databases. It stops nothing that r.Prior,
+	// where there is one, says was not running: Resume would not start it.
 	Halt(ctx context.Context, r Request) error
 	// Resume returns nil only when the service runs again and, where it can tell, is healthy. Of several parts those run
 	// that r.Prior names; without it, those of which the service itself remembers that they did, or else all of them.

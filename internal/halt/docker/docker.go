@@ -166,12 +166,19 @@ func (h *Halter) canComeBack(c container) error {
 	return nil
 }
 
-// Halt implements halt.Halter. Every container is stopped, also one that was started since the probe.
-func (h *Halter) Halt(ctx context.Context, _ halt.Request) error {
+// Halt implements halt.Halter. A container that was started since the probe is not stopped, because nobody would start
+// it again: then none is.
+func (h *Halter) Halt(ctx context.Context, r halt.Request) error {
+	ran, known := halt.RanBefore(r.Prior)
 	return h.within(ctx, func(ctx context.Context) error {
 		all, err := h.containers(ctx)
 		if err != nil {
 			return err
+		}
+		for _, c := range all {
+			if known && c.State.Running && !slices.Contains(ran, c.ID) && !slices.Contains(ran, c.ID+pausedMark) {
+				return h.failed("%s: the container %s was started just now.", h.service.Name, c.name()).WithHint("Start the restore again.")
+			}
 		}
 		for _, rank := range h.ranks(all) {
 			var g errgroup.Group

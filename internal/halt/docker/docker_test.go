@@ -89,6 +89,24 @@ func TestPartial(t *testing.T) {
 	}
 }
 
+// What was started since the probe is not stopped, and neither is anything else.
+func TestStartedMeanwhile(t *testing.T) {
+	e := newEngine(t, compose(1, "shop", "web"), compose(2, "shop", "worker"))
+	e.containers[1].status = "exited"
+	h := e.project(t)
+	st, err := h.Probe(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.mu.Lock()
+	e.containers[1].status = "running"
+	e.mu.Unlock()
+	err = h.Halt(t.Context(), halt.Request{Prior: st.Prior})
+	if safepoint.ErrorCode(err) != safepoint.CodeHalt || !strings.Contains(err.Error(), "shop-worker-2 was started just now") || len(e.calls) != 0 {
+		t.Errorf("%v, after %v", err, e.calls)
+	}
+}
+
 // The services of a project are halted in the order in which they are named, and the others not at all: the database may
 // be one of them.
 func TestOrder(t *testing.T) {

@@ -66,9 +66,11 @@ func (h *Halter) Probe(ctx context.Context) (halt.Status, error) {
 			return err
 		}
 		paused := 0
+		var names []string
 		for _, p := range pools {
 			if p.paused {
 				paused++
+				names = append(names, p.name)
 			}
 		}
 		switch {
@@ -77,7 +79,7 @@ func (h *Halter) Probe(ctx context.Context) (halt.Status, error) {
 		case len(pools) > 0 && paused == len(pools):
 			st = halt.Status{Condition: halt.Halted}
 		case paused > 0:
-			st = halt.Status{Condition: halt.Running, Detail: fmt.Sprintf("%d of %d pools are paused.", paused, len(pools))}
+			st = halt.Status{Condition: halt.Running, Detail: fmt.Sprintf("%d of %d pools are paused.", paused, len(pools)), Prior: halt.Parts(names)}
 		default:
 			st = halt.Status{Condition: halt.Running}
 		}
@@ -127,10 +129,12 @@ func (h *Halter) Halt(ctx context.Context, _ halt.Request) error {
 	return err
 }
 
-// Resume implements halt.Halter.
-func (h *Halter) Resume(ctx context.Context, _ halt.Request) error {
+// Resume implements halt.Halter. Its Prior names the pools that somebody else had paused before: they stay paused. Every
+// other one is resumed, also one that was made since the probe.
+func (h *Halter) Resume(ctx context.Context, r halt.Request) error {
+	before, _ := halt.RanBefore(r.Prior)
 	return h.session(ctx, func(ctx context.Context, c *pgconn.PgConn) error {
-		return h.resume(ctx, c, func(pool) bool { return true })
+		return h.resume(ctx, c, func(p pool) bool { return !slices.Contains(before, p.name) })
 	})
 }
 

@@ -2,6 +2,7 @@ package pgbouncer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -225,6 +226,36 @@ func TestNeighbours(t *testing.T) {
 	}
 	if st, err := halter(t, b.service("shop", 20*time.Second)).Probe(ctx); err != nil || st.Condition != halt.Halted {
 		t.Errorf("the failed halt resumed what was not its own: %+v %v", st, err)
+	}
+}
+
+// A pool that somebody else had paused before stays paused.
+func TestPausedBefore(t *testing.T) {
+	b := startBouncer(t, "shop", "other")
+	ctx := t.Context()
+	if err := halter(t, b.service("shop", 20*time.Second)).Halt(ctx, halt.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	all := halter(t, b.service("", 20*time.Second))
+	st, err := all.Probe(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := halt.Request{Prior: st.Prior}
+	if err := errors.Join(all.Halt(ctx, r), all.Resume(ctx, r)); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := all.Probe(ctx); err != nil || st.Prior != halt.Parts([]string{"shop"}) {
+		t.Errorf("%+v, %v", st, err)
+	}
+	if err := b.works(ctx, "other"); err != nil {
+		t.Error(err)
+	}
+	if err := all.Resume(ctx, halt.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.works(ctx, "shop"); err != nil {
+		t.Errorf("without anybody's memory, not all are resumed: %v", err)
 	}
 }
 

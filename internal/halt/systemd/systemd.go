@@ -99,9 +99,20 @@ func (h *Halter) Probe(ctx context.Context) (st halt.Status, err error) {
 	return st, err
 }
 
-// Halt implements halt.Halter. Every unit is stopped, also one that was started since the probe.
-func (h *Halter) Halt(ctx context.Context, _ halt.Request) error {
+// Halt implements halt.Halter. A unit that was started since the probe is not stopped, because nobody would start it
+// again: then nothing is.
+func (h *Halter) Halt(ctx context.Context, r halt.Request) error {
+	ran, known := halt.RanBefore(r.Prior)
 	return h.session(ctx, func(ctx context.Context, m *manager) error {
+		for _, name := range h.units {
+			u, err := h.unit(ctx, m, name)
+			if err != nil {
+				return err
+			}
+			if known && u.runs() && !slices.Contains(ran, name) {
+				return h.failed("%s: %s was started just now.", h.service.Name, name).WithHint("Start the restore again.")
+			}
+		}
 		for _, name := range h.units {
 			if err := h.move(ctx, m, "StopUnit", name, func(u unit) bool { return !u.runs() }); err != nil {
 				return err

@@ -82,6 +82,17 @@ func TestPartial(t *testing.T) {
 	if got := systemd.called(); !slices.Equal(got, want) || systemd.state("b.service") != "inactive" {
 		t.Errorf("calls %v, want %v; b is %s", got, want, systemd.state("b.service"))
 	}
+	// What was started since the probe is not stopped, and neither is anything else.
+	systemd.units["b.service"].set("active", "running")
+	if err := halter(t, s).Halt(t.Context(), r); safepoint.ErrorCode(err) != safepoint.CodeHalt || !strings.Contains(err.Error(), "b.service was started just now") {
+		t.Errorf("got %v", err)
+	}
+	for _, u := range s.Operator.Systemd.Units {
+		if systemd.state(u) != "active" {
+			t.Errorf("%s is %s", u, systemd.state(u))
+		}
+	}
+	systemd.units["b.service"].set("inactive", "dead")
 	// Without anybody's memory, all of it is started.
 	if err := halter(t, s).Resume(t.Context(), halt.Request{}); err != nil || systemd.state("b.service") != "active" {
 		t.Errorf("b is %s, %v", systemd.state("b.service"), err)
