@@ -143,6 +143,7 @@ func restorePreview(p app.RestorePreview) wire.RestorePreview {
 	for mode, d := range p.HaltTimes {
 		w.HaltSeconds[string(mode)] = d.Seconds()
 	}
+	w.SafetySize, w.Preflight = p.SafetySize, preflight(p)
 	return w
 }
 

@@ -103,6 +103,14 @@ type RestorePreview struct {
 	Space     storage.Space
 	Confirm   string // the text to type: the database's name
 	NeedsKey  bool   // the backup is encrypted, and Safepoint keeps none of its keys
+
+	Answers     []ServiceAnswer // of Services, in their order
+	Versions    Versions
+	LiveSize    int64       // bytes of the live database, 0 if not known
+	SafetySize  int64       // bytes that the safety backup may come to
+	Rows        *Comparison // the backup against what is live, nil if nothing can be compared
+	RowsUnknown string      // why not
+	Passed      []string    // checks in which nothing stands in the way, in sentences
 }
 
 // RestoreInput is a restore over the live database, as a person confirms it.

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,26 +41,27 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	if p.Space, err = a.Storage.Space(ctx); err != nil {
 		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
 	}
+	if p.SafetySize, err = a.safetySize(ctx, op); err != nil {
+		return p, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, testLimit)
 	defer cancel()
-	var taken time.Time
+	answers := make(chan []ServiceAnswer, 1)
+	go func() { answers <- a.askServices(ctx, p.Services) }()
 	p.NeedsKey = a.locked(ctx, op)
-	p.Findings, taken, err = a.look(ctx, op, d, p.NeedsKey)
+	l, err := a.look(ctx, op, d, p.NeedsKey)
+	p.Answers = <-answers
+	p.take(l)
 	if err != nil {
 		f := a.failure(ctx, "restore cannot start", slow(ctx, err, address(d)))
 		p.Findings = append(p.Findings, engine.Finding{Blocker: true, Code: f.Code, Message: f.Message, Hint: f.Hint})
-	}
-	if !taken.IsZero() {
-		p.At = taken
 	}
 	if err := a.previewModes(ctx, &p); err != nil {
 		return p, err
 	}
 	p.Changes = age(a.Now(), p.At)
-	p.Ready = true
-	for _, f := range p.Findings {
-		p.Ready = p.Ready && !f.Blocker
-	}
+	p.Ready = !slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Blocker })
+	p.Passed = p.passed(d.Engine, l.backup != nil)
 	return p, nil
 }
 
@@ -88,43 +90,48 @@ func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Op
 	return nil, err
 }
 
-// look opens the backup and asks the engine what stands in the way, and when the backup's snapshot was taken. A backup
+// look opens the backup, asks the engine what stands in the way, and compares what is live with the backup. A backup
 // whose key is not here is not opened: then it is asked whether the database answers, and the rest is seen once the key
 // was given.
-func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) ([]engine.Finding, time.Time, error) {
+func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) (l looked, err error) {
 	var r *archive.Reader
-	var taken time.Time
-	if !locked {
+	l.unknown = "The database could not be asked."
+	if locked {
+		l.unknown = "The backup is encrypted, and its key is not here."
+	} else {
 		opened, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
 		if err != nil {
-			return nil, taken, err
+			l.unknown = "The backup could not be opened."
+			return l, err
 		}
 		defer file.Close()
-		r, taken = opened, snapshotAt(opened.Header())
+		r, l.backup = opened, contentOf(op.ID, opened)
+		l.versions.Backup = r.Header().ServerVersion
+		if f, is := foreignFinding(r.Header()); is {
+			l.findings = append(l.findings, f)
+		}
 	}
 	e, ok := a.Engine(d.Engine)
 	if !ok {
-		return nil, taken, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
+		return l, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
 	}
 	t, err := a.target(ctx, d)
 	if err != nil {
-		return nil, taken, err
+		return l, err
 	}
-	var findings []engine.Finding
-	if locked {
-		_, err = e.Inspect(ctx, t)
-	} else {
-		findings, err = e.CanRestore(ctx, t, r)
+	if l.live, err = e.Inspect(ctx, t); err != nil {
+		return l, err
 	}
-	if err == nil {
-		err = a.roomForSafety(ctx, op)
-	}
-	if r != nil {
-		if f, is := foreignFinding(r.Header()); is {
-			findings = append([]engine.Finding{f}, findings...)
+	l.versions.Server, l.versions.Tool = l.live.ServerVersion, l.live.Tool
+	if !locked {
+		found, err := e.CanRestore(ctx, t, r)
+		l.findings = append(l.findings, found...)
+		if err != nil {
+			return l, err
 		}
+		l.rows, l.unknown = a.compareRows(ctx, op, l.backup, e, t)
 	}
-	return findings, taken, err
+	return l, a.roomForSafety(ctx, op)
 }
 
 // openBackup opens a backup's archive, which must be the one that was stored and signed here. Its frames are verified

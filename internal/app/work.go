@@ -238,19 +238,24 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 
 // roomForSafety refuses a restore of src for whose safety backup the storage has no room: before services are halted.
 func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error {
-	expect := src.Size
-	newest, err := a.lastMade(ctx, src.OrganizationID, src.DatabaseID)
+	expect, err := a.safetySize(ctx, src)
 	if err != nil {
 		return err
-	}
-	if newest != nil {
-		expect = newest.Size
 	}
 	err = backup.Room(ctx, a.Storage, expect)
 	if known := (*safepoint.Error)(nil); errors.As(err, &known) {
 		return safepoint.Errorf(known.Code, "There is no room for the safety backup. %s", known.Message).WithHint("%s", known.Hint).WithCause(err)
 	}
 	return err
+}
+
+// safetySize is how many bytes the safety backup of a restore of src may come to: as many as the newest backup has.
+func (a *App) safetySize(ctx context.Context, src safepoint.Operation) (int64, error) {
+	newest, err := a.lastMade(ctx, src.OrganizationID, src.DatabaseID)
+	if err != nil || newest == nil {
+		return src.Size, err
+	}
+	return newest.Size, nil
 }
 
 // safetyLease is only for show: a safety backup lives and dies with its restore.

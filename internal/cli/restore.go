@@ -2,11 +2,11 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"strings"
 
 	"github.com/safepoint-db/safepoint/internal/api/wire"
+	"github.com/safepoint-db/safepoint/internal/client"
 )
 
 type restoreCmd struct {
@@ -16,6 +16,7 @@ type restoreCmd struct {
 	Table    []string `short:"t" sep:"none" placeholder:"NAME" help:"With --into: only this table: orders, app.orders or app.*; once for each."`
 	Confirm  string   `placeholder:"NAME" help:"The database's name, exactly: what will be replaced."`
 	Identity []string `placeholder:"FILE" help:"For an encrypted backup whose key the server does not keep: the file that holds one. The server uses it for this restore and stores it nowhere. Default: the file that $SAFEPOINT_IDENTITY_FILE names."`
+	Preview  bool     `help:"Only say what the restore would do and what stands in its way. Exit code 1: it cannot be done now."`
 	Wait     bool     `short:"w" help:"Wait until it has ended; the exit code tells how."`
 }
 
@@ -25,6 +26,8 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 		return usagef("--table needs --into: only a new database can hold chosen tables")
 	case cmd.Into != "" && cmd.Confirm != "":
 		return usagef("--confirm is for what will be replaced, and --into replaces nothing")
+	case cmd.Into != "" && cmd.Preview:
+		return usagef("--preview is of a restore over the live database, and --into replaces nothing")
 	}
 	c, err := cmd.connect(ctx)
 	if err != nil {
@@ -44,6 +47,9 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 		return env.started(ctx, c, r, cmd.Wait)
+	}
+	if cmd.Preview {
+		return previewOnly(ctx, env, c, o.ID)
 	}
 	confirm := cmd.Confirm
 	if confirm == "" {
@@ -78,29 +84,17 @@ func (cmd *restoreCmd) key(o wire.Operation) (string, error) {
 	return identityText(cmd.Identity)
 }
 
-// printPreview says what the restore would do, in the order it does it.
-func printPreview(w io.Writer, p wire.RestorePreview) {
-	var names []string
-	for _, s := range p.Services {
-		names = append(names, s.Name)
+// previewOnly prints the preview as the result.
+func previewOnly(ctx context.Context, env *Env, c *client.Client, id string) error {
+	p, err := c.PreviewRestore(ctx, id)
+	if err != nil {
+		return err
 	}
-	halts := "No services are halted: none are declared."
-	if len(names) > 0 {
-		halts = "These services are halted, and resumed by themselves: " + strings.Join(names, ", ") + "."
+	if err := env.print(p, func(w ioWriter) { printPreview(w, p) }); err != nil {
+		return err
 	}
-	fmt.Fprintf(w, "%s of changes to %s will be replaced.\n%s\nA safety backup of it is made first.\n",
-		seconds(p.ChangesSeconds), oneLine(p.Database.Name), oneLine(halts))
-	if p.NeedsKey {
-		fmt.Fprintln(w, "The backup is encrypted, and the server keeps none of its keys: name the file that holds one with --identity.")
+	if !p.Ready {
+		return reported{errors.New("the restore cannot be done now")}
 	}
-	for _, f := range p.Findings {
-		kind := "note"
-		if f.Blocker {
-			kind = "in the way"
-		}
-		fmt.Fprintf(w, "%s: %s %s\n", kind, oneLine(f.Message), oneLine(f.Hint))
-	}
-	if p.Busy != nil {
-		fmt.Fprintf(w, "in the way: %s %s is %s.\n", p.Busy.Type, p.Busy.ID, p.Busy.Status)
-	}
+	return nil
 }

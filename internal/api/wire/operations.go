@@ -204,8 +204,11 @@ type RestorePreview struct {
 	Modes       []string           `json:"modes" nullable:"false" doc:"What it may be asked for"`
 	HaltSeconds map[string]float64 `json:"halt_seconds,omitempty" doc:"By mode, how long services are likely to be halted, where earlier restores or backups tell"`
 
-	NeedsKey  bool  `json:"needs_key,omitempty" doc:"The backup is encrypted and Safepoint keeps none of its keys: the restore needs identity"`
-	SpaceFree int64 `json:"space_free,omitempty" doc:"Bytes free where backups are stored"`
+	NeedsKey   bool  `json:"needs_key,omitempty" doc:"The backup is encrypted and Safepoint keeps none of its keys: the restore needs identity"`
+	SpaceFree  int64 `json:"space_free,omitempty" doc:"Bytes free where backups are stored"`
+	SafetySize int64 `json:"safety_size,omitempty" doc:"Bytes that the safety backup may come to: those of the newest backup"`
+
+	Preflight
 }
 
 // Table is one table in a backup.

@@ -1,0 +1,196 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/encrypt"
+	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/halt"
+)
+
+// patience is how long a look before a restore waits for what is only good to know: each service, and the live rows.
+const patience = 3 * time.Second
+
+// Versions are what a restore works with. "" is not known.
+type Versions struct {
+	Backup string // of the server that the backup was made of
+	Server string // of the live one
+	Tool   string // that will make the safety backup
+}
+
+// ServiceAnswer is what a service said just now.
+type ServiceAnswer struct {
+	Service safepoint.Service
+	Status  halt.Status        // Unknown if it did not answer
+	Failure *safepoint.Failure // why it did not
+	Meaning string             // what a restore will do about it, in a sentence
+}
+
+// looked is what a look at a backup and at its database found.
+type looked struct {
+	findings []engine.Finding
+	backup   *content // nil: the backup could not be opened
+	versions Versions
+	live     engine.Info
+	rows     *Comparison
+	unknown  string // why rows is nil
+}
+
+// askServices asks all of them at once.
+func (a *App) askServices(ctx context.Context, services []safepoint.Service) []ServiceAnswer {
+	answers := make([]ServiceAnswer, len(services))
+	var wg sync.WaitGroup
+	for i, s := range services {
+		wg.Go(func() { answers[i] = a.askService(ctx, s) })
+	}
+	wg.Wait()
+	return answers
+}
+
+func (a *App) askService(ctx context.Context, s safepoint.Service) ServiceAnswer {
+	ctx, cancel := context.WithTimeout(ctx, min(s.Timeout, patience))
+	defer cancel()
+	h, err := a.halter(ctx, s)
+	var st halt.Status
+	if err == nil {
+		st, err = h.Probe(ctx)
+	}
+	answer := ServiceAnswer{Service: s, Status: st}
+	if err != nil {
+		answer.Status = halt.Status{Condition: halt.Unknown}
+		answer.Failure = a.failure(ctx, "service did not answer before a restore", err)
+	}
+	answer.Meaning = meaning(answer.Status.Condition)
+	return answer
+}
+
+// meaning is what a restore does with a service that is in a condition.
+func meaning(c halt.Condition) string {
+	switch c {
+	case halt.Running:
+		return "It answers, and will be halted and resumed."
+	case halt.Failing:
+		return "It runs, but not well. It will be halted and resumed."
+	case halt.Down:
+		return "It is down, and stays down."
+	case halt.Halted:
+		return "It is halted already, and stays so."
+	}
+	return "It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed."
+}
+
+// silent is the finding that services do not answer.
+func silent(answers []ServiceAnswer) []engine.Finding {
+	var names []string
+	for _, s := range answers {
+		if s.Status.Condition == halt.Unknown {
+			names = append(names, s.Service.Name)
+		}
+	}
+	switch len(names) {
+	case 0:
+		return nil
+	case 1:
+		return []engine.Finding{{Code: safepoint.CodeHalt, Message: names[0] + " does not answer now. A restore halts nothing and changes nothing while it does not.",
+			Hint: "Test it on the Services page before you begin, or remove it there if it is gone for good."}}
+	}
+	return []engine.Finding{{Code: safepoint.CodeHalt, Message: fmt.Sprintf("%d services do not answer now. A restore halts nothing and changes nothing while they do not.", len(names)),
+		Hint: "Test them on the Services page before you begin, or remove there what is gone for good."}}
+}
+
+// compareRows compares the backup with the newest one that is kept and with what is live. Neither is worth a wait.
+func (a *App) compareRows(ctx context.Context, op safepoint.Operation, backup *content, e engine.Engine, t engine.Target) (*Comparison, string) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	newest := a.newerContent(ctx, op, backup)
+	live, why := a.census(ctx, e, t)
+	c := compare(backup, newest, live)
+	if c == nil {
+		return nil, why
+	}
+	return c, ""
+}
+
+// census is how many rows are live, nil if that is not known, and then why.
+func (a *App) census(ctx context.Context, e engine.Engine, t engine.Target) ([]engine.TableCount, string) {
+	counter, ok := e.(engine.Counter)
+	if !ok {
+		return nil, fmt.Sprintf("Rows of %s cannot be counted.", t.Engine.Label())
+	}
+	counts, err := counter.Census(ctx, t)
+	if err != nil {
+		f := a.failure(ctx, "live rows are not known before a restore", err)
+		if ctx.Err() != nil {
+			return nil, "The database took too long to say how many rows it has."
+		}
+		return nil, f.Message
+	}
+	if counts == nil {
+		counts = []engine.TableCount{}
+	}
+	return counts, ""
+}
+
+// newerContent is what the newest backup that was made of the database holds, if it is newer than op and can be opened.
+func (a *App) newerContent(ctx context.Context, op safepoint.Operation, backup *content) *content {
+	newest, err := a.lastMade(ctx, op.OrganizationID, op.DatabaseID)
+	if err != nil || newest == nil || newest.ID == op.ID {
+		return nil
+	}
+	r, file, err := a.openBackup(ctx, *newest, encrypt.FileKey{})
+	if err != nil {
+		a.Log.InfoContext(ctx, "the newest backup cannot be compared with before a restore", "operation", newest.ID, "error", err)
+		return nil
+	}
+	defer file.Close()
+	c := contentOf(newest.ID, r)
+	if !c.at.After(backup.at) {
+		return nil
+	}
+	return c
+}
+
+// take puts what was found into the preview.
+func (p *RestorePreview) take(l looked) {
+	p.Findings = append(slices.Clone(l.findings), silent(p.Answers)...)
+	p.Versions, p.LiveSize, p.Rows, p.RowsUnknown = l.versions, l.live.Size, l.rows, l.unknown
+	if l.backup != nil && !l.backup.at.IsZero() {
+		p.At = l.backup.at
+	}
+}
+
+// passed are the checks in which nothing stands in the way, in sentences.
+func (p *RestorePreview) passed(family safepoint.Engine, opened bool) []string {
+	has := func(c safepoint.Code) bool {
+		return slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Code == c })
+	}
+	var ok []string
+	if opened {
+		ok = append(ok, "The file is where it was stored and has its size, and its table of contents is signed. It is read whole and checked before anything is loaded.")
+	}
+	if v := p.Versions; v.Server != "" && !has(safepoint.CodeVersion) {
+		what := fmt.Sprintf("The server runs %s %s.", family.Label(), v.Server)
+		switch {
+		case v.Backup == v.Server:
+			what = fmt.Sprintf("The backup and the server are both of %s %s.", family.Label(), v.Server)
+		case v.Backup != "":
+			what = fmt.Sprintf("The backup is of %s %s, and the server runs %s.", family.Label(), v.Backup, v.Server)
+		}
+		ok = append(ok, what)
+	}
+	if opened && p.Ready {
+		if !has(safepoint.CodePrivilege) {
+			ok = append(ok, "The user has the rights that a restore needs.")
+		}
+		ok = append(ok, "There is room for the safety backup.")
+	}
+	if n := len(p.Answers); n > 0 && !has(safepoint.CodeHalt) {
+		ok = append(ok, "Every service answers.")
+	}
+	return ok
+}
