@@ -440,20 +440,28 @@ func (o *org) explain(kind act, op wire.Operation) {
 	o.t.Errorf("%s: %s %s was started by nobody: %+v", o.tenant.Name, op.Trigger, op.Type, op)
 }
 
-// explainDeleted adds the deletions whose answer was lost. o.mu is held.
+// explainDeleted adds the deletions whose answer was lost. One that others were told of ends after the restart, if it
+// had not before. o.mu is held.
 func (o *org) explainDeleted() {
 	for _, u := range o.unknown {
-		if in := u.Input.(input); in.Act == remove && !o.deleted(in.Of) {
-			if op := must(o.api.Operation(o.t.Context(), in.Of))(o.t); !op.DeletedAt.IsZero() {
-				for _, alike := range o.unknown {
-					if alike.Input == u.Input {
-						u.Call = min(u.Call, alike.Call)
-					}
-				}
-				u.Output, u.Return = output{OK: true}, o.now()
-				o.history = append(o.history, u)
+		in := u.Input.(input)
+		if in.Act != remove || o.deleted(in.Of) {
+			continue
+		}
+		gone := func() bool { return !must(o.api.Operation(o.t.Context(), in.Of))(o.t).DeletedAt.IsZero() }
+		if slices.ContainsFunc(o.history, func(h porcupine.Operation) bool { return h.Input.(input).Of == in.Of && strings.Contains(h.Output.(output).Says, "deleted") }) {
+			eventually(o.t, "a deletion that was begun is ended", gone)
+		}
+		if !gone() {
+			continue
+		}
+		for _, alike := range o.unknown {
+			if alike.Input == u.Input {
+				u.Call = min(u.Call, alike.Call)
 			}
 		}
+		u.Output, u.Return = output{OK: true}, o.now()
+		o.history = append(o.history, u)
 	}
 }
 

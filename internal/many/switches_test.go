@@ -94,6 +94,9 @@ func (m *market) undo(restore wire.Operation) wire.Operation {
 
 func (m *market) timed(op wire.Operation) {
 	m.halts = append(m.halts, op.ResumedAt.Sub(op.HaltedAt))
+	if halted := m.halts[len(m.halts)-1]; halted > 300*time.Millisecond && *mode == "instant" {
+		m.t.Logf("switch %d, of trigger %s, halted for %s", len(m.halts), op.Trigger, halted)
+	}
 	m.took = append(m.took, op.FinishedAt.Sub(op.StartedAt))
 }
 

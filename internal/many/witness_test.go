@@ -13,7 +13,8 @@ import (
 // burst most calls are refusals, which change nothing. Taking one as soon as it is true loses no order, and leaves only
 // the few steps between which to choose; a general checker tries every order of the refusals, too, and does not end.
 //
-// ok is false if there is no such order; then the longest is returned, and what it could not place next.
+// ok is false if there is no such order, or none was found in a hundred thousand tries, where an honest history takes a few
+// hundred; then the longest is returned, and what it could not place next.
 func witness(history []porcupine.Operation) (found []porcupine.Operation, left []porcupine.Operation, ok bool) {
 	w := &search{history: history, seen: map[string]bool{}}
 	w.from(state{}, make([]bool, len(history)), nil)
@@ -70,7 +71,7 @@ func (w *search) from(s state, placed []bool, order []int) bool {
 		w.longest = order
 	}
 	key := fmt.Sprint(s, placed)
-	if all || w.seen[key] {
+	if all || w.seen[key] || len(w.seen) > 100_000 {
 		return all
 	}
 	w.seen[key] = true
