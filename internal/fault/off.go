@@ -2,6 +2,8 @@
 
 package fault
 
+import "time"
+
 // Point does nothing in a normal build.
 func Point(string) error { return nil }
 
@@ -10,3 +12,6 @@ func Named(string) string { return "" }
 
 // Call does nothing in a normal build.
 func Call(string) (before, after error) { return nil, nil }
+
+// Lease is 0, the usual one, in a normal build.
+func Lease() time.Duration { return 0 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // chosen is the fault that is wanted, and how often its place was passed.
@@ -100,4 +101,10 @@ func stop() {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	syscall.RawSyscall(syscall.SYS_TGKILL, uintptr(os.Getpid()), uintptr(syscall.Gettid()), uintptr(syscall.SIGSTOP))
+}
+
+// Lease is how long a silent process keeps its operations, where a test cannot wait for the usual time.
+func Lease() time.Duration {
+	d, _ := time.ParseDuration(os.Getenv("SAFEPOINT_FAULT_LEASE"))
+	return d
 }

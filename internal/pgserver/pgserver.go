@@ -231,6 +231,43 @@ func (c *Cluster) Stop() error { return c.end(syscall.SIGINT, true) }
 // Kill ends the server as a crash does (every process at once, without a checkpoint). Launch starts it again.
 func (c *Cluster) Kill() error { return c.end(syscall.SIGQUIT, false) }
 
+// Crash kills every process of the server with SIGKILL, which none of them can notice. Launch starts it again.
+func (c *Cluster) Crash() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cmd == nil {
+		return nil
+	}
+	parent := c.cmd.Process.Pid
+	children := childrenOf(parent)
+	syscall.Kill(parent, syscall.SIGKILL)
+	for _, pid := range append(children, childrenOf(parent)...) {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	<-c.done
+	c.cmd = nil
+	for _, pid := range children { // a server refuses to start while one of an earlier is there
+		for deadline := time.Now().Add(10 * time.Second); syscall.Kill(pid, 0) == nil && time.Now().Before(deadline); {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	return nil
+}
+
+// childrenOf are the processes that a process started and that are still there.
+func childrenOf(parent int) (pids []int) {
+	lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
+	for _, path := range lists {
+		list, _ := os.ReadFile(path)
+		for _, field := range strings.Fields(string(list)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
+		}
+	}
+	return pids
+}
+
 func (c *Cluster) end(sig syscall.Signal, last bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -24,6 +24,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/catalog"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/event"
+	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/fault/calls"
 	"github.com/safepoint-db/safepoint/internal/halt"
 	"github.com/safepoint-db/safepoint/internal/jobs"
@@ -175,7 +176,7 @@ func (s *Server) openLocked(ctx context.Context) (err error) {
 	})
 	// The app is the worker: what is claimed is carried out by App.Work, what a crash left is ended by App.Recover.
 	s.jobs = jobs.New(jobs.Config{
-		Store: s.catalog, Worker: s.App, Clock: clock{s.cfg.Now}, Grace: cmp.Or(s.cfg.Patience, defaultPatience), Log: s.log,
+		Store: s.catalog, Worker: s.App, Clock: clock{s.cfg.Now}, Lease: fault.Lease(), Grace: cmp.Or(s.cfg.Patience, defaultPatience), Log: s.log,
 		OnChange: func(op safepoint.Operation) {
 			hub.Publish(event.Event{OrganizationID: op.OrganizationID, Kind: "operation", ID: op.ID})
 		},

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -14,30 +15,43 @@ import (
 )
 
 // till is a service that takes orders: it writes one every few milliseconds, remembers which ones the database said
-// were saved, and can be halted and resumed by signed webhooks.
+// were saved, and can be halted and resumed by signed webhooks. A till that never sold is one that a person had halted.
 type till struct {
 	open   func() (*sql.DB, error)
 	secret string
 	http   *httptest.Server
+	every  time.Duration
 
-	mu     sync.Mutex
-	halted bool
-	db     *sql.DB
-	next   int64
-	saved  []int64
-	halts  int
-	slow   time.Duration // how long it takes to halt, once
-	errs   []error       // sales that the database refused
-	fresh  chan struct{} // signalled at each order saved
+	mu      sync.Mutex
+	halted  bool
+	db      *sql.DB
+	next    int64
+	saved   []order
+	epoch   int // grows each time it is halted
+	halts   int
+	resumes int
+	slow    time.Duration // how long it takes to halt, once
+	errs    []error       // sales that the database refused
+	fresh   chan struct{} // signalled at each order saved
 
 	stop func()
 	done chan struct{}
 }
 
-func startTill(t *testing.T, open func() (*sql.DB, error)) *till {
+// order is one that the database said was saved.
+type order struct {
+	id    int64
+	epoch int
+}
+
+// firstOrder is the lowest number of an order that a till takes; what the database holds below is its content.
+const firstOrder = 1_000_000
+
+func startTill(t *testing.T, every time.Duration, open func() (*sql.DB, error)) *till {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &till{open: open, fresh: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}), next: 1_000_000}
+	s := &till{open: open, every: every, fresh: make(chan struct{}, 1), stop: cancel, done: make(chan struct{}), next: firstOrder}
+	s.halted = open == nil
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /halt", s.signed(func() { s.setHalted(true) }))
 	mux.HandleFunc("POST /resume", s.signed(func() { s.setHalted(false) }))
@@ -84,13 +98,24 @@ func (s *till) signed(do func()) http.HandlerFunc {
 func (s *till) setHalted(halted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.halted = halted
 	if halted {
 		<-time.After(s.slow)
 		s.slow = 0
-		s.halts++
 	}
-	if halted && s.db != nil {
+	switch {
+	case halted && !s.halted:
+		s.halts, s.epoch = s.halts+1, s.epoch+1
+	case !halted:
+		s.resumes++
+	}
+	s.halted = halted
+	if halted {
+		s.hangUp()
+	}
+}
+
+func (s *till) hangUp() {
+	if s.db != nil {
 		s.db.Close()
 		s.db = nil
 	}
@@ -98,7 +123,7 @@ func (s *till) setHalted(halted bool) {
 
 func (s *till) sell(ctx context.Context) {
 	defer close(s.done)
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	for {
 		select {
@@ -114,7 +139,7 @@ func (s *till) sell(ctx context.Context) {
 func (s *till) sellOne(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.halted {
+	if s.halted || s.open == nil {
 		return
 	}
 	if s.db == nil {
@@ -131,49 +156,48 @@ func (s *till) sellOne(ctx context.Context) {
 		if ctx.Err() == nil { // else it was only slow
 			s.errs = append(s.errs, err)
 		}
+		s.hangUp()
 		return // not acknowledged: it may or may not be there
 	}
-	s.saved = append(s.saved, s.next)
+	s.saved = append(s.saved, order{s.next, s.epoch})
 	select {
 	case s.fresh <- struct{}{}:
 	default:
 	}
 }
 
-// acknowledged is every order that the database said was saved, oldest first.
-func (s *till) acknowledged() []int64 {
+// acknowledged is every order that the database said was saved.
+func (s *till) acknowledged() []order {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]int64(nil), s.saved...)
+	return slices.Clone(s.saved)
 }
 
-// forget drops what was noted so far: an undo takes orders back on purpose.
-func (s *till) forget() {
+// forget begins a new day: what was noted so far is dropped, and clean is called while nothing is sold.
+func (s *till) forget(clean func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.saved, s.errs, s.halts = nil, nil, 0
+	clean()
+	s.saved, s.errs, s.epoch, s.halts, s.resumes = nil, nil, 0, 0, 0
 }
 
-// soldOn checks that since forget the service was never halted, and no order of it refused.
-func (s *till) soldOn(t *testing.T) {
-	t.Helper()
+// counts are how often it was halted and resumed, and the orders that were refused, since forget.
+func (s *till) counts() (halts, resumes int, refused []error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.halts > 0 || len(s.errs) > 0 {
-		t.Errorf("the service was halted %d times, and its orders were refused: %v", s.halts, s.errs)
-	}
+	return s.halts, s.resumes, slices.Clone(s.errs)
 }
 
-// sells waits until another order is saved.
-func (s *till) sells(t *testing.T) {
-	t.Helper()
+// selling waits until another order is saved, and says whether one was within d.
+func (s *till) selling(d time.Duration) bool {
 	select {
 	case <-s.fresh:
 	default:
 	}
 	select {
 	case <-s.fresh:
-	case <-time.After(10 * time.Second):
-		t.Error("the service no longer sells")
+		return true
+	case <-time.After(d):
+		return false
 	}
 }

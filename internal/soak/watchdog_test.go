@@ -1,16 +1,15 @@
 package soak
 
 import (
-	"bytes"
 	"context"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/catalog"
 )
@@ -23,41 +22,44 @@ func TestWatchdog(t *testing.T) {
 	for _, kind := range []string{"sqlite", "postgres"} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
-			s := openShop(t, kind)
+			s := openShop(t, kind, options{})
 			w := startWatchdog(t, s.proc)
-			s.run(t, "the console is killed and not started again", func(t *testing.T) {
+			t.Run("the console is killed and not started again", func(t *testing.T) {
 				op := s.haltThen(t, "restore.gate.closed=kill")
-				s.awaitDeath(t)
+				s.awaitDeath(t, "restore.gate.closed")
 				died := time.Now()
 				w.says(t, "what the console left is in order")
-				s.till.sells(t)
+				if !s.till.selling(endWithin) {
+					t.Error("the till does not sell")
+				}
 				if took := time.Since(died); took > watchAfter+10*time.Second {
 					t.Errorf("services ran again %s after the console had died", took)
 				}
 				w.wantEnd(t, op.ID, "failed") // before any console is there again
-				s.proc.start(t, "")
-				s.judge(t, s.wait(t, op.ID))
+				s.proc.start(t)
+				s.judge(t, s.wait(t, s.api, op.ID))
 			})
-			s.run(t, "the console stands still at the switch, and is woken", func(t *testing.T) {
-				s.restart(t, "restore.switch.intent=stop")
-				op := s.haltThen(t, "")
+			t.Run("the console stands still at the switch, and is woken", func(t *testing.T) {
+				op := s.haltThen(t, "restore.switch.intent=stop")
 				w.says(t, "what the console left is in order")
-				s.till.sells(t)
+				if !s.till.selling(endWithin) {
+					t.Error("the till does not sell")
+				}
 				s.proc.cmd.Process.Signal(syscall.SIGCONT) // a process that was ended before has nothing to go on with
-				s.awaitDeath(t)
-				if got := s.edition(t, s.target); got != 2 {
-					t.Errorf("the live database is edition %d", got)
+				s.awaitDeath(t, "restore.switch.intent")
+				if got := digest(t, s.ours(s.target)); got != s.new {
+					t.Errorf("the live database is %s", s.name(got))
 				}
 				w.wantEnd(t, op.ID, "failed")
-				s.proc.start(t, "")
-				s.judge(t, s.wait(t, op.ID))
+				s.proc.start(t)
+				s.judge(t, s.wait(t, s.api, op.ID))
 			})
-			s.run(t, "the console is started at the same moment", func(t *testing.T) {
+			t.Run("the console is started at the same moment", func(t *testing.T) {
 				op := s.haltThen(t, "restore.guard.done=kill")
-				s.awaitDeath(t)
+				s.awaitDeath(t, "restore.guard.done")
 				w.says(t, "taking over")
-				s.proc.start(t, "")
-				op = s.wait(t, op.ID)
+				s.proc.start(t)
+				op = s.wait(t, s.api, op.ID)
 				s.judge(t, op)
 				w.wantEnd(t, op.ID, "failed")
 				w.idle(t)
@@ -65,13 +67,10 @@ func TestWatchdog(t *testing.T) {
 			if kind == "sqlite" {
 				return
 			}
-			s.run(t, "a console that lives is left alone", func(t *testing.T) {
+			t.Run("a console that lives is left alone", func(t *testing.T) {
 				// A restore with the watchdog beside it goes through as ever, also where a halt takes longer than it waits.
-				s.till.mu.Lock()
-				s.till.slow = watchAfter + 2*time.Second
-				s.till.mu.Unlock()
-				s.restart(t, "")
-				op := s.wait(t, s.haltThen(t, "").ID)
+				op := s.haltThen(t, "", watchAfter+2*time.Second)
+				op = s.wait(t, s.api, op.ID)
 				if op.Status != "succeeded" {
 					t.Errorf("the restore ended %s: %+v", op.Status, op.Failure)
 				}
@@ -84,10 +83,10 @@ func TestWatchdog(t *testing.T) {
 
 // TestDoctorResumes ends what a killed console left, by hand and without a console.
 func TestDoctorResumes(t *testing.T) {
-	s := openShop(t, "sqlite")
-	s.run(t, "doctor", func(t *testing.T) {
+	s := openShop(t, "sqlite", options{})
+	t.Run("doctor", func(t *testing.T) {
 		op := s.haltThen(t, "restore.guard.done=kill")
-		s.awaitDeath(t)
+		s.awaitDeath(t, "restore.guard.done")
 		doctor := func(code int, args ...string) string {
 			t.Helper()
 			cmd := exec.Command(s.proc.bin, append([]string{"doctor", "--data", s.proc.data}, args...)...)
@@ -111,19 +110,25 @@ func TestDoctorResumes(t *testing.T) {
 		}
 		s.till.mu.Unlock()
 		doctor(0, "--fix", "resume", "--yes")
-		s.till.sells(t)
-		s.proc.start(t, "")
-		s.judge(t, s.wait(t, op.ID))
+		if !s.till.selling(endWithin) {
+			t.Error("the till does not sell")
+		}
+		s.proc.start(t)
+		s.judge(t, s.wait(t, s.api, op.ID))
 	})
 }
 
-// haltThen starts a restore in a server with that fault ("" leaves the server as it runs) and returns it as queued.
-func (s *shop) haltThen(t *testing.T, fault string) wire.Operation {
+// haltThen starts a restore in a server with that fault ("" is none) and returns it as queued. slow is how long the till
+// takes to halt.
+func (s *shop) haltThen(t *testing.T, fault string, slow ...time.Duration) wire.Operation {
 	t.Helper()
-	s.till.forget()
-	if fault != "" {
-		s.restart(t, fault)
+	s.newDay(t)
+	s.till.mu.Lock()
+	for _, d := range slow {
+		s.till.slow = d
 	}
+	s.till.mu.Unlock()
+	s.proc.arm(t, fault)
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	op, err := s.api.StartRestore(ctx, s.backup.ID, wire.RestoreInput{Confirm: "shop"})
@@ -133,11 +138,25 @@ func (s *shop) haltThen(t *testing.T, fault string) wire.Operation {
 	return op
 }
 
+// judge asks the oracle after a restore, and goes back to where the next begins.
+func (s *shop) judge(t *testing.T, op wire.Operation) {
+	t.Helper()
+	a := &attempt{story: restoreStory("restore", safepoint.RestoreGuarded), op: op}
+	s.proc.arm(t, "")
+	s.until(t, "the end of all operations", endWithin, func() bool { return len(s.unended(t)) == 0 })
+	s.oracle(t, a)
+	a.story.back(s, t, a)
+	s.tidy(t)
+	if t.Failed() {
+		t.Logf("the server's log:\n%s", s.proc.log.String())
+	}
+}
+
 // watchdog is a watchdog of its own process.
 type watchdog struct {
 	data string
 	cmd  *exec.Cmd
-	log  syncLog
+	log  journal
 	read int // of log, by says
 }
 
@@ -218,22 +237,4 @@ func (w *watchdog) wantEnd(t *testing.T, id, status string) {
 	if ends != 1 {
 		t.Errorf("it was ended %d times:\n%+v", ends, entries)
 	}
-}
-
-// syncLog collects a process's output.
-type syncLog struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *syncLog) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *syncLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -165,8 +165,8 @@ func (g *gate) Close() error {
 }
 
 // Open opens nothing: a SQLite file is shut by a lock alone, which no process leaves behind. But where a crash came
-// between a switch and the marker that tells of it, the marker is brought up to date now, while the content still
-// proves it, and the staging file, which is the live content now, goes, also where the crash came just before that.
+// between a switch, or a switch back, and the marker that tells of it, the marker is brought up to date now, while the
+// content still proves it, and the file that is a copy of the live one goes, also where the crash came just before that.
 func (e *Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error {
 	at, err := placesOf(p)
 	if err != nil {
@@ -176,14 +176,19 @@ func (e *Engine) Open(ctx context.Context, t engine.Target, p engine.Plan) error
 	if err != nil || m == nil {
 		return err
 	}
-	if m.State == switching {
+	if m.State == switching || m.State == returning {
 		err = e.settle(ctx, at, m)
 	}
 	if safepoint.ErrorCode(err) == safepoint.CodeNeedsOperator {
 		return nil // whoever asks Probe learns that a person must look
 	}
-	if err == nil && m.State == switched {
-		drop(at.staging, m.stagingID()) // what is left of it goes with the set-aside file
+	if err == nil { // what is left of either goes with the file that is kept
+		switch m.State {
+		case switched:
+			drop(at.staging, m.stagingID())
+		case returned:
+			drop(at.aside, m.AsideID)
+		}
 	}
 	return err
 }
