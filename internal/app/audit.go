@@ -27,13 +27,18 @@ type act struct {
 // audit writes what was done into the log, also when the request that did it is gone. That it could not be written
 // is an operator's matter: the act itself stands.
 func (a *App) audit(ctx context.Context, by safepoint.Actor, e act) {
+	if err := a.addAudit(ctx, by, e); err != nil {
+		a.Log.ErrorContext(ctx, "audit entry was not written", "action", e.action, "object", e.id, "error", err)
+	}
+}
+
+// addAudit is audit for what must not be done without its line.
+func (a *App) addAudit(ctx context.Context, by safepoint.Actor, e act) error {
 	_, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), safepoint.AuditEntry{
 		OrganizationID: by.OrganizationID, ActorID: by.UserID, ActorName: by.UserName, IP: by.IP, Via: by.Via,
 		Action: e.action, ObjectType: e.object, ObjectID: e.id, ObjectName: e.name, Outcome: e.outcome, Detail: e.detail,
 	})
-	if err != nil {
-		a.Log.ErrorContext(ctx, "audit entry was not written", "action", e.action, "object", e.id, "error", err)
-	}
+	return err
 }
 
 // auditEnd writes the outcome of something audited when it began.

@@ -9,11 +9,13 @@ import (
 	"github.com/safepoint-db/safepoint/internal/restore"
 )
 
-// Housekeep ends what was begun and lets go of what is no longer kept: deletions that a crash cut short, safety backups
-// that instant restores could not make, and databases whose undo window has passed. A server calls it at its start, before it claims any operation, and every minute.
+// Housekeep ends what was begun and lets go of what is no longer kept: deletions and tests of services that a crash cut
+// short, safety backups that instant restores could not make, and databases whose undo window has passed. A server calls
+// it at its start, before it claims any operation, and every minute.
 func (a *App) Housekeep(ctx context.Context) {
 	for what, do := range map[string]func(context.Context) error{
-		"end deletions": a.endDeletions, "drop expired databases": a.dropExpired, "make safety backups": a.queueSafety,
+		"end deletions": a.endDeletions, "end tests of services": a.endTests, "make safety backups": a.queueSafety,
+		"drop expired databases": a.dropExpired,
 	} {
 		if err := do(ctx); err != nil {
 			a.Log.WarnContext(ctx, "housekeeping", "what", what, "error", err)

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -179,10 +181,15 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 	defer end()
 
 	ctx = context.WithoutCancel(ctx) // from here on the test runs to its end: nothing stays halted
-	a.audit(ctx, by, act{action: "service.test", object: "service", id: s.ID, name: s.Name})
+	testing := act{action: testAction, object: "service", id: s.ID, name: s.Name}
 	if r.Prior, err = a.running(ctx, s, h); err != nil {
-		a.auditEnd(ctx, s.ID, "service.test", err)
+		testing.outcome, testing.detail = failed, safepoint.UserError(err).Message
+		a.audit(ctx, by, testing)
 		return ServiceTest{Failure: a.failure(ctx, "test of a service failed", err)}, nil
+	}
+	// Nothing is halted of which the next process would not know: see endTests.
+	if err := a.addAudit(ctx, by, testing); err != nil {
+		return ServiceTest{}, err
 	}
 	var t ServiceTest
 	start := time.Now()
@@ -198,9 +205,52 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 	if err != nil {
 		t.Failure = a.failure(ctx, "test of a service failed", err)
 	}
-	a.auditEnd(ctx, s.ID, "service.test", err)
+	a.auditEnd(ctx, s.ID, testAction, err)
 	a.changed(by.OrganizationID, "service", s.ID)
 	return t, nil
+}
+
+const testAction = "service.test"
+
+// endTests resumes services in whose test a process died: their lines in the audit log are still open.
+func (a *App) endTests(ctx context.Context) error {
+	open, err := a.Catalog.OpenAudit(ctx, testAction)
+	for _, e := range open {
+		if terr := a.endTest(ctx, e); terr != nil {
+			err = errors.Join(err, fmt.Errorf("test of %s: %w", e.ObjectName, terr))
+		}
+	}
+	return err
+}
+
+func (a *App) endTest(ctx context.Context, e safepoint.AuditEntry) error {
+	end, err := a.beginTest(ctx, e.OrganizationID, e.ObjectName)
+	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
+		return nil // it is being tested by us, or a restore runs: later
+	}
+	if err != nil {
+		return err
+	}
+	defer end()
+	ctx = context.WithoutCancel(ctx)
+	s, h, err := a.serviceHalter(ctx, e.OrganizationID, e.ObjectID)
+	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		a.auditEnd(ctx, e.ObjectID, testAction, err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	r, err := a.haltRequest(ctx, safepoint.Actor{OrganizationID: e.OrganizationID}, "The test of halt and resume was interrupted")
+	if err != nil {
+		return err
+	}
+	if err := h.Resume(ctx, r); err != nil {
+		return err
+	}
+	a.auditEnd(ctx, s.ID, testAction, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped during the test. %s was resumed.", s.Name))
+	a.changed(e.OrganizationID, "service", s.ID)
+	return nil
 }
 
 // running fails unless a service runs now: one that is down for its own reasons must not be started by a test. prior is

@@ -32,6 +32,17 @@ func (c *Catalog) CompleteAudit(ctx context.Context, objectID, action, outcome, 
 	return n > 0, err
 }
 
+// OpenAudit are the lines of an action, of every organization, that have no outcome yet, among the newest 100,000.
+func (c *Catalog) OpenAudit(ctx context.Context, action string) (open []safepoint.AuditEntry, err error) {
+	lines, err := collect(ctx, c.db, scanAudit, `SELECT seq, id, organization_id, at, actor_id, actor_name, ip, via, action,
+		object_type, object_id, object_name, outcome, detail FROM audit
+		WHERE seq > (SELECT max(seq) FROM audit) - 100000 AND action = $1 AND outcome = '' ORDER BY seq`, action)
+	for _, l := range lines {
+		open = append(open, l.AuditEntry)
+	}
+	return open, wrap("read audit", err)
+}
+
 // AuditFilter selects lines of the audit log. Zero fields select everything.
 type AuditFilter struct {
 	Who, What string // parts of the actor's name; of the action, the object's name or its ID

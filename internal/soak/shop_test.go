@@ -30,6 +30,7 @@ import (
 // must never notice anything.
 type shop struct {
 	kind    string // of the engine
+	tenant  bool
 	dir     string // of everything but the PostgreSQL cluster
 	engine  engine.Engine
 	cluster *pgserver.Cluster // nil on SQLite
@@ -90,7 +91,11 @@ type options struct {
 
 func openShop(t *testing.T, kind string, opt options) *shop {
 	t.Helper()
-	s := &shop{kind: kind, dir: t.TempDir(), files: map[string]int64{}, rng: rand.New(rand.NewPCG(*seed, uint64(len(t.Name()))))}
+	tenant := kind == "tenant" // who may do nothing on the server but use his databases: restores are done in place
+	if tenant {
+		kind = "postgres"
+	}
+	s := &shop{kind: kind, tenant: tenant, dir: t.TempDir(), files: map[string]int64{}, rng: rand.New(rand.NewPCG(*seed, uint64(len(t.Name()))))}
 	e, _ := kinds.Engine(safepoint.Engine(kind))
 	s.engine = e
 	if kind == "postgres" {
@@ -137,11 +142,11 @@ func (s *shop) makePostgres(t *testing.T, opt options) {
 	s.cluster = pgtest.Start(t, pgserver.Options{TCP: true, Settings: map[string]string{"synchronous_commit": "on", "max_wal_size": "64MB"}})
 	admin := s.cluster.Target("postgres")
 	password := "canary-" + strconv.FormatUint(rand.Uint64(), 36)
-	for _, q := range []string{
-		"CREATE ROLE shopkeeper SUPERUSER LOGIN PASSWORD '" + password + "'", "CREATE ROLE shop_owner", "CREATE ROLE till LOGIN PASSWORD '" + tillPassword + "'",
-	} {
-		run(t, admin, q)
+	rights, owner := "SUPERUSER", "shop_owner"
+	if s.tenant {
+		rights, owner = "NOSUPERUSER", "shopkeeper"
 	}
+	run(t, admin, "CREATE ROLE shopkeeper "+rights+" LOGIN PASSWORD '"+password+"'; CREATE ROLE shop_owner; CREATE ROLE till LOGIN PASSWORD '"+tillPassword+"'")
 	const series = "generate_series(1, 1500) AS g(value)"
 	for name, script := range map[string]string{"shop": makeOld, "other": makeOther} {
 		at := ""
@@ -149,8 +154,8 @@ func (s *shop) makePostgres(t *testing.T, opt options) {
 			run(t, admin, "CREATE TABLESPACE small LOCATION '"+opt.tablespace+"'")
 			at = " TABLESPACE small"
 		}
-		run(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 OWNER shop_owner"+at)
-		run(t, s.cluster.Target(name), fmt.Sprintf(script, series)+"; GRANT SELECT, INSERT ON orders TO till")
+		run(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 OWNER "+owner+at)
+		run(t, s.cluster.Target(name), "GRANT CREATE ON SCHEMA public TO "+owner+"; SET ROLE "+owner+";"+fmt.Sprintf(script, series)+"; GRANT SELECT, INSERT ON orders TO till")
 		run(t, admin, "REVOKE ALL ON DATABASE "+name+" FROM PUBLIC; GRANT CONNECT ON DATABASE "+name+" TO till; ALTER DATABASE "+name+" CONNECTION LIMIT 40; "+
 			"ALTER DATABASE "+name+" SET work_mem = '5MB'; COMMENT ON DATABASE "+name+" IS 'the "+name+"'")
 	}
@@ -200,7 +205,7 @@ func (s *shop) firstBackups(t *testing.T) {
 		}
 	}
 	s.sold = s.ordersIn(t, s.backup.ID)
-	run(t, s.ours(s.target), makeNew)
+	s.renew(t)
 	s.new = digest(t, s.target)
 	if s.old == s.new {
 		t.Fatal("the two contents cannot be told apart")
@@ -208,6 +213,16 @@ func (s *shop) firstBackups(t *testing.T) {
 	s.hull = s.hullOf(t, s.target)
 	s.other.digest = digest(t, s.other.target) + s.hullOf(t, s.other.target)
 	run(t, s.ours(s.target), "DELETE FROM orders WHERE id >= "+strconv.Itoa(firstOrder))
+}
+
+// renew makes the new content of the old.
+func (s *shop) renew(t *testing.T) {
+	t.Helper()
+	script := makeNew
+	if s.cluster != nil { // what is new belongs to whom the old belongs
+		script = "SET ROLE " + when(s.tenant, "shopkeeper", "shop_owner") + ";" + makeNew
+	}
+	run(t, s.ours(s.target), script)
 }
 
 // wait waits until an operation has ended.

@@ -21,7 +21,7 @@ var (
 	rounds = flag.Int("rounds", 0, "how often each fault point is struck, on each engine; 0: a sample")
 	kind   = flag.String("kind", "", "faults, separated by commas; all if empty")
 	mode   = flag.String("mode", "", "stories, separated by commas; all if empty")
-	on     = flag.String("engine", "", "sqlite or postgres; both if empty")
+	on     = flag.String("engine", "", "sqlite, postgres or tenant (PostgreSQL as a user who may make no database); all if empty")
 	only   = flag.String("point", "", "fault points, separated by commas; all if empty")
 	out    = flag.String("out", "", "the page that gets the figures")
 	seed   = flag.Uint64("seed", uint64(time.Now().Unix()), "of what is drawn by lot")
@@ -51,14 +51,14 @@ const perShop = 120
 // TestSoak strikes everything, on both engines at once.
 func TestSoak(t *testing.T) {
 	t.Logf("seed %d", *seed)
-	for _, engine := range []string{"sqlite", "postgres"} {
+	for _, engine := range []string{"sqlite", "postgres", "tenant"} {
 		if *on != "" && *on != engine {
 			continue
 		}
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range faults() {
-				if !chosen(*kind, f.name) || f.onlyPG && engine != "postgres" {
+				if !chosen(*kind, f.name) || f.onlyPG && engine == "sqlite" {
 					continue
 				}
 				t.Run(f.name, func(t *testing.T) { soakWith(t, engine, f) })
@@ -109,7 +109,7 @@ func jobs(engine string, f *fault, exhausted map[string]bool) iter.Seq[job] {
 		for round := 0; round < max(1, *rounds) || f.untilDone; round++ {
 			any := false
 			for _, st := range stories() {
-				if !chosen(*mode, st.name) {
+				if !chosen(*mode, st.name) || (st.name == "inplace") != (engine == "tenant") {
 					continue
 				}
 				for i, point := range f.cases(st, engine, round) {

@@ -73,6 +73,7 @@ func stories() []*story {
 				}
 			},
 		},
+		inPlaceStory(),
 		{
 			name: "found", typ: safepoint.TypeRestore,
 			prepare: func(s *shop, t *testing.T, a *attempt) { a.found = s.beside("copy of the shop") },
@@ -133,7 +134,7 @@ func stories() []*story {
 					t.Errorf("G3: the window has passed, and these are still there: %v", left)
 				}
 			},
-			back: func(s *shop, t *testing.T, a *attempt) { run(t, s.ours(s.target), makeNew) },
+			back: func(s *shop, t *testing.T, a *attempt) { s.renew(t) },
 		},
 		{
 			name: "test", halts: true,
@@ -166,6 +167,30 @@ func restoreStory(name string, mode safepoint.RestoreMode) *story {
 			}
 		},
 	}
+}
+
+// inPlaceStory is a restore from within the database. Nothing is set aside: the way back is the safety backup.
+func inPlaceStory() *story {
+	st := restoreStory("inplace", safepoint.RestoreGuarded) // which it turns out not to be
+	st.keeps = func(*attempt) (string, string) { return "", "" }
+	st.check = func(s *shop, t *testing.T, a *attempt) {
+		if a.op.Status == "succeeded" && (a.op.Mode != string(safepoint.RestoreInPlace) || !a.op.UndoUntil.IsZero()) {
+			t.Errorf("G3: the restore was %s, to be undone until %v", a.op.Mode, a.op.UndoUntil)
+		}
+	}
+	st.back = func(s *shop, t *testing.T, a *attempt) {
+		if a.op.Status != "succeeded" {
+			return
+		}
+		back := s.wait(t, s.api, must[wire.Operation](t)(s.api.StartRestore(context.Background(), a.op.SafetyID, wire.RestoreInput{Confirm: "shop"})).ID)
+		if back.Status != "succeeded" {
+			t.Fatalf("G3: the restore of the safety backup ended %s: %+v", back.Status, back.Failure)
+		}
+		if got := digest(t, s.ours(s.target)); got != s.new {
+			t.Errorf("G2: after the restore of the safety backup the live database is %s", s.name(got))
+		}
+	}
+	return st
 }
 
 // recoveryStory is a restore, or a backup, whose recovery is struck too.

@@ -274,7 +274,7 @@ func (s *shop) newest(typ safepoint.OperationType) (wire.Operation, error) {
 // awaitEnd waits until whatever was begun has ended, which it must within ten seconds of the start.
 func (s *shop) awaitEnd(t *testing.T, a *attempt) (took time.Duration) {
 	t.Helper()
-	s.until(t, "an end of it", 90*time.Second, func() bool {
+	s.until(t, "an end of it", 30*time.Second, func() bool {
 		if a.story.ended != nil && !a.story.ended(s, t, a) {
 			return false
 		}
@@ -287,7 +287,7 @@ func (s *shop) awaitEnd(t *testing.T, a *attempt) (took time.Duration) {
 		}
 		return err == nil && op.Ended()
 	})
-	s.until(t, "the end of all operations", 90*time.Second, func() bool { return len(s.unended(t)) == 0 })
+	s.until(t, "the end of all operations", 30*time.Second, func() bool { return len(s.unended(t)) == 0 })
 	took = time.Since(a.launched)
 	if took > endWithin && !a.person {
 		t.Errorf("G5: it took %s to end after the start", took)
