@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "ctl" {
 		os.Exit(control(os.Args[2], os.Args[3]))
 	}
+	os.Setenv("GORACE", "atexit_sleep_ms=0") // or each program would end a second late under the race detector
 	os.Exit(m.Run())
 }
 
@@ -32,7 +33,12 @@ const secret = "hunter2-t0ps3cret"
 // control does what an init script would: halt, resume and status of the process whose files are in dir.
 func control(verb, dir string) int {
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil || syscall.Flock(int(lock.Fd()), syscall.LOCK_EX) != nil {
+	if err != nil {
+		return 1
+	}
+	defer lock.Close()
+	// Whoever starts the service has the lock, and waits for it to answer.
+	if verb != "serve" && syscall.Flock(int(lock.Fd()), syscall.LOCK_EX) != nil {
 		return 1
 	}
 	socket := filepath.Join(dir, "socket")
@@ -45,7 +51,6 @@ func control(verb, dir string) int {
 	}
 	switch verb {
 	case "serve":
-		lock.Close() // whoever started it has the lock, and waits for it to answer
 		l, err := net.Listen("unix", socket)
 		if err != nil {
 			return 1
@@ -71,6 +76,7 @@ func control(verb, dir string) int {
 		}
 		syscall.Kill(pid, syscall.SIGKILL)
 		for up() {
+			<-time.After(time.Millisecond)
 		}
 		os.Remove(socket)
 	case "resume":
@@ -84,6 +90,7 @@ func control(verb, dir string) int {
 			return 1
 		}
 		for !up() {
+			<-time.After(time.Millisecond)
 		}
 	case "status":
 		if !up() {
@@ -108,7 +115,7 @@ func control(verb, dir string) int {
 func service(dir string, timeout time.Duration) safepoint.Service {
 	ctl := func(verb string) []string { return []string{os.Args[0], "ctl", verb, dir} }
 	return safepoint.Service{Name: "Till", Kind: safepoint.ServiceCommand, Timeout: timeout, Operator: &safepoint.HostService{
-		Command: &safepoint.CommandService{Halt: ctl("halt"), Resume: ctl("resume"), Probe: ctl("status"), Env: []string{"SHOP_TOKEN"}},
+		Command: &safepoint.CommandService{Halt: ctl("halt"), Resume: ctl("resume"), Probe: ctl("status"), Env: []string{"SHOP_TOKEN", "GORACE"}},
 	}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -72,8 +73,11 @@ func (p Program) Run(ctx context.Context) (Result, error) {
 	}
 	var secrets []string
 	cmd.Env, secrets = p.environment()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = attributes()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	// To Linux the program's parent is the thread that started it: it must not end before.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	err := cmd.Run()
 	r := Result{Exit: -1, Output: out.line(secrets)}
 	if cmd.ProcessState != nil {
