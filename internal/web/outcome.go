@@ -44,6 +44,8 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 		return &outcome{Look: "warn", Title: count(len(op.Attention), "service", "services") + " did not resume",
 			Text:  fmt.Sprintf("%s is restored and verified. %s %s still halted.", db, join(op.Attention), isAre(op.Attention)),
 			Facts: []fact{{"Running", fmt.Sprintf("%d of %s", op.Services-len(op.Attention), count(op.Services, "service", "services"))}}, Safety: true, Resume: stuck}
+	case op.Status == safepoint.StatusSucceeded && op.SafetyFailure != nil && op.UndoneByID == "":
+		return unguarded(c, op)
 	case op.Status == safepoint.StatusSucceeded && op.Trigger == safepoint.TriggerUndo:
 		return &outcome{Look: "ok", Title: "The restore was undone. " + db + " is as it was before it.",
 			Text: fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))), Safety: true}
@@ -69,6 +71,17 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 	}
 	return &outcome{Look: "bad", Title: "The restore stopped. " + db + " was not changed.", Text: failedIn(op) + why,
 		Facts: data("As it was before, nothing lost", servicesAfter(op)), Choose: true, Resume: stuck}
+}
+
+// unguarded is a restore that went well, and of what it replaced there is no safety backup.
+func unguarded(c clock, op safepoint.Operation) *outcome {
+	o := &outcome{Look: "warn", Title: op.DatabaseName + " is back to " + sourceTime(c, op) + ", without a safety backup",
+		Text: strings.TrimSpace(op.SafetyFailure.Message + " " + op.SafetyFailure.Hint), Facts: []fact{checked(op), {"Services", servicesAfter(op)}}}
+	if op.Unguarded() {
+		o.Text += " It is tried again by itself. Until it is made, the earlier database is kept and the restore can be undone."
+		o.Space = op.SafetyFailure.Code == safepoint.CodeSpace
+	}
+	return o
 }
 
 // checked is what is known of the restored rows. A dump that another program made, whose time is not known either,

@@ -139,6 +139,8 @@ func (v *visit) databaseInput() (in app.DatabaseInput, err error) {
 		in.Password = &empty
 	}
 	in.Version, _ = strconv.Atoi(v.value("version"))
+	instant := v.value("instant_switch") != ""
+	in.InstantSwitch = &instant
 	return in, nil
 }
 
@@ -193,7 +195,15 @@ func showDatabaseEdit(v *visit) (reply, error) {
 		return nil, err
 	}
 	return databaseEdit(db, newForm("name", db.Name, "engine", string(db.Engine), "host", db.Host, "port", strconv.Itoa(db.Port), "user", db.User,
-		"dbname", db.DBName, "path", db.Path, "tls", string(db.TLS), "ca_cert", db.CACert, "version", strconv.Itoa(db.Version))), nil
+		"dbname", db.DBName, "path", db.Path, "tls", string(db.TLS), "ca_cert", db.CACert, "version", strconv.Itoa(db.Version), "instant_switch", box(db.InstantSwitch))), nil
+}
+
+// box is the value of a box that is checked, "" of one that is not.
+func box(on bool) string {
+	if on {
+		return "1"
+	}
+	return ""
 }
 
 func databaseEdit(db safepoint.Database, f *form) *page {

@@ -8,6 +8,13 @@ type logView struct {
 	Schedule string // its name, for a scheduled run
 	Took     string
 	Restores string // the restore that made this safety backup
+	Way      string // how a restore goes about it
+	Halted   string // how long services were halted
+}
+
+// ways are the modes of a restore in people's words.
+var ways = map[safepoint.RestoreMode]string{
+	"": "Guarded", safepoint.RestoreGuarded: "Guarded", safepoint.RestoreInstant: "Instant switch", safepoint.RestoreInPlace: "In place",
 }
 
 func showLog(v *visit) (reply, error) {
@@ -16,6 +23,12 @@ func showLog(v *visit) (reply, error) {
 		return nil, err
 	}
 	d := logView{Op: op, Row: v.row(op), Took: lasted(op.Duration(v.t.now))}
+	if op.Type == safepoint.TypeRestore && op.NewName == "" && op.Trigger != safepoint.TriggerUndo {
+		d.Way = ways[op.Mode]
+	}
+	if !op.HaltedAt.IsZero() && !op.ResumedAt.IsZero() {
+		d.Halted = lasted(op.HaltTime())
+	}
 	if op.ScheduleID != "" {
 		// The schedule may be gone by now: the log stands without it.
 		if s, err := v.app.Schedule(v.ctx, v.actor, op.ScheduleID); err == nil {

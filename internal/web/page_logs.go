@@ -176,7 +176,7 @@ func title(s string) string {
 func pill(op safepoint.Operation) (state, label string) {
 	switch op.Status {
 	case safepoint.StatusSucceeded:
-		if len(op.Attention) > 0 {
+		if len(op.Attention) > 0 || op.Unguarded() {
 			return "warn", "Needs care"
 		}
 		return "ok", "Succeeded"
@@ -217,6 +217,9 @@ func (v *visit) row(op safepoint.Operation) logRow {
 	r.State, r.Label = pill(op)
 	if op.Type == safepoint.TypeRestore {
 		r.Kind, r.Link = "Restore", "/restores/"+op.ID
+		if op.Mode == safepoint.RestoreInstant {
+			r.Origin += ", instant switch"
+		}
 		if !op.HaltedAt.IsZero() && !op.ResumedAt.IsZero() {
 			r.Origin += ", services halted " + lasted(op.ResumedAt.Sub(op.HaltedAt))
 		}
@@ -226,8 +229,11 @@ func (v *visit) row(op safepoint.Operation) logRow {
 	if !op.StartedAt.IsZero() {
 		r.Took = lasted(op.Duration(v.t.now))
 	}
-	if op.Failure != nil && op.Status != safepoint.StatusSucceeded {
+	switch {
+	case op.Failure != nil && op.Status != safepoint.StatusSucceeded:
 		r.Error, r.Hint = op.Failure.Message, op.Failure.Hint
+	case op.SafetyFailure != nil && op.UndoneByID == "" && op.Status.Ended():
+		r.Error, r.Hint = "There is no safety backup: "+op.SafetyFailure.Message, op.SafetyFailure.Hint
 	}
 	whole := op.Type == safepoint.TypeBackup && op.Status == safepoint.StatusSucceeded && op.DeletedAt.IsZero()
 	r.CanRestore, r.CanDelete = whole, whole
@@ -240,7 +246,7 @@ func (v *visit) row(op safepoint.Operation) logRow {
 
 // cancellable: a backup at any time, a restore until its switch.
 func cancellable(op safepoint.Operation) bool {
-	return !op.Status.Ended() && !op.CancelAsked && (op.Type == safepoint.TypeBackup || op.Step < safepoint.StepSwitch)
+	return !op.Status.Ended() && !op.CancelAsked && (op.Type == safepoint.TypeBackup || op.Step < safepoint.StepSwitch && !op.Switched)
 }
 
 func (r *logRow) progress(op safepoint.Operation) {

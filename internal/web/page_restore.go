@@ -31,6 +31,10 @@ type restoreView struct {
 	Log        []logLine
 	SourceLink string
 	Busy       *safepoint.Operation
+	Way        string // how it goes about it
+	Took       string // how long services were halted
+	Instant    bool
+	Guarding   bool // services run again, and the safety backup is made
 }
 
 type serviceLine struct{ ID, Name, State, Look string }
@@ -76,6 +80,13 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 	if err != nil {
 		return d, err
 	}
+	if op.NewName == "" && !d.Undo {
+		d.Way = ways[op.Mode]
+	}
+	if t := op.HaltTime(); t > 0 {
+		d.Took = lasted(t)
+	}
+	d.Instant, d.Guarding = op.Mode == safepoint.RestoreInstant && op.NewName == "" && !d.Undo, op.CanYield()
 	d.Steps = steps(v.t, op, journal)
 	for i := range d.Steps {
 		if d.Steps[i].State == "now" {
@@ -132,7 +143,10 @@ func doRestoreResume(v *visit) (reply, error) {
 }
 
 func (v *visit) canUndo(op safepoint.Operation) bool {
-	return v.admin() && op.Trigger != safepoint.TriggerUndo && op.Status == safepoint.StatusSucceeded && op.UndoneByID == "" && op.UndoUntil.After(v.t.now)
+	if !v.admin() || op.Trigger == safepoint.TriggerUndo || op.UndoneByID != "" {
+		return false
+	}
+	return op.CanYield() || op.Status == safepoint.StatusSucceeded && (op.UndoUntil.After(v.t.now) || op.Unguarded())
 }
 
 func recovering(journal []safepoint.JournalEntry) bool {

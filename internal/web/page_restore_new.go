@@ -22,6 +22,21 @@ type restoreNewView struct {
 	Halted   string // about how long services are halted
 	Free     string
 	Keeps    string // the undo window
+	Ways     []way  // to choose from
+	Mode     safepoint.RestoreMode
+}
+
+// way is a mode that may be chosen.
+type way struct {
+	Mode   safepoint.RestoreMode
+	Name   string
+	Text   string
+	Halted string // about how long services are halted by it
+}
+
+var wayTexts = map[safepoint.RestoreMode]string{
+	safepoint.RestoreGuarded: "The safety backup is made while services are halted, before anything is replaced.",
+	safepoint.RestoreInstant: "Services are halted for the switch alone. The safety backup is made right after, of the earlier database, which is kept unchanged until then.",
 }
 
 func showRestoreNew(v *visit) (reply, error) { return v.restoreNew(newForm()) }
@@ -53,17 +68,32 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	if e := pre.Estimates[safepoint.StepGuard]; e > 0 {
 		d.Guard = title(about(e))
 	}
-	var closed time.Duration
-	for _, s := range []safepoint.Step{safepoint.StepHalt, safepoint.StepGuard, safepoint.StepSwitch, safepoint.StepResume} {
-		closed += pre.Estimates[s]
+	if known := pre.HaltTimes[pre.Mode]; known > 0 {
+		d.Halted = title(aboutHalted(known))
 	}
-	if closed > 0 {
-		d.Halted = title(about(closed))
+	if d.Mode = safepoint.RestoreMode(f.Get("mode")); d.Mode == "" {
+		d.Mode = pre.Mode
+	}
+	for _, m := range pre.Modes {
+		if w := (way{Mode: m, Name: ways[m], Text: wayTexts[m], Halted: "Halted for a time that is not known yet."}); len(pre.Modes) > 1 {
+			if known := pre.HaltTimes[m]; known > 0 {
+				w.Halted = "Halted for " + aboutHalted(known) + "."
+			}
+			d.Ways = append(d.Ways, w)
+		}
 	}
 	if pre.Space.Total > 0 {
 		d.Free = size(pre.Space.Free)
 	}
 	return &page{Name: "restore_new", Title: "Restore " + pre.Database.Name, Tab: "logs", Data: d}, nil
+}
+
+// aboutHalted is about of a time that may be far below a minute.
+func aboutHalted(d time.Duration) string {
+	if d < time.Minute {
+		return "about " + lasted(d)
+	}
+	return about(d)
 }
 
 func doRestoreNew(v *visit) (reply, error) {

@@ -19,11 +19,15 @@ func (v *visit) undoQuestion(op safepoint.Operation, f *form) (*page, error) {
 		return nil, safepoint.Errorf(safepoint.CodeConflict, "This restore cannot be undone any more.").
 			WithHint("Restore its safety backup instead: it is in DB Logs.")
 	}
+	since := op.ResumedAt // a restore that still makes its safety backup has not ended
+	if !op.FinishedAt.IsZero() {
+		since = op.FinishedAt
+	}
 	return v.ask("logs", question{
 		F: f, Title: "Undo this restore?", Bold: op.DatabaseName, Button: "Undo restore", Danger: true,
 		Lead: []string{"goes back to what it was before the restore of " + v.t.Minute(made(op)) + "."},
 		More: []string{
-			fmt.Sprintf("%s of changes made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", lasted(v.t.now.Sub(op.FinishedAt))),
+			fmt.Sprintf("%s of changes made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", lasted(v.t.now.Sub(since))),
 			"All organization services are halted meanwhile and resume automatically.",
 		},
 		Action: "/restores/" + op.ID + "/undo", Back: "/restores/" + op.ID, Stay: "Keep the restore",

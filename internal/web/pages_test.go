@@ -196,6 +196,15 @@ func stories() []story {
 		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "db-01 needs 37 GiB"}},
 		{name: "restore-new-no-services", fake: with(sample(), func(f *fake) { f.restore.Services, f.restore.Busy = nil, nil }), path: "/logs/op_2200/restore", want: []string{"No service will be halted, because none is set up."}},
 
+		{name: "restore-new-instant", fake: with(sample(), func(f *fake) { f.restore.Mode, f.restore.HaltTimes = safepoint.RestoreInstant, nil }), path: "/logs/op_2200/restore",
+			want: []string{`value="instant" checked`, "Halted for a time that is not known yet."}},
+		{name: "restore-instant-guarding", fake: instantly(func(op *safepoint.Operation) {
+			op.Status, op.FinishedAt, op.Step, op.SafetyID = safepoint.StatusRunning, time.Time{}, safepoint.StepGuard, ""
+		}), path: "/restores/op_restore", want: []string{"Step 7 of 8, making the safety backup", "Undo restore", "Too late to cancel", "Services were halted for 214\u00a0ms"}},
+		{name: "restore-instant-unguarded", fake: instantly(func(op *safepoint.Operation) {
+			op.SafetyID, op.SafetyFailure = "", &safepoint.Failure{Code: safepoint.CodeSpace, Message: "The safety backup failed: nas-02 is full.", Hint: "Free 12 GiB."}
+		}), path: "/restores/op_restore", want: []string{"without a safety backup", "It is tried again by itself.", "Undo restore"}},
+		{name: "log-instant", fake: instantly(func(*safepoint.Operation) {}), path: "/logs/op_restore", want: []string{"Instant switch", "214\u00a0ms"}},
 		{name: "restore-done", fake: sample(), path: "/restores/op_restore", want: []string{"harbor_prod is back to", "Undo restore", "halted for 8\u00a0min\u00a037\u00a0s"}},
 		{name: "restore-done-viewer", fake: sample(), session: "s-viewer", path: "/restores/op_restore", want: []string{"harbor_prod is back to"}},
 		{name: "restore-attention", fake: with(ended(func(o *safepoint.Operation) { o.Attention = []string{"reports"} }), func(f *fake) { f.state.Attention = []string{"reports"} }), path: "/restores/op_restore", want: []string{"1\u00a0service did not resume", "Resume reports", "reports is still halted"}},

@@ -73,6 +73,8 @@ func sample() *fake {
 	newest, oldest := f.ops[1], backup("op_oldest", "docs_archive", ago(85*24*time.Hour), 14*time.Minute, 40*gib)
 	f.over.Newest, f.over.Oldest = &newest, &oldest
 	f.restore = app.RestorePreview{Backup: f.ops[4], Database: f.dbs[0], Changes: 17*time.Hour + 14*time.Minute, Services: f.svcs, Ready: true, Space: f.over.Space, Confirm: "harbor_prod",
+		Mode: safepoint.RestoreGuarded, Modes: []safepoint.RestoreMode{safepoint.RestoreGuarded, safepoint.RestoreInstant},
+		HaltTimes: map[safepoint.RestoreMode]time.Duration{safepoint.RestoreGuarded: 8*time.Minute + 37*time.Second, safepoint.RestoreInstant: 214 * time.Millisecond},
 		Findings:  []engine.Finding{{Message: "The role reporting does not exist on this server.", Hint: "Its grants are left out."}},
 		Estimates: map[safepoint.Step]time.Duration{safepoint.StepGuard: 6 * time.Minute, safepoint.StepHalt: 20 * time.Second, safepoint.StepResume: 30 * time.Second}, Busy: &f.ops[0]}
 	f.delete = app.DeletePreview{Backup: f.ops[2], Others: 86, Newest: f.ops[1].CreatedAt}
@@ -201,5 +203,24 @@ func ended(change func(*safepoint.Operation)) *fake {
 	f := sample()
 	change(&f.ops[5])
 	f.journal = journalTo(f.ops[5].Step, f.ops[5].StartedAt)
+	return f
+}
+
+// instantly is the sample with a restore of mode instant that went well, changed by change.
+func instantly(change func(*safepoint.Operation)) *fake {
+	f := sample()
+	op := &f.ops[5]
+	op.Mode, op.ResumedAt = safepoint.RestoreInstant, op.HaltedAt.Add(214*time.Millisecond)
+	change(op)
+	at := op.StartedAt
+	f.journal = nil
+	for _, step := range instantSteps {
+		f.journal = append(f.journal, safepoint.JournalEntry{Seq: len(f.journal), At: at, Step: step, Event: "intent", Detail: "Begin " + step.String() + "."})
+		if step == op.Step {
+			break
+		}
+		at = at.Add(48 * time.Second)
+		f.journal = append(f.journal, safepoint.JournalEntry{Seq: len(f.journal), At: at, Step: step, Event: "done", Detail: "Done with " + step.String() + "."})
+	}
 	return f
 }

@@ -26,6 +26,17 @@ var stepNames = map[safepoint.Step]struct {
 // undoSteps are those of an undo, which needs no staging copy: the earlier database is still there.
 var undoSteps = []safepoint.Step{safepoint.StepCheck, safepoint.StepHalt, safepoint.StepSwitch, safepoint.StepResume, safepoint.StepClean}
 
+// instantSteps are those of a restore that switches before it makes the safety backup.
+var instantSteps = []safepoint.Step{
+	safepoint.StepCheck, safepoint.StepStage, safepoint.StepVerify, safepoint.StepHalt, safepoint.StepSwitch, safepoint.StepResume, safepoint.StepGuard, safepoint.StepClean,
+}
+
+// instantLeads are what its steps do otherwise.
+var instantLeads = map[safepoint.Step]string{
+	safepoint.StepHalt:  "Services stop in order.",
+	safepoint.StepGuard: "Backs up the earlier database, which nobody changes any more. Services run again.",
+}
+
 // intoSteps are those of a restore into a new database, which replaces nothing.
 var intoSteps = []safepoint.Step{safepoint.StepCheck, safepoint.StepStage, safepoint.StepVerify, safepoint.StepSwitch}
 
@@ -50,6 +61,9 @@ func stepsOf(op safepoint.Operation) []safepoint.Step {
 	}
 	if op.NewName != "" {
 		return intoSteps
+	}
+	if op.Mode == safepoint.RestoreInstant {
+		return instantSteps
 	}
 	return safepoint.Steps
 }
@@ -104,6 +118,9 @@ func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []
 	for i, s := range stepsOf(op) {
 		words, at := stepNames[s], times[s]
 		v := stepView{N: i + 1, Name: words.name, Lead: words.lead, Weight: words.weight, State: "todo"}
+		if lead := instantLeads[s]; lead != "" && op.Mode == safepoint.RestoreInstant {
+			v.Lead = lead
+		}
 		if op.NewName != "" && s == safepoint.StepSwitch {
 			v.Name, v.Lead = "Naming", "The verified copy gets its name, "+op.NewName+". The live database is not touched."
 		}
