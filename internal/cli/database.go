@@ -46,7 +46,7 @@ func databasePlace(d wire.Database) string {
 func (env *Env) printDatabase(d wire.Database) error {
 	return env.print(d, func(w ioWriter) {
 		facts(w, "ID", d.ID, "Name", d.Name, "Engine", safepoint.Engine(d.Engine).Label(), "Version", d.ServerVersion,
-			"Where", databasePlace(d), "TLS", d.TLS, "Password", yesNo(d.HasPassword), "Created at", when(d.CreatedAt), "Created by", d.CreatedBy)
+			"Where", databasePlace(d), "TLS", d.TLS, "Password", yesNo(d.HasPassword), "Instant switch", yesNo(d.InstantSwitch), "Created at", when(d.CreatedAt), "Created by", d.CreatedBy)
 	})
 }
 
@@ -57,6 +57,8 @@ type databaseAddCmd struct {
 	Secret
 	CACert string `type:"existingfile" placeholder:"FILE" help:"A PEM file with the certificate of the database server's authority."`
 	NoTest bool   `help:"Do not test it first."`
+
+	InstantSwitch bool `help:"Let its restores switch at once and make the safety backup afterwards, unless they are asked otherwise."`
 }
 
 func (cmd *databaseAddCmd) Run(ctx context.Context, env *Env) error {
@@ -64,7 +66,7 @@ func (cmd *databaseAddCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	in := wire.DatabaseInput{Name: cmd.Name, URL: cmd.DatabaseURL}
+	in := wire.DatabaseInput{Name: cmd.Name, URL: cmd.DatabaseURL, InstantSwitch: &cmd.InstantSwitch}
 	if err := fillSecrets(env, &in, cmd.Secret, cmd.CACert); err != nil {
 		return err
 	}
@@ -109,6 +111,8 @@ type databaseEditCmd struct {
 	DatabaseURL *string `name:"database-url" help:"Its new URL. Without a password, the stored one is kept."`
 	Secret
 	CACert string `type:"existingfile" placeholder:"FILE" help:"A PEM file with the certificate of the database server's authority."`
+
+	InstantSwitch *bool `negatable:"" help:"Let its restores switch at once and make the safety backup afterwards, unless they are asked otherwise."`
 }
 
 func (cmd *databaseEditCmd) Run(ctx context.Context, env *Env) error {
@@ -128,6 +132,7 @@ func (cmd *databaseEditCmd) Run(ctx context.Context, env *Env) error {
 		in = wire.DatabaseInput{Name: d.Name, URL: *cmd.DatabaseURL, CACert: d.CACert, Version: d.Version}
 	}
 	set(&in.Name, cmd.Name)
+	in.InstantSwitch = cmd.InstantSwitch
 	if err := fillSecrets(env, &in, cmd.Secret, cmd.CACert); err != nil {
 		return err
 	}

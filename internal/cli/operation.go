@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -23,7 +24,7 @@ func printOperation(w io.Writer, o wire.Operation) {
 		"File size", exactSize(o.Size), "SQL", sizeText(o.RawSize), "Tables", number(int64(o.Tables)), "Rows", number(o.Rows),
 		"SHA-256", o.SHA256, "Encrypted for", encryptedFor(o), "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
 		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", when(o.SourceAt),
-		"Safety backup", o.SafetyID, "Step", o.Step, haltedName(o), span(o.HaltedAt, o.ResumedAt),
+		"Mode", modeOf(o), "Safety backup", o.SafetyID, "No safety backup", failureText(o.SafetyFailure), "Step", o.Step, haltedName(o), span(o.HaltedAt, o.ResumedAt),
 		"Can be undone until", undoable(o), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
 	)
 }
@@ -35,6 +36,14 @@ func encryptedFor(o wire.Operation) string {
 		short[i] = encrypt.Short(r)
 	}
 	return strings.Join(short, ", ")
+}
+
+// modeOf is how a restore that replaces a database goes about it.
+func modeOf(o wire.Operation) string {
+	if o.Type != "restore" || o.Trigger == "undo" || o.NewName != "" {
+		return ""
+	}
+	return strings.ReplaceAll(cmp.Or(o.Mode, "guarded"), "_", " ")
 }
 
 // undoable is until when a restore can be undone. An undo cannot.
