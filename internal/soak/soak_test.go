@@ -211,9 +211,9 @@ func sampled(f *fault, st *story, engine, point string, i int) bool {
 	if f.name != "kill" {
 		return slices.Contains(samples[f.name], st.name+"/"+point)
 	}
-	const every = 3
+	const every = 6
 	if strings.HasPrefix(point, engine) {
-		return true
+		return i%2 == 0
 	}
 	return i%every == len(engine)%every
 }

@@ -65,7 +65,7 @@ func maintenance(ctx context.Context, t engine.Target) (*pgx.Conn, error) {
 		there.Name = name
 		conn, err := connect(ctx, there)
 		if err == nil {
-			err = script(ctx, conn, stay+fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET default_transaction_read_only = off; SET search_path = pg_catalog", lockTimeout.Milliseconds()))
+			err = script(ctx, conn, stay+fmt.Sprintf("SET lock_timeout = %d; SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET standard_conforming_strings = on; SET default_transaction_read_only = off; SET search_path = pg_catalog; ", lockTimeout.Milliseconds())+durably)
 			if err == nil {
 				return conn, nil
 			}
@@ -85,6 +85,10 @@ func maintenance(ctx context.Context, t engine.Target) (*pgx.Conn, error) {
 	}
 	return nil, first
 }
+
+// durably makes a session's commits last where the server, the database or the role lets them be lost in a crash: what was
+// acknowledged, such as a switch, is acted upon.
+const durably = "SELECT pg_catalog.set_config('synchronous_commit', 'on', false) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
 
 // byOID and byName find a database; ok is false if there is none.
 func byOID(ctx context.Context, conn *pgx.Conn, oid string) (c catalogRow, ok bool, err error) {

@@ -62,7 +62,20 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 	if err == nil {
 		err = l.giveProperties(ctx, t, opt)
 	}
+	if err == nil {
+		err = settleOnDisk(ctx, conn)
+	}
 	return l.explain(ctx, t, err)
+}
+
+// settleOnDisk makes what was loaded survive a crash of the server. A load does not wait for the disk at each statement, so
+// the last ones could be lost after they were compared, and before the database they are in becomes the live one. A
+// synchronous commit that wrote anything waits for everything before it.
+func settleOnDisk(ctx context.Context, conn *pgx.Conn) error {
+	if err := script(ctx, conn, "SET synchronous_commit = on; SELECT pg_catalog.pg_logical_emit_message(true, 'safepoint', 'loaded')"); err != nil {
+		return fmt.Errorf("wait for the disk: %w", err)
+	}
+	return nil
 }
 
 func ofPostgres(h archive.Header) error {
