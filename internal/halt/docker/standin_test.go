@@ -36,7 +36,6 @@ type fake struct {
 	autoRemove bool
 	stubborn   chan struct{} // it does not heed its stop signal until this is closed
 	unkillable bool          // nor being killed
-	stopping   bool
 	healthy    string // its health once it was started
 }
 
