@@ -36,7 +36,7 @@ type fake struct {
 	autoRemove bool
 	stubborn   chan struct{} // it does not heed its stop signal until this is closed
 	unkillable bool          // nor being killed
-	healthy    string // its health once it was started
+	healthy    string        // its health once it was started
 }
 
 func newEngine(t *testing.T, containers ...*fake) *engine {
