@@ -165,7 +165,14 @@ func (d *doctor) operations(ctx context.Context) {
 		}
 		if !op.UndoUntil.IsZero() && op.Status.Ended() {
 			f := Finding{Severity: Info, Code: "aside.kept", Where: op.DatabaseName, What: fmt.Sprintf("What was live before restore %s of %s is kept until %s.", op.ID, op.DatabaseName, stamp(op.UndoUntil))}
-			if late := d.Now().Sub(op.UndoUntil); late > time.Hour {
+			if op.Unguarded() {
+				f.Severity, f.Code = Warning, "aside.unguarded"
+				f.What = fmt.Sprintf("What was live before restore %s of %s has no safety backup yet, and is the only copy.", op.ID, op.DatabaseName)
+				if op.SafetyFailure != nil {
+					f.What += " " + op.SafetyFailure.Message
+				}
+				f.Next = "A server that runs tries again by itself, and keeps it until then. Do not drop it."
+			} else if late := d.Now().Sub(op.UndoUntil); late > time.Hour {
 				f.Severity, f.Code = Warning, "aside.overdue"
 				f.What = fmt.Sprintf("What was live before restore %s of %s should be gone since %s, and is not.", op.ID, op.DatabaseName, stamp(op.UndoUntil))
 				f.Next = "A server that runs drops it by itself; its log says why it could not."

@@ -201,6 +201,8 @@ func (d *doctor) leftover(ctx context.Context, s engine.Surveyor, t engine.Targe
 
 func (d *doctor) aside(f *Finding, op safepoint.Operation, known bool) {
 	switch {
+	case known && op.Unguarded():
+		f.Severity, f.Next = Warning, "It has no safety backup yet, and is the only copy of what was live: do not drop it. A server that runs makes the safety backup by itself."
 	case known && !op.UndoUntil.IsZero():
 		f.Severity, f.Next = Info, "It is kept until "+stamp(op.UndoUntil)+", so that the restore can be undone."
 	case known:
