@@ -47,8 +47,10 @@ func (c *count) add(o count) {
 // simulated is one schedule, and what looks at it saw.
 type simulated struct {
 	safepoint.Schedule
-	latest map[time.Time]bool // due times that were the latest at a look; true: before any clock had said that they are long past
-	ahead  time.Time          // the latest that a clock said
+	latest map[time.Time]bool // due times that were the latest at a look; true: and no clock had said before that they are long past
+	ahead  time.Time          // the latest that a clock said, unless that was taken back
+	last   time.Time          // of the looks
+	dealt  time.Time          // the due time that a clock which was set back starts from
 }
 
 // together is how many schedules live through one history, with a catalog of their own.
@@ -158,14 +160,7 @@ func (s *simulation) look(runner *jobs.Runner) {
 	runner.QueueDue(s.ctx)
 	s.looks++
 	for _, sch := range s.all {
-		if due, ok := sch.LastDue(now); ok {
-			if _, seen := sch.latest[due]; !seen {
-				sch.latest[due] = sch.ahead.Before(due.Add(time.Duration(sch.Interval)))
-			}
-		}
-		if now.After(sch.ahead) {
-			sch.ahead = now
-		}
+		sch.saw(now)
 	}
 	if s.random.IntN(8) == 0 {
 		return // they wait
@@ -184,6 +179,33 @@ func (s *simulation) look(runner *jobs.Runner) {
 		op.Status = safepoint.StatusSucceeded
 		s.ok(s.catalog.Finish(s.ctx, *c, op))
 	}
+}
+
+// saw keeps what a look at a time finds.
+func (sch *simulated) saw(now time.Time) {
+	interval := time.Duration(sch.Interval)
+	back := now.Before(sch.last)
+	if back { // what a clock ahead of time found to be due, and missed, is taken back
+		for due := range sch.latest {
+			if due.After(now) {
+				sch.latest[due] = false
+			}
+		}
+	}
+	if sch.ahead.After(now.Add(2 * interval)) {
+		sch.ahead = now
+	}
+	if due, ok := sch.LastDue(now); ok {
+		// The first look of a clock that was set back starts from its latest due time, which has been dealt with.
+		if back {
+			sch.dealt = due
+		}
+		sch.latest[due] = sch.latest[due] || due != sch.dealt && sch.ahead.Before(due.Add(interval))
+	}
+	if now.After(sch.ahead) {
+		sch.ahead = now
+	}
+	sch.last = now
 }
 
 // check compares what the catalog holds with what the looks say.
