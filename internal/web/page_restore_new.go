@@ -24,6 +24,8 @@ type restoreNewView struct {
 	Keeps    string // the undo window
 	Ways     []way  // to choose from
 	Mode     safepoint.RestoreMode
+
+	Preflight preflightView
 }
 
 // way is a mode that may be chosen.
@@ -85,6 +87,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	if pre.Space.Total > 0 {
 		d.Free = size(pre.Space.Free)
 	}
+	d.Preflight = v.preflight(pre)
 	return &page{Name: "restore_new", Title: "Restore " + pre.Database.Name, Tab: "logs", Data: d}, nil
 }
 

@@ -69,6 +69,24 @@ func withHostService(f *fake) {
 	}}}, f.svcs...)
 }
 
+// compared gives the preview of a restore all that a look may find.
+func compared(f *fake) {
+	p := &f.restore
+	p.Answers = nil
+	for _, s := range p.Services {
+		p.Answers = append(p.Answers, app.ServiceAnswer{Service: s, Status: f.status, Meaning: "It answers, and will be halted and resumed."})
+	}
+	p.Versions, p.LiveSize, p.SafetySize = app.Versions{Backup: "17.5", Server: "17.6", Tool: "pg_dump 17.6"}, 71*gib, 18*gib
+	p.Passed = []string{"The backup is of PostgreSQL 17.5, and the server runs 17.6.", "Every service answers."}
+	p.Rows = &app.Comparison{Vanishing: 1, Returning: 1, Differing: 2, Same: 62, BackupRows: 41208553, LiveRows: 41209793, LiveKnown: true, NewestID: "op_1400", NewestAt: ago(74 * time.Minute),
+		Changes: []app.TableChange{
+			{Name: `app."New <table>"`, Fate: app.Vanishes, Backup: -1, Newest: -1, Live: 12},
+			{Name: "public." + strings.Repeat("ü", 31) + "1", Fate: app.ComesBack, Backup: 7, Newest: -1, Live: -1},
+			{Name: "public.orders", Fate: app.RowsDiffer, Backup: 2_398_872, Newest: 2_399_990, Live: 2_400_112},
+			{Name: "public.rates", Fate: app.Differs, Backup: 310, Newest: 310, Live: 310},
+		}}
+}
+
 // into is a restore into a new database that has ended.
 func into(status safepoint.Status) *fake {
 	f := sample()
@@ -194,6 +212,31 @@ func stories() []story {
 		{name: "restore-new-not-ready", fake: with(sample(), func(f *fake) {
 			f.restore.Ready, f.restore.Findings = false, []engine.Finding{{Blocker: true, Code: safepoint.CodeSpace, Message: "db-01 needs 37 GiB and has 9.4 GiB.", Hint: "Free up space there."}}
 		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "db-01 needs 37 GiB"}},
+		{name: "restore-new-compared", fake: with(sample(), compared), path: "/logs/op_2200/restore", want: []string{"1\u00a0table will be gone, 1\u00a0comes back, 2\u00a0get other rows and 62\u00a0stay", "will be gone", "about\u00a02,400,112", "−1,240\u00a0rows", "3\u00a0services answer", "Dump program"}},
+		{name: "restore-new-compared-dialog", fake: with(sample(), compared), path: "/logs/op_2200/restore", fragment: true, want: []string{"Sun 22 Nov, 14:00"}},
+		{name: "restore-new-silent", fake: with(sample(), func(f *fake) {
+			compared(f)
+			f.restore.Answers[1].Status, f.restore.Answers[1].Failure = halt.Status{Condition: halt.Unknown}, &safepoint.Failure{Code: safepoint.CodeUnreachable, Message: "pgb:6432 did not answer within 3 s."}
+			f.restore.Answers[1].Meaning = "It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed."
+			f.restore.Passed = f.restore.Passed[:1]
+			f.restore.Rows, f.restore.RowsUnknown = nil, "The database took too long to say how many rows it has."
+		}), path: "/logs/op_2200/restore", want: []string{"1 of 3\u00a0services does not answer", "pgb:6432 did not answer", "Rows by table are not known."}},
+		{name: "restore-new-300-tables", fake: with(sample(), func(f *fake) {
+			compared(f)
+			f.restore.Rows.Vanishing, f.restore.Rows.Differing, f.restore.Rows.More, f.restore.Rows.Changes = 0, 300, 280, nil
+			for i := range 20 {
+				f.restore.Rows.Changes = append(f.restore.Rows.Changes, app.TableChange{Name: fmt.Sprintf("public.%s%02d", strings.Repeat("m", 61), i), Fate: app.RowsDiffer, Backup: 1 << 40, Newest: -1, Live: int64(i), Exact: true})
+			}
+			f.restore.Rows.NewestID = ""
+		}), path: "/logs/op_2200/restore", want: []string{"280\u00a0more tables"}},
+		{name: "restore-new-in-place", fake: with(sample(), func(f *fake) {
+			f.restore.Mode, f.restore.Modes = safepoint.RestoreInPlace, []safepoint.RestoreMode{safepoint.RestoreInPlace}
+			f.restore.Findings = []engine.Finding{{InPlace: true, Code: safepoint.CodePrivilege, Message: "The user backup may not create databases.", Hint: "The restore is done in place."}}
+		}), path: "/logs/op_2200/restore", want: []string{"is replaced in place,", "the only way back"}},
+		{name: "restore-new-blocked", fake: with(sample(), func(f *fake) {
+			compared(f)
+			f.restore.Ready, f.restore.Findings = false, []engine.Finding{{Message: "A note."}, {Blocker: true, Code: safepoint.CodeBlocked, Message: "Logical replication reads from harbor: s1.", Hint: "Drop the slots first."}}
+		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "Drop the slots first.", "1\u00a0table will be gone"}},
 		{name: "restore-new-no-services", fake: with(sample(), func(f *fake) { f.restore.Services, f.restore.Busy = nil, nil }), path: "/logs/op_2200/restore", want: []string{"No service will be halted, because none is set up."}},
 
 		{name: "restore-new-instant", fake: with(sample(), func(f *fake) { f.restore.Mode, f.restore.HaltTimes = safepoint.RestoreInstant, nil }), path: "/logs/op_2200/restore",
