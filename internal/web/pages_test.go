@@ -213,7 +213,7 @@ func stories() []story {
 			f.restore.Ready, f.restore.Findings = false, []engine.Finding{{Blocker: true, Code: safepoint.CodeSpace, Message: "db-01 needs 37 GiB and has 9.4 GiB.", Hint: "Free up space there."}}
 		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "db-01 needs 37 GiB"}},
 		{name: "restore-new-compared", fake: with(sample(), compared), path: "/logs/op_2200/restore", want: []string{"1\u00a0table will be gone, 1\u00a0comes back, 2\u00a0get other rows and 62\u00a0stay", "will be gone", "about\u00a02,400,112", "−1,240\u00a0rows", "3\u00a0services answer", "Dump program"}},
-		{name: "restore-new-compared-dialog", fake: with(sample(), compared), path: "/logs/op_2200/restore", fragment: true, want: []string{"Sun 22 Nov, 14:00"}},
+		{name: "restore-new-compared-dialog", fake: with(sample(), compared), path: "/logs/op_2200/restore", fragment: true, want: []string{"Today, 14:00"}},
 		{name: "restore-new-silent", fake: with(sample(), func(f *fake) {
 			compared(f)
 			f.restore.Answers[1].Status, f.restore.Answers[1].Failure = halt.Status{Condition: halt.Unknown}, &safepoint.Failure{Code: safepoint.CodeUnreachable, Message: "pgb:6432 did not answer within 3 s."}

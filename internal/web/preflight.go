@@ -120,7 +120,7 @@ func (v *visit) compareTables(d *preflightView, c *app.Comparison) {
 	}
 	d.Open, d.More, d.About = c.Vanishing > 0 || len(c.Changes) <= 6, c.More, c.LiveKnown && !c.Exact
 	if c.NewestID != "" {
-		d.Newest = v.t.Weekday(c.NewestAt)
+		d.Newest = title(v.t.Day(c.NewestAt))
 	}
 	for _, t := range c.Changes {
 		d.Tables = append(d.Tables, newTableLine(t))
