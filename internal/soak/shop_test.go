@@ -7,9 +7,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +33,7 @@ import (
 type shop struct {
 	kind    string // of the engine
 	tenant  bool
+	small   string // where the small disk of the database is mounted
 	dir     string // of everything but the PostgreSQL cluster
 	engine  engine.Engine
 	cluster *pgserver.Cluster // nil on SQLite
@@ -83,10 +86,9 @@ const (
 
 // options say how a shop differs from the usual one.
 type options struct {
-	proxied    bool     // the server reaches PostgreSQL through a proxy
-	env        []string // of the server
-	data       string   // its data directory; "" is a folder of the shop's
-	tablespace string   // where PostgreSQL keeps the shop; "" is the default
+	proxied bool     // the server reaches PostgreSQL through a proxy
+	env     []string // of the server
+	small   string   // what is on a small disk of its own: the "data" directory, its "backups", the database "server"'s files
 }
 
 func openShop(t *testing.T, kind string, opt options) *shop {
@@ -101,16 +103,19 @@ func openShop(t *testing.T, kind string, opt options) *shop {
 	if kind == "postgres" {
 		s.makePostgres(t, opt)
 	} else {
-		s.makeSQLite(t)
+		s.makeSQLite(t, opt)
 	}
 	s.old = digest(t, s.target)
 	s.till = startTill(t, 5*time.Millisecond, func() (*sql.DB, error) { return openAs(s.target, "till", tillPassword) })
 	s.closed = startTill(t, time.Hour, nil)
 	s.other.till = startTill(t, 50*time.Millisecond, func() (*sql.DB, error) { return openAs(s.other.target, "till", tillPassword) })
 
-	data := opt.data
-	if data == "" {
-		data = filepath.Join(s.dir, "data")
+	data := filepath.Join(s.dir, "data")
+	switch opt.small {
+	case "data":
+		smallDisk(t, data, 64)
+	case "backups":
+		smallDisk(t, filepath.Join(data, "backups"), 32)
 	}
 	token, otherToken := setUp(t, data)
 	s.proc = newProcess(t, data)
@@ -129,7 +134,12 @@ func openShop(t *testing.T, kind string, opt options) *shop {
 
 const tillPassword = "till-8c1f2a"
 
-func (s *shop) makeSQLite(t *testing.T) {
+func (s *shop) makeSQLite(t *testing.T, opt options) {
+	if opt.small == "server" {
+		s.small = filepath.Join(s.dir, "small")
+		smallDisk(t, s.small, 16)
+		s.dir = s.small
+	}
 	s.target = engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(s.dir, "shop.db")}
 	s.other.target = engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(s.dir, "other.db")}
 	const series = "(WITH RECURSIVE g(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM g WHERE value < 1500) SELECT value FROM g)"
@@ -152,8 +162,8 @@ func (s *shop) makePostgres(t *testing.T, opt options) {
 	const series = "generate_series(1, 1500) AS g(value)"
 	for name, script := range map[string]string{"shop": makeOld, "other": makeOther} {
 		at := ""
-		if opt.tablespace != "" && name == "shop" {
-			run(t, admin, "CREATE TABLESPACE small LOCATION '"+opt.tablespace+"'")
+		if opt.small == "server" && name == "shop" {
+			s.smallTablespace(t, admin)
 			at = " TABLESPACE small"
 		}
 		run(t, admin, "CREATE DATABASE "+name+" TEMPLATE template0 OWNER "+owner+at)
@@ -167,6 +177,27 @@ func (s *shop) makePostgres(t *testing.T, opt options) {
 	if opt.proxied {
 		s.proxy = startProxy(t, net.JoinHostPort(s.target.Host, strconv.Itoa(s.target.Port)))
 	}
+}
+
+// smallTablespace is a small disk of PostgreSQL's.
+func (s *shop) smallTablespace(t *testing.T, admin engine.Target) {
+	s.small = filepath.Join(s.cluster.Dir, "small")
+	smallDisk(t, s.small, 48)
+	folder := filepath.Join(s.small, "space")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(s.cluster.DataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	owner := info.Sys().(*syscall.Stat_t)
+	for _, dir := range []string{s.small, folder} {
+		if err := os.Chown(dir, int(owner.Uid), int(owner.Gid)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	run(t, admin, "CREATE TABLESPACE small LOCATION '"+folder+"'")
 }
 
 // connect tells the server of the databases and of the services.

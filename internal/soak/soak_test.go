@@ -58,7 +58,7 @@ func TestSoak(t *testing.T) {
 		t.Run(engine, func(t *testing.T) {
 			t.Parallel()
 			for _, f := range faults() {
-				if !chosen(*kind, f.name) || f.onlyPG && engine == "sqlite" {
+				if !chosen(*kind, f.name) && !chosen(*kind, strings.Split(f.name, "-")[0]) || f.onlyPG && engine == "sqlite" {
 					continue
 				}
 				t.Run(f.name, func(t *testing.T) { soakWith(t, engine, f) })
@@ -88,7 +88,7 @@ func soakWith(t *testing.T, engine string, f *fault) {
 					return
 				}
 				if s == nil {
-					s = openShop(t, engine, options{env: f.env, proxied: f.proxied})
+					s = openShop(t, engine, f.options)
 				}
 				sound := t.Run(fmt.Sprintf("%s/%s/%d", j.story.name, j.point, j.round), func(t *testing.T) {
 					a := &attempt{story: j.story, fault: f.name, point: j.point, nth: j.round}
@@ -196,10 +196,14 @@ func (s *shop) tidy(t *testing.T) {
 
 // samples are what CI strikes of the faults that take long.
 var samples = map[string][]string{
-	"server": {"restore/restore.stage.loaded", "restore/restore.guard.done", "restore/postgres.switch.sent", "undo/postgres.switchback.sent"},
-	"both":   {"restore/restore.gate.closed", "restore/postgres.switch.sent"},
-	"stop":   {"restore/restore.halt.each", "restore/restore.switch.intent", "backup/backup.dump"},
-	"second": {"restore/restore.gate.closed"},
+	"server":       {"restore/restore.stage.loaded", "restore/restore.guard.done", "restore/postgres.switch.sent", "undo/postgres.switchback.sent"},
+	"both":         {"restore/restore.gate.closed", "restore/postgres.switch.sent"},
+	"stop":         {"restore/restore.halt.each", "restore/restore.switch.intent", "backup/backup.dump"},
+	"network":      {"restore/", "undo/"},
+	"disk-catalog": {"restore/restore.guard.done", "restore/restore.gate.closed", "undo/restore.undo.sent"},
+	"disk-storage": {"restore/backup.dump"},
+	"disk-server":  {"restore/restore.stage.created"},
+	"second":       {"restore/restore.gate.closed"},
 	"call": {
 		"restore/call:engine=error@4", "restore/call:engine=lost@8", "restore/call:storage=lost@9", "restore/call:halter=error@3", "restore/call:halter=lost@4+",
 		"restore/call:catalog=error@13", "undo/call:engine=lost@4", "backup/call:storage=error@3+",
@@ -209,7 +213,7 @@ var samples = map[string][]string{
 // sampled says whether CI strikes there too.
 func sampled(f *fault, st *story, engine, point string, i int) bool {
 	if f.name != "kill" {
-		return slices.Contains(samples[f.name], st.name+"/"+point)
+		return slices.ContainsFunc(samples[f.name], func(p string) bool { return p == st.name+"/"+point || p == st.name+"/" })
 	}
 	const every = 6
 	if strings.HasPrefix(point, engine) {

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,11 +14,10 @@ import (
 
 // fault is a way to break something in the middle of a story.
 type fault struct {
-	name    string
+	name    string // what stands before a "-" chooses it, too
 	says    string // for the report
 	onlyPG  bool   // it is the database server that is struck
-	proxied bool
-	env     []string
+	options options
 	// untilDone goes on with more rounds until a round has nothing to break.
 	untilDone bool
 	// cases are what one round goes through: points, or numbers of calls.
@@ -42,8 +42,12 @@ func faults() []*fault {
 		{name: "kill", says: "kill -9 of Safepoint", cases: atPoints, strike: kill},
 		{name: "server", says: "kill -9 of PostgreSQL, all of it", onlyPG: true, cases: switching, strike: killServer},
 		{name: "both", says: "kill -9 of both", onlyPG: true, cases: switching, strike: killBoth},
-		{name: "stop", says: "SIGSTOP for longer than the lease, then SIGCONT", env: []string{"SAFEPOINT_FAULT_LEASE=500ms"}, cases: single, strike: stopAWhile},
+		{name: "stop", says: "SIGSTOP for longer than the lease, then SIGCONT", options: options{env: []string{"SAFEPOINT_FAULT_LEASE=500ms"}}, cases: single, strike: stopAWhile},
 		{name: "second", says: "a second Safepoint on the same data directory", cases: single, strike: second},
+		{name: "network", says: "the network to PostgreSQL: cut at byte N, reset, stalled", onlyPG: true, options: options{proxied: true}, cases: cuts, strike: spoilNetwork},
+		{name: "disk-catalog", says: "no room on the disk of the data directory", options: options{small: "data"}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.proc.data })},
+		{name: "disk-storage", says: "no room on the disk of the backups", options: options{small: "backups"}, cases: fullAt, strike: fillDisk(func(s *shop) string { return filepath.Join(s.proc.data, "backups") })},
+		{name: "disk-server", says: "no room on the disk of the database", options: options{small: "server"}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.small })},
 		{name: "call", says: "the Nth call of engine, storage, service or catalog fails", cases: calls, strike: failCalls, untilDone: true},
 	}
 }
@@ -197,6 +201,9 @@ func calls(story *story, engine string, round int) []string {
 	var all []string
 	for _, kind := range []string{"engine", "storage", "halter", "catalog"} {
 		for _, how := range []string{"error@%d", "lost@%d", "error@%d+"} {
+			if kind == "catalog" && how == "lost@%d" {
+				continue // it is a file: what was committed is never answered with an error
+			}
 			all = append(all, "call:"+kind+"="+strings.ReplaceAll(how, "%d", strconv.Itoa(round+1)))
 		}
 	}
@@ -270,7 +277,9 @@ func (s *shop) newest(typ safepoint.OperationType) (wire.Operation, error) {
 // awaitEnd waits until whatever was begun has ended, which it must within ten seconds of the start.
 func (s *shop) awaitEnd(t *testing.T, a *attempt) (took time.Duration) {
 	t.Helper()
-	s.until(t, "an end of it", 30*time.Second, func() bool {
+	// What a full disk kept from being recorded is looked for once a minute.
+	within := when(a.person, 100*time.Second, 30*time.Second)
+	s.until(t, "an end of it", within, func() bool {
 		if a.story.ended != nil && !a.story.ended(s, t, a) {
 			return false
 		}
@@ -283,7 +292,7 @@ func (s *shop) awaitEnd(t *testing.T, a *attempt) (took time.Duration) {
 		}
 		return err == nil && op.Ended()
 	})
-	s.until(t, "the end of all operations", 30*time.Second, func() bool { return len(s.unended(t)) == 0 })
+	s.until(t, "the end of all operations", within, func() bool { return len(s.unended(t)) == 0 })
 	took = time.Since(a.launched)
 	if took > endWithin && !a.person {
 		t.Errorf("G5: it took %s to end after the start", took)
