@@ -170,6 +170,11 @@ func (a *attempt) setAside(epoch int) bool {
 func (s *shop) checkKept(t *testing.T, a *attempt) {
 	t.Helper()
 	left := s.leftovers(t)
+	if slices.ContainsFunc(left, func(name string) bool { return strings.Contains(name, "op_check") }) {
+		// A rehearsal that was cut short leaves an empty database for the next one to drop.
+		must[wire.RestorePreview](t)(s.api.PreviewRestore(context.Background(), s.backup.ID))
+		left = s.leftovers(t)
+	}
 	if a.story.keeps != nil {
 		if name, content := a.story.keeps(a); name != "" {
 			i := slices.Index(left, name)

@@ -31,7 +31,7 @@ var points = map[string][]string{
 		"sqlite.switch.locked", "sqlite.switch.done", "sqlite.switch.copied", "sqlite.switch.written",
 	},
 	"restore postgres": {
-		"postgres.stage.created", "postgres.stage.marked", "postgres.load.entered", "postgres.load.rows", "postgres.load.post",
+		"postgres.rehearsed", "postgres.stage.created", "postgres.stage.marked", "postgres.load.entered", "postgres.load.rows", "postgres.load.post",
 		"postgres.gate.inside", "postgres.gate.shut", "postgres.gate.drained", "postgres.switch.before", "postgres.switch.sent",
 	},
 	"instant": { // a restore whose switch comes before its safety backup

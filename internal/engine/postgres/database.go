@@ -160,8 +160,9 @@ func lockRestore(ctx context.Context, conn *pgx.Conn, liveID string) error {
 // Classes tell our advisory locks from those of others, and from one another. All are taken in the maintenance
 // database.
 const (
-	restoreClass = 0x5afe_0001 // a gate is held, for as long as its session lives
-	switchClass  = 0x5afe_0002 // a switch is being carried out, for as long as its transaction lives
+	restoreClass   = 0x5afe_0001 // a gate is held, for as long as its session lives
+	switchClass    = 0x5afe_0002 // a switch is being carried out, for as long as its transaction lives
+	rehearsalClass = 0x5afe_0003 // a preflight makes and drops an empty database, for as long as its session lives
 )
 
 // advisoryKey is the lock of a class for a database.

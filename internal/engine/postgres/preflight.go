@@ -14,6 +14,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // findings collects what a preflight saw.
@@ -373,7 +374,10 @@ func (f *preflight) missing(ctx context.Context, wanted []string, query string) 
 // rehearse makes, renames and drops an empty database as the restore will: the one sure way to know that encoding,
 // locale and rights are there.
 func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool) error {
-	id := safepoint.OperationPrefix + "_check" + strings.ToLower(rand.Text()[:11])
+	if err := sweepRehearsals(ctx, f.admin); err != nil {
+		return explain(ctx, f.t, err)
+	}
+	id := safepoint.OperationPrefix + rehearsal + strings.ToLower(rand.Text()[:11])
 	name, renamed := engine.StagingName(id), engine.AsideName(id)
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
@@ -387,6 +391,10 @@ func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool
 	if err := script(ctx, f.admin, createDatabase(name, h, f.num, f.live.Tablespace)); err != nil {
 		return f.refused(ctx, err, fmt.Sprintf("An empty database with the backup's encoding (%s) and locale (%s) could not be made", h.Encoding, cmpLocale(h)))
 	}
+	if err := script(ctx, f.admin, fmt.Sprintf("COMMENT ON DATABASE %s IS %s", ident(name), literal(marker(id, roleStaging)))); err != nil {
+		return explain(ctx, f.t, err)
+	}
+	fault.Point("postgres.rehearsed")
 	if err := f.login(ctx, id, name, unknown); err != nil {
 		return f.refused(ctx, err, "A login for the load could not be made")
 	}
@@ -396,6 +404,44 @@ func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool
 	}
 	if err := script(ctx, f.admin, rename); err != nil {
 		return f.refused(ctx, err, "A database could not be renamed and handed over to "+f.live.Owner)
+	}
+	return nil
+}
+
+// rehearsal is what the IDs of rehearsals have instead of an operation's.
+const rehearsal = "_check"
+
+// sweepRehearsals drops what a rehearsal left whose process or connection died, unless one is under way: each holds a lock.
+func sweepRehearsals(ctx context.Context, conn *pgx.Conn) error {
+	key := advisoryKey(rehearsalClass, "0")
+	var alone bool
+	if err := conn.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_lock(%d)", key)).Scan(&alone); err != nil {
+		return fmt.Errorf("look for rehearsals: %w", err)
+	}
+	if alone {
+		rows, err := conn.Query(ctx, `SELECT datname::text FROM pg_catalog.pg_database WHERE starts_with(pg_catalog.shobj_description(oid, 'pg_database'), $1)`,
+			markerPrefix+safepoint.OperationPrefix+rehearsal)
+		var left []string
+		if err == nil {
+			left, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		}
+		if err != nil {
+			return fmt.Errorf("look for rehearsals: %w", err)
+		}
+		for _, name := range left {
+			script(ctx, conn, "DROP DATABASE IF EXISTS "+ident(name)+" WITH (FORCE)") // of another user's: it is his to drop
+			if id, _, ok := engine.ParseLeftover(name); ok {
+				dropLogin(ctx, conn, id)
+			}
+		}
+	}
+	// The shared lock is taken before the other is given back: two do not sweep at once. It goes with the session.
+	take := fmt.Sprintf("SELECT pg_catalog.pg_advisory_lock_shared(%d)", key)
+	if alone {
+		take += fmt.Sprintf("; SELECT pg_catalog.pg_advisory_unlock(%d)", key)
+	}
+	if err := script(ctx, conn, take); err != nil {
+		return fmt.Errorf("hold a rehearsal's lock: %w", err)
 	}
 	return nil
 }

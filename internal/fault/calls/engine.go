@@ -41,6 +41,7 @@ func Engine(e engine.Engine) engine.Engine {
 var (
 	_ engine.Founder = faultyEngine{}
 	_ engine.Picker  = faultyEngine{}
+	_ engine.Counter = faultyEngine{}
 )
 
 type faultyEngine struct{ e engine.Engine }
@@ -157,6 +158,14 @@ func (f faultyEngine) Pick(ctx context.Context, r *archive.Reader, s engine.Sele
 		return engine.Picked{}, safepoint.Errorf(safepoint.CodeInternal, "This engine picks nothing.")
 	}
 	return picker.Pick(ctx, r, s)
+}
+
+func (f faultyEngine) Census(ctx context.Context, t engine.Target) ([]engine.TableCount, error) {
+	counter, ok := f.e.(engine.Counter)
+	if !ok {
+		return nil, safepoint.Errorf(safepoint.CodeInternal, "This engine counts nothing.")
+	}
+	return get(kindEngine, func() ([]engine.TableCount, error) { return counter.Census(ctx, t) })
 }
 
 // faultyGate is a gate whose calls fail too.
