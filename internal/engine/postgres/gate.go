@@ -61,7 +61,7 @@ func (g *gate) begin(ctx context.Context, save func(engine.Plan) error) (err err
 	if err != nil {
 		return err
 	}
-	if err := noPreparedTransactions(ctx, g.admin, g.target.Name); err != nil {
+	if err := nothingAttached(ctx, g.admin, g.target.Name); err != nil {
 		return err
 	}
 	if err := g.capture(ctx, live); err != nil {
@@ -187,19 +187,6 @@ func whoStays(ctx context.Context, admin *pgx.Conn, oid string, keep []int32, ca
 			WithHint("GRANT pg_signal_backend to it. Sessions of superusers can only be ended by a superuser.").WithCause(cause)
 	}
 	return safepoint.Errorf(safepoint.CodeBlocked, "The %s did not end.", who).WithHint("End it by hand and try again.").WithCause(cause)
-}
-
-func noPreparedTransactions(ctx context.Context, conn *pgx.Conn, name string) error {
-	rows, err := conn.Query(ctx, "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = $1::text::name ORDER BY prepared", name)
-	if err != nil {
-		return fmt.Errorf("look for prepared transactions: %w", err)
-	}
-	gids, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil || len(gids) == 0 {
-		return err
-	}
-	return safepoint.Errorf(safepoint.CodeBlocked, "Prepared transactions wait in %s: %s.", name, naming(gids)).
-		WithHint("COMMIT PREPARED or ROLLBACK PREPARED each of them; only you know which.")
 }
 
 // Dump is Engine.Dump through the gate's own sessions.

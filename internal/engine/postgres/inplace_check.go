@@ -102,13 +102,13 @@ UNION ALL SELECT 'server ' || srvname FROM pg_catalog.pg_foreign_server s WHERE 
 
 // slotsInPlace warns of readers to whom the restore is a stream of changes like any other.
 func (f *preflight) slotsInPlace(ctx context.Context) error {
-	slots, err := column(ctx, f.conn, "SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE database = pg_catalog.current_database() ORDER BY 1")
+	slots, err := slotsOf(ctx, f.conn, f.t.Name)
 	if err != nil {
-		return fmt.Errorf("look for replication slots: %w", err)
+		return err
 	}
 	if len(slots) > 0 {
 		f.warning(safepoint.CodeBlocked, "Let their readers take a new copy after the restore.",
-			"Logical replication reads from %s: %s. Its readers are sent every restored row as a new one, and are not told that the earlier ones are gone.", f.t.Name, naming(slots))
+			"Logical replication reads from %s: %s. Its readers are sent every restored row as a new one, and are not told that the earlier ones are gone.", f.t.Name, described(slots))
 	}
 	return nil
 }

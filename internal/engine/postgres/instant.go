@@ -52,7 +52,7 @@ func (s *poised) begin(ctx context.Context, save func(engine.Plan) error) (err e
 		return safepoint.Errorf(safepoint.CodeBlocked, "The database %s lets nobody in.", s.target.Name).
 			WithHint("An operator closed it: ALTER DATABASE … ALLOW_CONNECTIONS true opens it.")
 	}
-	if err := noPreparedTransactions(ctx, s.admin, s.target.Name); err != nil {
+	if err := nothingAttached(ctx, s.admin, s.target.Name); err != nil {
 		return err
 	}
 	if s.self, err = selfName(ctx, s.admin); err != nil {

@@ -59,6 +59,9 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 		defer done()
 		err = l.watched(ctx, e.Unknown, t)
 	}
+	if err == nil && opt.Plan != nil {
+		err = unsubscribe(ctx, conn)
+	}
 	if err == nil {
 		err = l.giveProperties(ctx, t, opt)
 	}

@@ -188,8 +188,13 @@ FROM pg_catalog.pg_roles WHERE rolname = current_user`).Scan(&createRole, &signa
 }
 
 func (f *preflight) prepared(ctx context.Context) error {
+	return f.ofLive(noPreparedTransactions(ctx, f.conn, f.t.Name))
+}
+
+// ofLive takes an error for people as a blocker that is in the live database alone.
+func (f *preflight) ofLive(err error) error {
 	before := len(f.findings)
-	err := f.add(noPreparedTransactions(ctx, f.conn, f.t.Name))
+	err = f.add(err)
 	for i := range f.findings[before:] {
 		f.findings[before+i].Live = true
 	}
@@ -198,38 +203,19 @@ func (f *preflight) prepared(ctx context.Context) error {
 
 // replication is what hangs on the live database's identity and would stay with the set-aside one, or be lost with it.
 func (f *preflight) replication(ctx context.Context) error {
-	rows, err := f.conn.Query(ctx, "SELECT slot_name::text FROM pg_catalog.pg_replication_slots WHERE database = pg_catalog.current_database() ORDER BY 1")
-	if err != nil {
-		return fmt.Errorf("look for replication slots: %w", err)
+	if err := f.ofLive(noSlots(ctx, f.conn, f.t.Name)); err != nil {
+		return err
 	}
-	slots, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("look for replication slots: %w", err)
-	}
-	if len(slots) > 0 {
-		f.liveBlocker("Drop the slots first, and let their readers take a new copy after the restore.",
-			"Logical replication reads from %s: %s. The restored database would not be what it continues from.", f.t.Name, naming(slots))
-	}
-	rows, err = f.conn.Query(ctx, `SELECT subname::text FROM pg_catalog.pg_subscription
-WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY 1`)
-	if err != nil {
-		return fmt.Errorf("look for subscriptions: %w", err)
-	}
-	subscriptions, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("look for subscriptions: %w", err)
-	}
-	if len(subscriptions) > 0 {
-		f.liveBlocker("DROP SUBSCRIPTION first, and create it anew after the restore.",
-			"The database %s subscribes to another: %s.", f.t.Name, naming(subscriptions))
+	if err := f.ofLive(noSubscriptions(ctx, f.conn, f.t.Name)); err != nil {
+		return err
 	}
 	var standbys int
-	if err := f.conn.QueryRow(ctx, "SELECT count(*) FROM pg_catalog.pg_stat_replication WHERE application_name <> 'safepoint'").Scan(&standbys); err != nil {
+	if err := f.conn.QueryRow(ctx, standbysOf).Scan(&standbys); err != nil {
 		return fmt.Errorf("look for standbys: %w", err)
 	}
 	if standbys > 0 {
-		f.warning(safepoint.CodeBlocked, "Have readers of standbys connect again after the restore.",
-			"The server has %d standbys. Sessions that are open there go on reading the earlier database until they end.", standbys)
+		f.warning(safepoint.CodeBlocked, "End the sessions of readers on standbys after the restore, so that they connect again.",
+			"%d standbys follow the server. Sessions that are open on them go on reading the earlier database until they end.", standbys)
 	}
 	return nil
 }
@@ -263,6 +249,9 @@ func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 	if err := f.tablespaces(ctx, asks); err != nil {
 		return err
 	}
+	if err := f.disk(ctx, r); err != nil {
+		return err
+	}
 	if f.inPlace {
 		return f.archiveInPlace(ctx, r, asks, k)
 	}
@@ -281,6 +270,10 @@ func (f *preflight) vet(ctx context.Context, r *archive.Reader) error {
 	found, err := l.vet(ctx)
 	if err == nil {
 		err = l.priv.admit(ctx, f.conn, found, f.policy, nil)
+	}
+	if found.subscribes {
+		f.warning(safepoint.CodeBlocked, "ALTER SUBSCRIPTION … SET (slot_name = …), then ENABLE, once nothing else reads from that slot.",
+			"The backup has subscriptions to another server. They are restored disabled and without a slot: no row arrives by itself.")
 	}
 	return f.add(err)
 }

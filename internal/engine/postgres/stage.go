@@ -153,6 +153,9 @@ func drop(ctx context.Context, t engine.Target, p engine.Plan, oid, name, role s
 	}
 	is, err := mayDrop(ctx, conn, t, p, oid, name, role)
 	if err == nil && is {
+		err = mayGo(ctx, conn, t, name, role)
+	}
+	if err == nil && is {
 		fault.Point("postgres.drop.before")
 		err = script(ctx, conn, "DROP DATABASE "+ident(name)+" WITH (FORCE)")
 		if state(err) == stateNoDatabase {

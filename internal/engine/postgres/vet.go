@@ -20,6 +20,7 @@ type vetted struct {
 	code       bool            // it makes functions or the like, which run with their owner's rights
 	gives      map[string]bool // roles that it makes owners
 	extensions []string
+	subscribes bool
 }
 
 // vet reads a whole backup and refuses it, naming the statement, if there is one that would not be executed.
@@ -40,6 +41,7 @@ func (l *loader) vet(ctx context.Context) (vetted, error) {
 			late = v.what
 		}
 		found.code = found.code || v.code
+		found.subscribes = found.subscribes || v.what == "CREATE SUBSCRIPTION"
 		if v.gives != "" {
 			found.gives[v.gives] = true
 		}
