@@ -342,6 +342,8 @@ func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore was undone already.")
 	case !r.Switched:
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore changed nothing, so there is nothing to undo.")
+	case r.Mode == safepoint.RestoreInPlace:
+		return safepoint.Errorf(safepoint.CodeConflict, "This restore was done in place: no earlier database was set aside.").WithHint("%s", instead)
 	case !r.Status.Ended() && !r.CanYield():
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore has not ended yet.").WithHint("Wait until it has.")
 	case !r.UndoUntil.After(a.Now()) && !r.Unguarded():

@@ -43,7 +43,10 @@ func modeOf(o wire.Operation) string {
 	if o.Type != "restore" || o.Trigger == "undo" || o.NewName != "" {
 		return ""
 	}
-	return strings.ReplaceAll(cmp.Or(o.Mode, "guarded"), "_", " ")
+	if o.Mode == "in_place" {
+		return "in place, in one transaction; there is no undo, restore the safety backup to go back"
+	}
+	return cmp.Or(o.Mode, "guarded")
 }
 
 // undoable is until when a restore can be undone. An undo cannot.

@@ -126,7 +126,10 @@ func (cmd *loadCmd) finish(ctx context.Context, env *Env, j restore.Job, ledger 
 		return err
 	}
 	kept := plan.AsideName
-	if !cmd.KeepPrevious {
+	inPlace := op.Mode == safepoint.RestoreInPlace
+	if inPlace { // nothing was set aside
+		kept = ""
+	} else if !cmd.KeepPrevious {
 		if err := restore.Clean(ctx, j.Engine, j.Target, *plan, false); err != nil {
 			return err
 		}
@@ -139,6 +142,9 @@ func (cmd *loadCmd) finish(ctx context.Context, env *Env, j restore.Job, ledger 
 	return env.print(result, func(w ioWriter) {
 		fmt.Fprintf(w, "Replaced %s: %s, %s; %s.\nWhat it held before is in %s.\n",
 			j.Target.Name, count(op.Tables, "table"), count(op.Rows, "row"), checkedAs(!cmd.foreign), op.SafetyID)
+		if inPlace {
+			fmt.Fprintf(w, "It was done in place, in one transaction, for %s may not make or rename databases: no previous database is kept.\n", j.Target.User)
+		}
 		if kept != "" {
 			fmt.Fprintf(w, "The previous database is kept as %s.\n", kept)
 		}

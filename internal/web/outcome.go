@@ -49,6 +49,10 @@ func newOutcome(c clock, op safepoint.Operation, stuck []safepoint.Service) *out
 	case op.Status == safepoint.StatusSucceeded && op.Trigger == safepoint.TriggerUndo:
 		return &outcome{Look: "ok", Title: "The restore was undone. " + db + " is as it was before it.",
 			Text: fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))), Safety: true}
+	case op.Status == safepoint.StatusSucceeded && op.Mode == safepoint.RestoreInPlace:
+		return &outcome{Look: "ok", Title: db + " is back to " + sourceTime(c, op),
+			Text:  fmt.Sprintf("Took %s, in place. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))),
+			Facts: []fact{checked(op), {"Undo", "Not possible: nothing was set aside. Restore the safety backup to go back"}}, Safety: true}
 	case op.Status == safepoint.StatusSucceeded:
 		return &outcome{Look: "ok", Title: db + " is back to " + sourceTime(c, op),
 			Text:  fmt.Sprintf("Took %s. %s", lasted(op.Duration(c.now)), sentence(servicesAfter(op))),
@@ -123,6 +127,9 @@ func intoOutcome(c clock, op safepoint.Operation, why string) *outcome {
 func needsOperator(op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {
 	o := &outcome{Look: "bad", Title: "The restore needs you", Text: why, Safety: true, Resume: stuck, All: true}
 	o.Facts = []fact{{"Your data", "Nothing is deleted. The earlier database and the safety backup are kept."}}
+	if op.Mode == safepoint.RestoreInPlace {
+		o.Facts = []fact{{"Your data", op.DatabaseName + " holds exactly what it held before or exactly the backup. The safety backup, once made, is kept."}}
+	}
 	o.Facts = append(o.Facts, fact{"What stands where", "On the machine that runs Safepoint, “safepoint doctor --data DIR” shows it, and offers the next safe step"})
 	if op.ResumedAt.IsZero() && !op.HaltedAt.IsZero() {
 		o.Facts = append(o.Facts, fact{"Services", count(op.Services, "service stays", "services stay") + " halted, so that nothing writes to " + op.DatabaseName})
@@ -133,7 +140,8 @@ func needsOperator(op safepoint.Operation, why string, stuck []safepoint.Service
 func failedIn(op safepoint.Operation) string {
 	for i, s := range stepsOf(op) {
 		if s == op.Step {
-			return fmt.Sprintf("Step %d, %s: ", i+1, stepNames[s].doing)
+			_, doing, _ := stepWords(op, s)
+			return fmt.Sprintf("Step %d, %s: ", i+1, doing)
 		}
 	}
 	return ""

@@ -248,6 +248,14 @@ func stories() []story {
 			op.SafetyID, op.SafetyFailure = "", &safepoint.Failure{Code: safepoint.CodeSpace, Message: "The safety backup failed: nas-02 is full.", Hint: "Free 12 GiB."}
 		}), path: "/restores/op_restore", want: []string{"without a safety backup", "It is tried again by itself.", "Undo restore"}},
 		{name: "log-instant", fake: instantly(func(*safepoint.Operation) {}), path: "/logs/op_restore", want: []string{"Instant switch", "214\u00a0ms"}},
+		{name: "restore-in-place-done", fake: ended(func(o *safepoint.Operation) { o.Mode, o.UndoUntil = safepoint.RestoreInPlace, time.Time{} }), path: "/restores/op_restore", want: []string{"in place.", "nothing was set aside", "Committing"}},
+		{name: "restore-in-place-running", fake: with(restoring(safepoint.StepStage, 40), func(f *fake) {
+			for i := range f.ops {
+				if f.ops[i].Status == safepoint.StatusRunning {
+					f.ops[i].Mode = safepoint.RestoreInPlace
+				}
+			}
+		}), path: "/restores/op_now", want: []string{"in one transaction that nobody sees yet", "taken back by the server"}},
 		{name: "restore-done", fake: sample(), path: "/restores/op_restore", want: []string{"harbor_prod is back to", "Undo restore", "halted for 8\u00a0min\u00a037\u00a0s"}},
 		{name: "restore-done-viewer", fake: sample(), session: "s-viewer", path: "/restores/op_restore", want: []string{"harbor_prod is back to"}},
 		{name: "restore-attention", fake: with(ended(func(o *safepoint.Operation) { o.Attention = []string{"reports"} }), func(f *fake) { f.state.Attention = []string{"reports"} }), path: "/restores/op_restore", want: []string{"1\u00a0service did not resume", "Resume reports", "reports is still halted"}},

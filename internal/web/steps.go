@@ -40,6 +40,28 @@ var instantLeads = map[safepoint.Step]string{
 // intoSteps are those of a restore into a new database, which replaces nothing.
 var intoSteps = []safepoint.Step{safepoint.StepCheck, safepoint.StepStage, safepoint.StepVerify, safepoint.StepSwitch}
 
+// inPlaceSteps are those of a restore in place, where what would be a copy is a transaction inside the live database.
+var inPlaceSteps = []safepoint.Step{
+	safepoint.StepCheck, safepoint.StepHalt, safepoint.StepGuard, safepoint.StepStage, safepoint.StepVerify, safepoint.StepSwitch, safepoint.StepResume,
+}
+
+// inPlaceNames are the words for what is different then: name, doing and lead.
+var inPlaceNames = map[safepoint.Step][3]string{
+	safepoint.StepHalt:   {"Halting services", "halting services", "Services stop in order."},
+	safepoint.StepStage:  {"Loading", "loading the backup", "Empties the database and loads the backup into it, in one transaction that nobody sees yet."},
+	safepoint.StepVerify: {"Verifying", "verifying", "Compares tables, rows and contents with the backup’s own record, before anybody sees them."},
+	safepoint.StepSwitch: {"Committing", "committing", "The restored content becomes the database’s, at once and as a whole."},
+}
+
+// stepWords are a step's name, what it does, and its lead.
+func stepWords(op safepoint.Operation, s safepoint.Step) (name, doing, lead string) {
+	if w, ok := inPlaceNames[s]; ok && op.Mode == safepoint.RestoreInPlace {
+		return w[0], w[1], w[2]
+	}
+	w := stepNames[s]
+	return w.name, w.doing, w.lead
+}
+
 // stepView is one step of a restore as its page shows it.
 type stepView struct {
 	N        int
@@ -62,8 +84,11 @@ func stepsOf(op safepoint.Operation) []safepoint.Step {
 	if op.NewName != "" {
 		return intoSteps
 	}
-	if op.Mode == safepoint.RestoreInstant {
+	switch op.Mode {
+	case safepoint.RestoreInstant:
 		return instantSteps
+	case safepoint.RestoreInPlace:
+		return inPlaceSteps
 	}
 	return safepoint.Steps
 }
@@ -73,7 +98,8 @@ func stepOf(op safepoint.Operation) string {
 	steps := stepsOf(op)
 	for i, s := range steps {
 		if s == op.Step {
-			return fmt.Sprintf("Step %d of %d, %s", i+1, len(steps), stepNames[s].doing)
+			_, doing, _ := stepWords(op, s)
+			return fmt.Sprintf("Step %d of %d, %s", i+1, len(steps), doing)
 		}
 	}
 	return ""
@@ -116,8 +142,9 @@ func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []
 	times := spans(journal)
 	var out []stepView
 	for i, s := range stepsOf(op) {
-		words, at := stepNames[s], times[s]
-		v := stepView{N: i + 1, Name: words.name, Lead: words.lead, Weight: words.weight, State: "todo"}
+		at := times[s]
+		name, _, lead := stepWords(op, s)
+		v := stepView{N: i + 1, Name: name, Lead: lead, Weight: stepNames[s].weight, State: "todo"}
 		if lead := instantLeads[s]; lead != "" && op.Mode == safepoint.RestoreInstant {
 			v.Lead = lead
 		}
