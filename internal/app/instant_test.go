@@ -150,10 +150,10 @@ func TestUndoWhileTheSafetyBackupIsMade(t *testing.T) {
 func TestSafetyBackupAfterACrash(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
-	r := w.startInstant(d)
+	w.startInstant(d)
 	healthy := w.Storage
 	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	r = w.work()
+	r := w.work()
 	w.Storage = healthy
 	w.pass(2 * time.Minute)
 	w.Housekeep(w.ctx)

@@ -449,7 +449,9 @@ func (o *org) explainDeleted() {
 			continue
 		}
 		gone := func() bool { return !must(o.api.Operation(o.t.Context(), in.Of))(o.t).DeletedAt.IsZero() }
-		if slices.ContainsFunc(o.history, func(h porcupine.Operation) bool { return h.Input.(input).Of == in.Of && strings.Contains(h.Output.(output).Says, "deleted") }) {
+		if slices.ContainsFunc(o.history, func(h porcupine.Operation) bool {
+			return h.Input.(input).Of == in.Of && strings.Contains(h.Output.(output).Says, "deleted")
+		}) {
 			eventually(o.t, "a deletion that was begun is ended", gone)
 		}
 		if !gone() {
