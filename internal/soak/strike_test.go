@@ -45,9 +45,9 @@ func faults() []*fault {
 		{name: "stop", says: "SIGSTOP for longer than the lease, then SIGCONT", options: options{env: []string{"SAFEPOINT_FAULT_LEASE=500ms"}}, cases: single, strike: stopAWhile},
 		{name: "second", says: "a second Safepoint on the same data directory", cases: single, strike: second},
 		{name: "network", says: "the network to PostgreSQL: cut at byte N, reset, stalled", onlyPG: true, options: options{proxied: true}, cases: cuts, strike: spoilNetwork},
-		{name: "disk-catalog", says: "no room on the disk of the data directory", options: options{small: "data"}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.proc.data })},
-		{name: "disk-storage", says: "no room on the disk of the backups", options: options{small: "backups"}, cases: fullAt, strike: fillDisk(func(s *shop) string { return filepath.Join(s.proc.data, "backups") })},
-		{name: "disk-server", says: "no room on the disk of the database", options: options{small: "server"}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.small })},
+		{name: "disk-catalog", says: "no room on the disk of the data directory", options: options{small: "data", env: shortLease}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.proc.data })},
+		{name: "disk-storage", says: "no room on the disk of the backups", options: options{small: "backups", env: shortLease}, cases: fullAt, strike: fillDisk(func(s *shop) string { return filepath.Join(s.proc.data, "backups") })},
+		{name: "disk-server", says: "no room on the disk of the database", options: options{small: "server", env: shortLease}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.small })},
 		{name: "call", says: "the Nth call of engine, storage, service or catalog fails", cases: calls, strike: failCalls, untilDone: true},
 	}
 }

@@ -367,7 +367,7 @@ func (f *preflight) missing(ctx context.Context, wanted []string, query string) 
 // rehearse makes, renames and drops an empty database as the restore will: the one sure way to know that encoding,
 // locale and rights are there.
 func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool) error {
-	if err := sweepRehearsals(ctx, f.admin); err != nil {
+	if err := sweepRehearsals(ctx, f.admin, f.t); err != nil {
 		return explain(ctx, f.t, err)
 	}
 	id := safepoint.OperationPrefix + rehearsal + strings.ToLower(rand.Text()[:11])
@@ -405,15 +405,14 @@ func (f *preflight) rehearse(ctx context.Context, h archive.Header, unknown bool
 const rehearsal = "_check"
 
 // sweepRehearsals drops what a rehearsal left whose process or connection died, unless one is under way: each holds a lock.
-func sweepRehearsals(ctx context.Context, conn *pgx.Conn) error {
+func sweepRehearsals(ctx context.Context, conn *pgx.Conn, t engine.Target) error {
 	key := advisoryKey(rehearsalClass, "0")
 	var alone bool
 	if err := conn.QueryRow(ctx, fmt.Sprintf("SELECT pg_catalog.pg_try_advisory_lock(%d)", key)).Scan(&alone); err != nil {
 		return fmt.Errorf("look for rehearsals: %w", err)
 	}
 	if alone {
-		rows, err := conn.Query(ctx, `SELECT datname::text FROM pg_catalog.pg_database WHERE starts_with(pg_catalog.shobj_description(oid, 'pg_database'), $1)`,
-			markerPrefix+safepoint.OperationPrefix+rehearsal)
+		rows, err := conn.Query(ctx, "SELECT datname::text FROM pg_catalog.pg_database WHERE starts_with(datname::text, $1)", "safepoint_"+safepoint.OperationPrefix+rehearsal)
 		var left []string
 		if err == nil {
 			left, err = pgx.CollectRows(rows, pgx.RowTo[string])
@@ -422,10 +421,7 @@ func sweepRehearsals(ctx context.Context, conn *pgx.Conn) error {
 			return fmt.Errorf("look for rehearsals: %w", err)
 		}
 		for _, name := range left {
-			script(ctx, conn, "DROP DATABASE IF EXISTS "+ident(name)+" WITH (FORCE)") // of another user's: it is his to drop
-			if id, _, ok := engine.ParseLeftover(name); ok {
-				dropLogin(ctx, conn, id)
-			}
+			dropRehearsal(ctx, conn, t, name)
 		}
 	}
 	// The shared lock is taken before the other is given back: two do not sweep at once. It goes with the session.
@@ -437,6 +433,23 @@ func sweepRehearsals(ctx context.Context, conn *pgx.Conn) error {
 		return fmt.Errorf("hold a rehearsal's lock: %w", err)
 	}
 	return nil
+}
+
+// dropRehearsal drops what bears our mark, or none and holds nothing: the process may have died before it was marked. What
+// cannot be dropped, as it is another user's, is his.
+func dropRehearsal(ctx context.Context, conn *pgx.Conn, t engine.Target, name string) {
+	id, _, ok := engine.ParseLeftover(name)
+	there, is, err := byName(ctx, conn, name)
+	if !ok || !is || err != nil {
+		return
+	}
+	if !hasMarker(there.Comment, id, roleStaging) {
+		if fine, err := abandoned(ctx, conn, t, engine.Plan{OperationID: id}, there); !fine || err != nil {
+			return
+		}
+	}
+	script(ctx, conn, "DROP DATABASE IF EXISTS "+ident(name)+" WITH (FORCE)")
+	dropLogin(ctx, conn, id)
 }
 
 // login tries whether the backup can be executed by a login with few rights.
