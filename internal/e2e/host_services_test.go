@@ -28,13 +28,13 @@ echo "$2 $3" >> "$1/log"
 `
 
 // hostFile writes an operator's file with a command service for each "name order".
-func hostFile(t *testing.T, dir string, services ...string) string {
+func hostFile(t *testing.T, dir, organization string, services ...string) string {
 	t.Helper()
 	sh := must(exec.LookPath("sh"))(t)
 	var text strings.Builder
 	for _, s := range services {
 		name, order, _ := strings.Cut(s, " ")
-		fmt.Fprintf(&text, "[[service]]\norganization = \"Harbor\"\nname = %q\nkind = \"command\"\norder = %s\ntimeout = \"20s\"\n", name, order)
+		fmt.Fprintf(&text, "[[service]]\norganization = %q\nname = %q\nkind = \"command\"\norder = %s\ntimeout = \"20s\"\n", organization, name, order)
 		for _, verb := range []string{"halt", "resume", "probe"} {
 			fmt.Fprintf(&text, "command.%s = [%q, %q, %q, %q, %q]\n", verb, sh, filepath.Join(dir, "ctl"), dir, verb, name)
 		}
@@ -62,12 +62,13 @@ func lines(t *testing.T, dir string) []string {
 func TestHostServices(t *testing.T) {
 	t.Parallel()
 	first := start(t, server.Config{}, "") // the organization is made first
+	organization := first.admin().OrganizationID
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
 	cfg := first.cfg
-	cfg.Services = hostFile(t, dir, "last 50", "first 0", "down 0")
+	cfg.Services = hostFile(t, dir, organization, "last 50", "first 0", "down 0")
 	for _, name := range []string{"first", "last"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -133,6 +134,7 @@ func TestHostServiceGone(t *testing.T) {
 	first := start(t, server.Config{}, "")
 	s := first.addSQLite("shop", ordersSQLite("200"))
 	older := s.backup()
+	organization := first.admin().OrganizationID
 	if err := first.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +143,7 @@ func TestHostServiceGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := first.cfg
-	cfg.Services = hostFile(t, dir, "worker 0")
+	cfg.Services = hostFile(t, dir, organization, "worker 0")
 
 	// A process of its own, which can be killed while the till keeps the restore waiting.
 	till := startTill(t)
@@ -156,7 +158,7 @@ func TestHostServiceGone(t *testing.T) {
 	p.kill()
 	till.onHalt = nil
 
-	cfg.Services = hostFile(t, dir)
+	cfg.Services = hostFile(t, dir, organization)
 	b := start(t, cfg, first.token)
 	ended := b.wait(op.ID)
 	if ended.Switched || !slices.Equal(ended.Attention, []string{"worker"}) {
@@ -168,7 +170,7 @@ func TestHostServiceGone(t *testing.T) {
 	if err := b.stop(); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Services = hostFile(t, dir, "worker 0")
+	cfg.Services = hostFile(t, dir, organization, "worker 0")
 	b = start(t, cfg, first.token)
 	b.must(b.api.ResumeRestore(t.Context(), op.ID))
 	if _, err := os.Stat(filepath.Join(dir, "worker")); err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -24,18 +25,22 @@ const (
 	maxName        = 100 // characters, as for services of the console
 )
 
-// Service is one entry of the file. Organization is the ID or the exact name of its organization.
+// Service is one entry of the file.
 type Service struct {
-	Organization string
+	Organization string // the ID of its organization
 	safepoint.Service
 }
 
 // Resolve gives the service its organization, and the ID that follows from it.
-func (s Service) Resolve(orgID string) safepoint.Service {
+func (s Service) Resolve() safepoint.Service {
 	out := s.Service
-	out.OrganizationID, out.ID = orgID, safepoint.HostServiceID(orgID, out.Name)
+	out.OrganizationID, out.ID = s.Organization, safepoint.HostServiceID(s.Organization, out.Name)
 	return out
 }
+
+// organizationID is what names an organization. Its name would not do: every admin can call an organization as another
+// one is called, and would halt and resume what is that one's.
+var organizationID = regexp.MustCompile(`^` + safepoint.OrganizationPrefix + `_[a-z0-9]+$`)
 
 // file is the shape of the file.
 type file struct {
@@ -227,8 +232,8 @@ func (e entry) service() (Service, error) {
 		s.Timeout = defaultTimeout
 	}
 	switch {
-	case strings.TrimSpace(e.Organization) == "":
-		return Service{}, errors.New("organization is missing: its ID, or its exact name")
+	case !organizationID.MatchString(e.Organization):
+		return Service{}, errors.New("organization is the ID of one, such as org_k3jq7w2mfz5xv4na, which its page Settings shows; a name can be taken by the admins of another organization")
 	case strings.TrimSpace(e.Name) != e.Name || e.Name == "" || len([]rune(e.Name)) > maxName || strings.ContainsFunc(e.Name, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return Service{}, fmt.Errorf("name is missing, longer than %d characters, or not one line of text", maxName)
 	case len(given) != 1 || given[0] != e.Kind:

@@ -15,7 +15,7 @@ import (
 const complete = `
 # Everything of the shop, in the order in which it is halted.
 [[service]]
-organization = "Harbor"
+organization = "org_a"
 name = "shop"
 kind = "systemd"
 order = 10
@@ -32,7 +32,7 @@ docker.services = ["worker"]
 docker.stop_timeout = "20s"
 
 [[service]]
-organization = "Harbor"
+organization = "org_a"
 name = "cluster"
 kind = "kubernetes"
 [service.kubernetes]
@@ -40,7 +40,7 @@ namespace = "shop"
 workloads = ["deployment/web", "statefulset/queue"]
 
 [[service]]
-organization = "Harbor"
+organization = "org_a"
 name = "import"
 kind = "command"
 [service.command]
@@ -70,7 +70,7 @@ func TestRead(t *testing.T) {
 	if len(services) != 4 {
 		t.Fatalf("%d services, want 4", len(services))
 	}
-	shop := services[0].Resolve("org_a")
+	shop := services[0].Resolve()
 	want := safepoint.Service{ID: safepoint.HostServiceID("org_a", "shop"), OrganizationID: "org_a", Name: "shop", Kind: safepoint.ServiceSystemd, Position: 10,
 		Timeout: 90 * time.Second, Operator: &safepoint.HostService{
 			Systemd: &safepoint.SystemdService{Units: []string{"shop.socket", "shop.service"}},
@@ -79,7 +79,9 @@ func TestRead(t *testing.T) {
 	if !reflect.DeepEqual(shop, want) {
 		t.Errorf("got  %+v\nwant %+v", shop, want)
 	}
-	if again := services[0].Resolve("org_a"); again.ID != shop.ID || again.ID == services[0].Resolve("org_b").ID || !strings.HasPrefix(shop.ID, "svc_") {
+	other := services[0]
+	other.Organization = "org_b"
+	if again := services[0].Resolve(); again.ID != shop.ID || again.ID == other.Resolve().ID || !strings.HasPrefix(shop.ID, "svc_") {
 		t.Errorf("the ID is %s, and then %s", shop.ID, again.ID)
 	}
 	if d := services[1].Operator.Docker; d.StopTimeout != 20*time.Second || d.Project != "shop" || services[1].Timeout != time.Minute {
@@ -100,7 +102,7 @@ func TestReadNothing(t *testing.T) {
 
 // What is wrong is said with its place, and nothing of it is passed over.
 func TestRefuses(t *testing.T) {
-	const head = "[[service]]\norganization = \"a\"\nname = \"s\"\nkind = \"systemd\"\nsystemd.units = [\"a.service\"]\n"
+	const head = "[[service]]\norganization = \"org_a\"\nname = \"s\"\nkind = \"systemd\"\nsystemd.units = [\"a.service\"]\n"
 	for text, want := range map[string]string{
 		head + "ordre = 3\n":                                   "line 6: service.ordre is not known",
 		head + "systemd.unit = \"a\"\n":                        "line 6: service.systemd.unit is not known",
@@ -114,11 +116,13 @@ func TestRefuses(t *testing.T) {
 		head + "health = {}\n":                                 "health",
 		head + head:                                            "another one",
 		"[[service]]\nname = \"s\"\n":                          "organization",
-		"[[service]]\norganization = \"a\"\nname = \"s\\n\"\n": "name",
-		"[[service]]\norganization = \"a\"\nname = \"s\"\n":    "no kind",
+		"[[service]]\norganization = \"org_a\"\nname = \"s\\n\"\n": "name",
+		"[[service]]\norganization = \"org_a\"\nname = \"s\"\n":    "no kind",
 		strings.Replace(head, "\"systemd\"", "\"command\"", 1): "kind",
 		strings.Replace(head, "\"systemd\"", "\"webhook\"", 1): "kind",
-		"[[service]]\norganization = \"a\nname = \"s\"\n":      "line 2",
+		strings.Replace(head, "org_a", "Harbor", 1):            "organization is the ID of one",
+		strings.Replace(head, "org_a", "org_../b", 1):          "organization is the ID of one",
+		"[[service]]\norganization = \"org_a\nname = \"s\"\n":      "line 2",
 		head + "password = \"hunter2\"\n":                      "line 6: service.password is not known",
 	} {
 		_, err := Read(write(t, text, 0o600))
