@@ -25,6 +25,7 @@ package gate
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -92,18 +93,21 @@ type Gate struct {
 	ended <-chan struct{} // closed by Close
 	done  sync.WaitGroup
 
-	mu       sync.Mutex
-	stream   State  // as the stream said last
-	hook     State  // as the last call said
-	resumed  string // the restore of which a call said that it is over for us; the stream says so only when all services run
-	started  time.Time
-	closed   bool // nothing new is let in
-	settled  bool // what the sources say has been carried out, hooks included
-	inFlight int
-	held     int
-	serving  context.Context // of what is under way; ends Drain after a halt began
-	endWork  context.CancelCauseFunc
-	changed  chan struct{} // closed and replaced at every change of the above
+	mu        sync.Mutex
+	stream    State                           // as the stream said last
+	hook      State                           // as the last call said
+	resumed   string                          // the restore of which a call said that it is over for us; the stream says so only when all services run
+	carried   map[[sha256.Size]byte]bool      // the calls that brought hook about
+	lastHalts bool                            // what they asked for
+	overtaken map[[sha256.Size]byte]time.Time // earlier calls, and since when they hold no more
+	started   time.Time
+	closed    bool // nothing new is let in
+	settled   bool // what the sources say has been carried out, hooks included
+	inFlight  int
+	held      int
+	serving   context.Context // of what is under way; ends Drain after a halt began
+	endWork   context.CancelCauseFunc
+	changed   chan struct{} // closed and replaced at every change of the above
 }
 
 // ErrClosed is what waiting for a Gate ends with that was closed by Close.
@@ -115,7 +119,8 @@ var ErrHalted = errors.New("gate: the application is halted")
 // New makes a Gate, which is open until it hears otherwise, and begins to follow the server. It does not wait for it:
 // Wait does. The caller closes it.
 func New(cfg Config) (*Gate, error) {
-	g := &Gate{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), client: cfg.HTTP, settled: true, changed: make(chan struct{})}
+	g := &Gate{cfg: cfg, log: cmp.Or(cfg.Logger, slog.New(slog.DiscardHandler)), client: cfg.HTTP, settled: true, changed: make(chan struct{}),
+		carried: map[[sha256.Size]byte]bool{}, overtaken: map[[sha256.Size]byte]time.Time{}}
 	if g.cfg.Now == nil {
 		g.cfg.Now = time.Now
 	}

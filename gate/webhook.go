@@ -51,6 +51,7 @@ func (g *Gate) told(w http.ResponseWriter, r *http.Request, key []byte) {
 		http.Error(w, err.Error(), http.StatusUnauthorized)
 		return
 	}
+	call := sha256.Sum256(body)
 	var m struct {
 		Type      string    `json:"type"`
 		Timestamp time.Time `json:"timestamp"`
@@ -65,16 +66,24 @@ func (g *Gate) told(w http.ResponseWriter, r *http.Request, key []byte) {
 		return
 	}
 	halts := m.Type == "safepoint.halt"
-	switch m.Type {
-	case "safepoint.halt":
-		g.change(func() {
+	if !halts && m.Type != "safepoint.resume" {
+		http.Error(w, "unknown type", http.StatusBadRequest)
+		return
+	}
+	old := false
+	g.change(func() {
+		if old = !g.isNew(call, halts); old {
+			return
+		}
+		if halts {
 			g.resumed = ""
 			g.hook = State{Halted: true, Since: m.Timestamp, Until: m.Data.Until, Reason: m.Data.Reason, OperationID: m.Data.OperationID}
-		})
-	case "safepoint.resume":
-		g.change(func() { g.resumed, g.hook = m.Data.OperationID, State{} })
-	default:
-		http.Error(w, "unknown type", http.StatusBadRequest)
+		} else {
+			g.resumed, g.hook = m.Data.OperationID, State{}
+		}
+	})
+	if old {
+		http.Error(w, "the call was carried out before, and another one after it", http.StatusConflict)
 		return
 	}
 	overtaken := false
@@ -87,6 +96,29 @@ func (g *Gate) told(w http.ResponseWriter, r *http.Request, key []byte) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// isNew says whether a call is not one that was carried out and then overtaken by its opposite: who has recorded it
+// could halt or resume the application with it for as long as its time is not too far from ours. The same call again
+// is no other one: the server repeats what it got no answer to. The caller holds g.mu.
+func (g *Gate) isNew(call [sha256.Size]byte, halts bool) bool {
+	now := g.cfg.Now()
+	for c, at := range g.overtaken {
+		if now.Sub(at).Abs() > 2*maxAge { // its time is too far from ours by now
+			delete(g.overtaken, c)
+		}
+	}
+	if _, was := g.overtaken[call]; was {
+		return false
+	}
+	if halts != g.lastHalts {
+		for c := range g.carried {
+			g.overtaken[c] = now
+		}
+		clear(g.carried)
+	}
+	g.lastHalts, g.carried[call] = halts, true
+	return true
 }
 
 // health says what the application is doing: halted only when nothing is under way any more.
