@@ -17,7 +17,7 @@ import (
 type doctorCmd struct {
 	Data     string   `type:"existingdir" env:"SAFEPOINT_DATA" placeholder:"DIR" help:"The data directory; also while a server uses it."`
 	Database []string `placeholder:"URL" help:"A database to look at, postgres://user@host:port/name or sqlite:///path: also without a data directory. Can be repeated."`
-	Fix      []string `placeholder:"ACTION" help:"Do what a finding offers: open, resume, discard or put-back; ACTION=NAME for one finding only. Each is asked for."`
+	Fix      []string `placeholder:"ACTION" help:"Do what a finding offers: open, resume, discard or put-back; ACTION=NAME for one finding only, which put-back needs. Each is asked for."`
 	Yes      bool     `help:"Do not ask."`
 	HostServices
 	Secret
@@ -116,6 +116,9 @@ func (cmd *doctorCmd) wanted() (all []want, err error) {
 		if !slices.Contains(doctor.Actions, doctor.Action(action)) {
 			return nil, usagef("--fix %s: there is open, resume, discard and put-back", action)
 		}
+		if doctor.Action(action) == doctor.PutBack && name == "" {
+			return nil, usagef("--fix put-back=NAME: name the set-aside database that gets the live name")
+		}
 		all = append(all, want{doctor.Action(action), name})
 	}
 	return all, nil
@@ -123,6 +126,9 @@ func (cmd *doctorCmd) wanted() (all []want, err error) {
 
 // fix does what was asked for, finding by finding, and says whether anything was done.
 func (cmd *doctorCmd) fix(ctx context.Context, env *Env, report doctor.Report, wanted []want) (done bool, err error) {
+	if err := oneHolder(report, wanted); err != nil {
+		return false, err
+	}
 	any := false
 	tried := map[string]bool{}
 	for _, f := range report.Findings {
@@ -145,6 +151,23 @@ func (cmd *doctorCmd) fix(ctx context.Context, env *Env, report doctor.Report, w
 			WithHint("Run safepoint doctor without --fix to see what was found.")
 	}
 	return done, nil
+}
+
+// oneHolder refuses to choose which of several missing databases a set-aside one was.
+func oneHolder(report doctor.Report, wanted []want) error {
+	for _, w := range wanted {
+		n := 0
+		for _, f := range report.Findings {
+			if f.Fix == doctor.PutBack && w.action == f.Fix && w.name == f.Subject {
+				n++
+			}
+		}
+		if n > 1 {
+			return safepoint.Errorf(safepoint.CodeConflict, "%s could be any of %d databases that are missing.", w.name, n).
+				WithHint("Name the one it was: safepoint doctor --database URL --fix put-back=%s", w.name)
+		}
+	}
+	return nil
 }
 
 func showReport(w ioWriter, r doctor.Report) {

@@ -64,7 +64,7 @@ func (d *doctor) place(ctx context.Context, t engine.Target) {
 func (d *doctor) live(ctx context.Context, e engine.Engine, s engine.Surveyor, t engine.Target, survey engine.Survey) {
 	where := address(t)
 	if survey.LiveID == "" {
-		d.missing(s, t, survey)
+		d.missing(ctx, s, t, survey)
 		return
 	}
 	for _, l := range survey.Leftovers {
@@ -113,16 +113,35 @@ func (d *doctor) underWay(ctx context.Context, t engine.Target) bool {
 		if op.Type != safepoint.TypeRestore || op.Status != safepoint.StatusRunning {
 			continue
 		}
-		db, err := d.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
-		if err == nil && db.DBName == t.Name && db.Host == t.Host && db.Port == t.Port && db.Path == t.Path {
+		if d.restores(ctx, op, t) {
 			return true
 		}
 	}
 	return false
 }
 
+// restores says whether an operation is one of the target.
+func (d *doctor) restores(ctx context.Context, op safepoint.Operation, t engine.Target) bool {
+	db, err := d.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
+	return err == nil && db.DBName == t.Name && db.Host == t.Host && db.Port == t.Port && db.Path == t.Path
+}
+
+// candidate says whether a leftover may be what is missing under the target's name. The mark is a comment, which whoever
+// owns a database can write, and does not say which one it was: where the catalog knows the restore, it decides.
+func (d *doctor) candidate(ctx context.Context, t engine.Target, l engine.Leftover) (op safepoint.Operation, may bool) {
+	name := engine.AsideName(l.OperationID)
+	if l.Role != engine.RoleAside || !l.Marked || l.Interrupted || l.Name != name && l.Path == "" {
+		return op, false
+	}
+	if d.Catalog == nil {
+		return op, true
+	}
+	op, known, err := d.Catalog.Known(ctx, l.OperationID)
+	return op, err == nil && (!known || d.restores(ctx, op, t))
+}
+
 // missing tells that nothing holds the live name, and of what could be put back.
-func (d *doctor) missing(s engine.Surveyor, t engine.Target, survey engine.Survey) {
+func (d *doctor) missing(ctx context.Context, s engine.Surveyor, t engine.Target, survey engine.Survey) {
 	where := address(t)
 	name := t.Name
 	if t.Engine == safepoint.SQLite {
@@ -130,15 +149,16 @@ func (d *doctor) missing(s engine.Surveyor, t engine.Target, survey engine.Surve
 	}
 	found := false
 	for _, l := range survey.Leftovers {
-		if l.Role != engine.RoleAside || !l.Marked || l.Interrupted {
+		op, may := d.candidate(ctx, t, l)
+		if !may {
 			continue
 		}
 		found = true
 		f := Finding{Severity: Problem, Code: "database.set_aside", Where: where, Fix: PutBack, Subject: l.Name,
-			What:    fmt.Sprintf("Nothing is called %s, and %s is there: what was live before restore %s%s.", name, l.Name, l.OperationID, madeOn(l)),
+			What:    fmt.Sprintf("Nothing is called %s, and %s is there: %s.", name, l.Name, setAside(l, op)),
 			Next:    "If this is the database that is missing, give it its name back. With the server running, it may do so by itself: look at the restore's page first.",
 			Command: d.again(t) + " --fix " + string(PutBack) + "=" + quoted(l.Name),
-			Asks:    fmt.Sprintf("Give %s (%s) the name %s, which nothing holds now?", l.Name, bytesText(l.Size), name),
+			Asks:    fmt.Sprintf("Give %s (%s%s) the name %s, which nothing holds now?", l.Name, bytesText(l.Size), owned(l), name),
 			Do:      func(ctx context.Context) error { return s.PutBack(ctx, t, l) }}
 		d.add(f)
 	}
@@ -146,6 +166,22 @@ func (d *doctor) missing(s engine.Surveyor, t engine.Target, survey engine.Surve
 		d.add(Finding{Severity: Problem, Code: "database.missing", Where: where, What: fmt.Sprintf("There is no database %s, and nothing that a restore set aside.", name),
 			Next: "Somebody renamed or dropped it. Restore its latest backup: make an empty database of that name first."})
 	}
+}
+
+// setAside says what a set-aside database is, and who vouches for that.
+func setAside(l engine.Leftover, op safepoint.Operation) string {
+	if op.ID != "" {
+		return fmt.Sprintf("what was live before restore %s%s", op.ID, madeOn(l))
+	}
+	return fmt.Sprintf("what was live before restore %s%s, as its comment says%s: no restore that is known here made it, and a comment proves nothing", l.OperationID, madeOn(l), owned(l))
+}
+
+// owned is ", owned by …" where that is known.
+func owned(l engine.Leftover) string {
+	if l.Owner == "" {
+		return ""
+	}
+	return ", owned by " + l.Owner
 }
 
 // madeOn is " (made …)" where that is known.

@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/kinds"
@@ -50,6 +53,16 @@ func examine(t *testing.T, code int, args ...string) (d diagnosis) {
 	t.Helper()
 	safepointJSON(t, &d, code, append([]string{"doctor"}, args...)...)
 	return d
+}
+
+// refused runs a command that ends with a code and prints nothing.
+func refused(t *testing.T, code int, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), must(program())(t), args...)
+	out, err := cmd.Output()
+	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != code || len(out) > 0 {
+		t.Errorf("safepoint %s: %v, want %d:\n%s", strings.Join(args, " "), err, code, out)
+	}
 }
 
 // TestDoctorOfDataDirectory looks at a server's data directory while it runs and afterwards, and finds what is missing.
@@ -122,6 +135,40 @@ func TestDoctorWithoutCatalog(t *testing.T) {
 	pgtest.Exec(t, c.Target("postgres"), "COMMENT ON DATABASE "+pgtest.Quote(aside)+" IS 'safepoint operation=op_lostandfound role=aside: kept'")
 	d = examine(t, 1, "--database", url)
 	d.want(t, "database.set_aside", "leftover.aside", "leftover.staging")
-	examine(t, 1, "--database", url, "--fix", "put-back="+aside, "--yes").want(t, "leftover.staging")
+	// Whoever owns a database can write the same on it: it is not offered.
+	pgtest.CreateNamed(t, c, "payroll")
+	pgtest.Exec(t, c.Target("postgres"), "COMMENT ON DATABASE payroll IS 'safepoint operation=op_mine role=aside: kept'")
+	examine(t, 1, "--database", url).want(t, "database.set_aside", "leftover.aside", "leftover.aside", "leftover.staging")
+	refused(t, 2, "doctor", "--database", url, "--fix", "put-back", "--yes")
+	examine(t, 1, "--database", url, "--fix", "put-back="+aside, "--yes").want(t, "leftover.aside", "leftover.staging")
 	pgtest.Exec(t, live, "INSERT INTO orders VALUES (3)")
+}
+
+// TestDoctorKnowsWhoseItIs: what was set aside for one database is not given the name of another one that is missing.
+func TestDoctorKnowsWhoseItIs(t *testing.T) {
+	t.Parallel()
+	b := start(t, server.Config{}, "")
+	till := b.addSQLite("till", ordersSQLite("30"))
+	folder := filepath.Dir(till.target.Path)
+	books := filepath.Join(folder, "books.db")
+	executeSQLite(t, books, ordersSQLite("10"))
+	must(b.api.CreateDatabase(t.Context(), wire.DatabaseInput{Name: "books", Engine: "sqlite", Path: books}))(t)
+	restored := till.restore(till.backup())
+	b.must(b.stop())
+	aside := engine.AsideName(restored.ID) + ".sqlite"
+	b.must(os.Remove(books))
+	examine(t, 1, "--data", b.data).want(t, "database.missing")
+	b.must(os.Rename(till.target.Path, till.target.Path+".moved"))
+	examine(t, 1, "--data", b.data).want(t, "database.missing", "database.set_aside")
+	examine(t, 1, "--data", b.data, "--fix", "put-back="+aside, "--yes").want(t, "database.missing")
+	if _, err := os.Stat(till.target.Path); err != nil {
+		t.Errorf("the till was not put back: %v", err)
+	}
+
+	// Without the catalog nobody knows which of the two it was.
+	b.must(os.Rename(till.target.Path, filepath.Join(folder, aside)))
+	refused(t, 5, "doctor", "--database", "sqlite:"+till.target.Path, "--database", "sqlite:"+books, "--fix", "put-back="+aside, "--yes")
+	if _, err := os.Stat(filepath.Join(folder, aside)); err != nil {
+		t.Errorf("it was given a name all the same: %v", err)
+	}
 }

@@ -60,6 +60,7 @@ type Leftover struct {
 	Interrupted bool   // its drop was begun and not ended: it can only be dropped
 	Sessions    int    // how many are in it now
 	Size        int64  // bytes; 0: not known
+	Owner       string // PostgreSQL, of a database: the role that owns it, and may write its marker
 	CreatedAt   time.Time
 }
 

@@ -16,7 +16,8 @@ var _ engine.Surveyor = Engine{}
 // surveyDatabases finds by mark, by name, and by what is not as a server should leave a database.
 const surveyDatabases = `SELECT d.oid::text, d.datname::text, d.datallowconn, d.datconnlimit, coalesce(pg_catalog.shobj_description(d.oid, 'pg_database'), ''),
   (SELECT count(*)::int FROM pg_catalog.pg_stat_activity a WHERE a.datid = d.oid AND a.usesysid IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()),
-  CASE WHEN d.datconnlimit <> -2 AND pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE 0 END
+  CASE WHEN d.datconnlimit <> -2 AND pg_catalog.has_database_privilege(d.oid, 'CONNECT') THEN pg_catalog.pg_database_size(d.oid) ELSE 0 END,
+  pg_catalog.pg_get_userbyid(d.datdba)::text
 FROM pg_catalog.pg_database d
 WHERE d.datname ~ '^safepoint_op_[a-z0-9]+_(staging|aside)$' OR pg_catalog.starts_with(pg_catalog.shobj_description(d.oid, 'pg_database'), $1)
   OR NOT d.datallowconn AND d.datname <> 'template0' OR d.datconnlimit = -2
@@ -58,7 +59,7 @@ func survey(ctx context.Context, conn *pgx.Conn, t engine.Target) (s engine.Surv
 		var open bool
 		var limit int
 		var comment string
-		err = row.Scan(&l.ID, &l.Name, &open, &limit, &comment, &l.Sessions, &l.Size)
+		err = row.Scan(&l.ID, &l.Name, &open, &limit, &comment, &l.Sessions, &l.Size, &l.Owner)
 		l.Shut, l.Interrupted, l.ServerID = !open, limit == invalidDatabase, s.ServerID
 		l.OperationID, l.Role, l.Marked = roleOf(l.Name, comment)
 		return l, err
@@ -186,6 +187,10 @@ func (Engine) PutBack(ctx context.Context, t engine.Target, l engine.Leftover) e
 }
 
 func putBack(ctx context.Context, conn *pgx.Conn, t engine.Target, l engine.Leftover) error {
+	if l.Name != engine.AsideName(l.OperationID) {
+		return safepoint.Errorf(safepoint.CodeNeedsOperator, "%s carries the mark of operation %s, and not the name.", l.Name, l.OperationID).
+			WithHint("Nothing was changed. Somebody renamed it: look at what it is.")
+	}
 	if err := sameServer(ctx, conn, t, engine.Plan{ServerID: l.ServerID}, safepoint.CodeNeedsOperator); err != nil {
 		return err
 	}
