@@ -56,6 +56,16 @@ func (c *Catalog) RecoverDatabase(ctx context.Context, d safepoint.Database) (ad
 	return added, wrap("recover database", err)
 }
 
+// HomeOf returns the ID of the organization that has, or had, a database, "" if no database has this ID.
+func (c *Catalog) HomeOf(ctx context.Context, databaseID string) (string, error) {
+	var id string
+	err := c.db.QueryRowContext(ctx, `SELECT organization_id FROM databases WHERE id = $1`, databaseID).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return id, wrap("look for a database", err)
+}
+
 // RecoverBackup stores a backup that ended well under its own ID unless that is there, and says whether it did. One that
 // a person deleted stays deleted.
 func (c *Catalog) RecoverBackup(ctx context.Context, op safepoint.Operation) (added bool, err error) {

@@ -82,6 +82,11 @@ func keyOf(f File) string {
 
 func (t Into) add(ctx context.Context, dir string, f *File, sum *Added) error {
 	op := f.Operation
+	if home, err := t.Catalog.HomeOf(ctx, op.DatabaseID); err != nil {
+		return err
+	} else if home != "" && home != op.OrganizationID {
+		return safepoint.Errorf(safepoint.CodeConflict, "Its database is here, and is another organization's: %s.", home)
+	}
 	op.StorageKey = keyOf(*f)
 	here := false
 	if t.Here {

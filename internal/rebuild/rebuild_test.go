@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -98,8 +99,11 @@ func TestHostileFiles(t *testing.T) {
 	nobody := header("op_four")
 	nobody.DatabaseID = ""
 	write(t, filepath.Join(dir, "byhand.sql.zst"), nobody, ours)
+	link := header("op_five")
+	link.Listed = &archive.Listed{Name: "shop.sql.zst", Database: "shop", RestoreID: "../../settings", StartedAt: at, CreatedAt: at}
+	write(t, filepath.Join(dir, "link.sql.zst"), link, ours)
 	files := scan(t, dir, Options{Trusted: []ed25519.PublicKey{public(ours)}})
-	for path, want := range map[string]Kind{"z.sql.zst": Restorable, "a_forged.op_one.sql.zst": Duplicate, "bad.sql.zst": Damaged,
+	for path, want := range map[string]Kind{"z.sql.zst": Restorable, "a_forged.op_one.sql.zst": Stranger, "bad.sql.zst": Damaged, "link.sql.zst": Damaged,
 		"unsigned.sql.zst": Foreign, "byhand.sql.zst": Foreign} {
 		if f := files[path]; f.Kind != want {
 			t.Errorf("%s is %q (%s), want %q", path, f.Kind, f.Why, want)
@@ -123,6 +127,26 @@ func TestHostileFiles(t *testing.T) {
 		if key, err := FindSigner(all, text); err == nil {
 			t.Errorf("%q names %x", text, key)
 		}
+	}
+}
+
+// TestStrangerHidesNothing: a file that calls itself a known backup, and is read first, is no reason to leave that one
+// out, also where its signer is trusted only after the look.
+func TestStrangerHidesNothing(t *testing.T) {
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a/shop.op_one.sql.zst"), header("op_one"), theirs)
+	write(t, filepath.Join(dir, "b/renamed.sql.zst"), header("op_one"), ours)
+	files, err := Scan(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := FindSigner(files, hex.EncodeToString(public(ours)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	Believe(files, []ed25519.PublicKey{key})
+	if files[0].Kind != Stranger || files[1].Kind != Restorable {
+		t.Errorf("the stranger's is %q, ours %q", files[0].Kind, files[1].Kind)
 	}
 }
 
@@ -173,6 +197,18 @@ func TestAddIsIdempotent(t *testing.T) {
 	databases, err := c.Databases(t.Context(), "org_a")
 	if err != nil || len(databases) != 2 || databases[0].Name != "shop" || databases[1].Name != "shop db_b" || databases[0].Connected() {
 		t.Errorf("%+v %v", databases, err)
+	}
+	// Who is trusted for one organization's backups adds none to another's database.
+	another := header("op_7")
+	another.OrganizationID = "org_b"
+	write(t, filepath.Join(dir, "another.sql.zst"), another, ours)
+	files, err := Scan(t.Context(), dir, Options{Trusted: []ed25519.PublicKey{public(ours)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := into.Add(t.Context(), dir, files)
+	if i := slices.IndexFunc(files, func(f File) bool { return f.Path == "another.sql.zst" }); err != nil || got != (Added{}) || files[i].Kind != Damaged {
+		t.Errorf("added %+v (%v): %+v", got, err, files[i])
 	}
 	if _, err := into.Add(t.Context(), dir, []File{{Kind: Restorable, Path: "org_a/db_a/gone.sql.zst", Operation: safepoint.Operation{
 		ID: "op_gone", OrganizationID: "org_a", DatabaseID: "db_a", Name: "gone.sql.zst", StartedAt: at}}}); err == nil {

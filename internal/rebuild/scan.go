@@ -242,6 +242,11 @@ func listed(file string, r *archive.Reader, recipients []string) (safepoint.Oper
 	if l := h.Listed; l != nil {
 		op.Name, op.DatabaseName, op.CreatedByName = words(l.Name), words(l.Database), words(l.By)
 		op.CreatedAt, op.StartedAt, op.DueAt = l.CreatedAt.UTC(), l.StartedAt.UTC(), l.DueAt.UTC()
+		for _, id := range []string{l.Schedule, l.RestoreID} {
+			if id != "" && !anID.MatchString(id) {
+				return op, safepoint.Errorf(safepoint.CodeArchive, "What it says of itself cannot be listed.")
+			}
+		}
 		op.ScheduleID, op.RestoreID = l.Schedule, l.RestoreID
 		if slices.Contains([]safepoint.Trigger{safepoint.TriggerScheduled, safepoint.TriggerManual, safepoint.TriggerSafety, safepoint.TriggerUpload}, l.Trigger) {
 			op.Trigger = l.Trigger
@@ -295,13 +300,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	return r.r.Read(p)
 }
 
-// markDuplicates leaves one file of each backup: a trusted one, and of several that under the backup's own name.
+// markDuplicates leaves one file of each backup: of several that under the backup's own name. What another signer calls
+// the same backup is no duplicate: who is believed is not known yet, and a stranger's file must not hide a true one.
 func markDuplicates(files []File) {
-	first := map[string]int{}
+	type backup struct{ signer, id string }
+	first := map[backup]int{}
 	better := func(a, b File) bool {
-		if (a.Kind == Restorable) != (b.Kind == Restorable) {
-			return a.Kind == Restorable
-		}
 		return strings.Contains(a.Path, a.Operation.ID) && !strings.Contains(b.Path, b.Operation.ID)
 	}
 	for i := range files {
@@ -309,14 +313,15 @@ func markDuplicates(files []File) {
 		if f.Kind != Restorable && f.Kind != Stranger {
 			continue
 		}
-		j, seen := first[f.Operation.ID]
+		this := backup{f.Signer, f.Operation.ID}
+		j, seen := first[this]
 		if !seen {
-			first[f.Operation.ID] = i
+			first[this] = i
 			continue
 		}
 		other := &files[j]
 		if better(*f, *other) {
-			first[f.Operation.ID] = i
+			first[this] = i
 			f, other = other, f
 		}
 		f.Kind, f.Why = Duplicate, "It is the same backup as "+other.Path+"."

@@ -87,7 +87,7 @@ func leftover(dir, file string) (l engine.Leftover, ok bool) {
 
 // anyMarker reads the marker of an operation, nil if there is none that can be read.
 func anyMarker(dir, operation string) *marker {
-	raw, err := os.ReadFile(filepath.Join(dir, ".safepoint_"+operation+".json"))
+	raw, err := readSmall(filepath.Join(dir, ".safepoint_"+operation+".json"))
 	m := &marker{}
 	if err != nil || json.Unmarshal(raw, m) != nil || m.OperationID != operation {
 		return nil

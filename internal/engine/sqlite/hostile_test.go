@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/safepoint-db/safepoint"
@@ -146,5 +147,41 @@ func TestPlainWords(t *testing.T) {
 	cancel()
 	if _, err := e.Inspect(ctx, engine.Target{Path: path}); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// TestHostileMarker: whoever may write into the folder can neither stop a look at it, nor have another file written
+// over, with what they leave under a marker's name.
+func TestHostileMarker(t *testing.T) {
+	dir := t.TempDir()
+	at := places{live: filepath.Join(dir, "live.db"), marker: filepath.Join(dir, ".safepoint_op_a.json")}
+	if err := syscall.Mkfifo(at.marker, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if m := anyMarker(dir, "op_a"); m != nil {
+		t.Errorf("a pipe is the marker %+v", m)
+	}
+	if _, err := readMarker(at, engine.Plan{OperationID: "op_a"}); err == nil {
+		t.Error("a pipe was read as a marker")
+	}
+	pruneMarkers(places{live: at.live, marker: filepath.Join(dir, ".safepoint_op_b.json")}, "")
+	if err := os.Remove(at.marker); err != nil {
+		t.Fatal(err)
+	}
+	precious := filepath.Join(t.TempDir(), "catalog.db")
+	if err := os.WriteFile(precious, []byte("rows"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(precious, at.marker+".new"); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&marker{OperationID: "op_a"}).write(at); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(precious); err != nil || string(text) != "rows" {
+		t.Errorf("another file was written over: %q, %v", text, err)
+	}
+	if m := anyMarker(dir, "op_a"); m == nil {
+		t.Error("the marker was not written")
 	}
 }

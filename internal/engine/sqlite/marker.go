@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
@@ -67,7 +69,7 @@ type marker struct {
 
 // readMarker reads the marker of p; nil if there is none. A marker of another operation or file is CodeNeedsOperator.
 func readMarker(at places, p engine.Plan) (*marker, error) {
-	raw, err := os.ReadFile(at.marker)
+	raw, err := readSmall(at.marker)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -82,6 +84,20 @@ func readMarker(at places, p engine.Plan) (*marker, error) {
 	return m, nil
 }
 
+// readSmall reads a marker. What stands under its name may be anybody's who may write into the folder: no link is
+// followed, no pipe waited for.
+func readSmall(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is no regular file", filepath.Base(path)))
+	}
+	return io.ReadAll(io.LimitReader(f, 1<<20))
+}
+
 // write replaces the marker, durably.
 func (m *marker) write(at places) error {
 	raw, err := json.MarshalIndent(m, "", "\t")
@@ -89,7 +105,11 @@ func (m *marker) write(at places) error {
 		return err
 	}
 	temp := at.marker + ".new"
-	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	// Whoever may write into the folder must not choose, with a link, what is written over.
+	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("write the restore's marker: %w", err)
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
 		_, err = f.Write(append(raw, '\n'))
 		if err == nil {
@@ -173,7 +193,7 @@ func pruneMarkers(at places, liveID string) {
 		if path == at.marker {
 			continue
 		}
-		raw, err := os.ReadFile(path)
+		raw, err := readSmall(path)
 		var m marker
 		if err != nil || json.Unmarshal(raw, &m) != nil || m.LiveID != liveID || !operationID.MatchString(m.OperationID) {
 			continue
