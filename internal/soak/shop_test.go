@@ -135,12 +135,13 @@ func openShop(t *testing.T, kind string, opt options) *shop {
 const tillPassword = "till-8c1f2a"
 
 func (s *shop) makeSQLite(t *testing.T, opt options) {
+	folder := s.dir
 	if opt.small == "server" {
 		s.small = filepath.Join(s.dir, "small")
-		smallDisk(t, s.small, 16)
-		s.dir = s.small
+		smallDisk(t, s.small, 32)
+		folder = s.small
 	}
-	s.target = engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(s.dir, "shop.db")}
+	s.target = engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(folder, "shop.db")}
 	s.other.target = engine.Target{Engine: safepoint.SQLite, Path: filepath.Join(s.dir, "other.db")}
 	const series = "(WITH RECURSIVE g(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM g WHERE value < 1500) SELECT value FROM g)"
 	run(t, s.target, fmt.Sprintf(makeOld, series))

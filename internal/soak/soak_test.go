@@ -199,7 +199,7 @@ var samples = map[string][]string{
 	"server":       {"restore/restore.stage.loaded", "restore/restore.guard.done", "restore/postgres.switch.sent", "undo/postgres.switchback.sent"},
 	"both":         {"restore/restore.gate.closed", "restore/postgres.switch.sent"},
 	"stop":         {"restore/restore.halt.each", "restore/restore.switch.intent", "backup/backup.dump"},
-	"network":      {"restore/", "undo/"},
+	"network":      {"restore/"},
 	"disk-catalog": {"restore/restore.guard.done", "restore/restore.gate.closed", "undo/restore.undo.sent"},
 	"disk-storage": {"restore/backup.dump"},
 	"disk-server":  {"restore/restore.stage.created"},
@@ -215,7 +215,7 @@ func sampled(f *fault, st *story, engine, point string, i int) bool {
 	if f.name != "kill" {
 		return slices.ContainsFunc(samples[f.name], func(p string) bool { return p == st.name+"/"+point || p == st.name+"/" })
 	}
-	const every = 6
+	const every = 8
 	if strings.HasPrefix(point, engine) {
 		return i%2 == 0
 	}

@@ -155,9 +155,11 @@ func (m *marker) create(at places, path string, set func(id string)) error {
 	}
 	set(id)
 	if err := m.write(at); err != nil {
+		removeFile(temp) // as on a full disk: nobody else would know of it
 		return err
 	}
 	if err := os.Rename(temp, path); err != nil {
+		removeFile(temp)
 		return fmt.Errorf("name %s: %w", filepath.Base(path), err)
 	}
 	return syncFolder(filepath.Dir(path))

@@ -168,6 +168,9 @@ func (e *Engine) DropStaging(ctx context.Context, t engine.Target, p engine.Plan
 	if err := drop(at.staging, m.stagingID()); err != nil {
 		return err
 	}
+	if m.State != switched {
+		removeFile(at.aside + ".new") // if a crash came before the marker told of it
+	}
 	if m.State != switched && m.AsideID != "" {
 		if err := drop(at.aside, m.AsideID); err != nil {
 			return err
