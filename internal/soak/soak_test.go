@@ -145,7 +145,7 @@ func (s *shop) attempt(t *testing.T, a *attempt, f *fault) (sound bool) {
 	began := time.Now()
 	var took time.Duration
 	defer func() {
-		if a.met {
+		if a.met || t.Failed() {
 			figures.add(s.kind, a, took, time.Since(began), t.Failed())
 		}
 		if t.Failed() {
