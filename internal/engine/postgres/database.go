@@ -174,11 +174,20 @@ func advisoryKey(class uint32, oid string) int64 {
 	return int64(uint64(class)<<32 | n)
 }
 
-// sameServer refuses to act on another server than the plan's.
+// sameServer refuses to act on another server than the plan's, and on a standby of it: what that says of a switch may be
+// long past. It is no other server for good, so whoever asks again may find the primary.
 func sameServer(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan, code safepoint.Code) error {
 	id, err := serverID(ctx, conn)
 	if err != nil {
 		return err
+	}
+	var standby bool
+	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil {
+		return fmt.Errorf("ask whether the server is a standby: %w", err)
+	}
+	if standby && id == p.ServerID {
+		return safepoint.Errorf(safepoint.CodeBlocked, "%s is a standby: it repeats what its primary server did, and may be behind.", capital(where(t))).
+			WithHint("Nothing was changed. Let the database's connection point at the primary server.")
 	}
 	if id != p.ServerID {
 		return safepoint.Errorf(code, "%s is another PostgreSQL server than the one this restore began on.", capital(where(t))).

@@ -58,12 +58,13 @@ func (g *gate) renames(self string) string {
 }
 
 // beginSwitch begins a switch's transaction. Should the sender freeze in the middle, the server lets go by itself.
-// The lock is what probe waits for.
+// The lock is what probe waits for, and every statement after it must see what was committed before it was had, whatever
+// isolation the server or the role is set to.
 func beginSwitch(p engine.Plan) string {
 	return fmt.Sprintf(`SET lock_timeout = '5s';
 SET statement_timeout = '30s';
 SET idle_in_transaction_session_timeout = '10s';
-BEGIN;
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 SELECT pg_advisory_xact_lock(%d);
 `, advisoryKey(switchClass, p.LiveID))
 }
