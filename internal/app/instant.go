@@ -149,7 +149,8 @@ func (a *App) queueSafetyOf(ctx context.Context, r safepoint.Operation) error {
 			defer a.changed(r.OrganizationID, "operation", r.ID)
 			return a.Catalog.SetSafety(ctx, r.ID, last.ID, nil)
 		}
-		if wait := min(time.Minute<<min(len(tries)-1, 10), time.Hour); a.Now().Before(last.FinishedAt.Add(wait)) {
+		wait := min(time.Minute<<min(len(tries)-1, 10), time.Hour)
+		if since := a.Now().Sub(last.FinishedAt); since >= 0 && since < wait { // less than none: the clock was set back
 			return nil
 		}
 	}
@@ -171,7 +172,8 @@ func (a *App) queueSafetyOf(ctx context.Context, r safepoint.Operation) error {
 }
 
 // guardAgain makes the safety backup of a restore that ended without. Housekeeping puts it on the restore once it is
-// listed. A set-aside database that is gone is looked for no more.
+// listed. A set-aside database that is gone is looked for no more; one that is out of reach is. A process that was
+// overtaken knows nothing of either.
 func (w *work) guardAgain(ctx context.Context, report func(safepoint.Progress)) safepoint.Operation {
 	op, err := w.backUpAside(ctx, report)
 	if err == nil {
@@ -180,11 +182,11 @@ func (w *work) guardAgain(ctx context.Context, report func(safepoint.Progress)) 
 	}
 	op = ended(op, err)
 	always := context.WithoutCancel(ctx)
-	if op.Status == safepoint.StatusFailed {
+	if op.Status == safepoint.StatusFailed && w.Catalog.Holds(always, w.claim) == nil {
 		if serr := w.Catalog.SetSafety(always, op.RestoreID, "", op.Failure); serr != nil {
 			w.Log.ErrorContext(ctx, "why there is no safety backup was not recorded", "operation", op.RestoreID, "error", serr)
 		}
-		if op.Failure.Code == safepoint.CodeConflict {
+		if errors.Is(err, engine.ErrAsideGone) {
 			if cerr := w.Catalog.ClearUndo(always, op.RestoreID); cerr != nil {
 				w.Log.ErrorContext(ctx, "that a set-aside database is gone was not recorded", "operation", op.RestoreID, "error", cerr)
 			}

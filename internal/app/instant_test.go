@@ -199,6 +199,88 @@ func TestSetAsideThatIsGone(t *testing.T) {
 	}
 }
 
+// Only what the server itself says is gone is given up. A folder that is not there for a moment, a connection that leads
+// elsewhere, or a process that was overtaken, says nothing of it: the way back stays open and the backup is tried again.
+func TestSetAsideThatIsOutOfReach(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	w.startInstant(d)
+	healthy := w.Storage
+	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
+	r := w.work()
+	w.Storage = healthy
+	folder := filepath.Dir(d.Path)
+	again := func() jobs.Claim {
+		t.Helper()
+		w.pass(2 * time.Hour)
+		w.Housekeep(w.ctx)
+		return w.claim()
+	}
+	open := func(when string) {
+		t.Helper()
+		if r = w.operation(r.ID); !r.Unguarded() || r.UndoUntil.IsZero() {
+			t.Fatalf("%s the set-aside database was given up: %+v", when, r)
+		}
+	}
+
+	c := again()
+	w.ok(os.Rename(folder, folder+".away"))
+	w.ok(os.Mkdir(folder, 0o700)) // as where a disk is not mounted
+	w.finish(c, w.Work(w.ctx, c, func(safepoint.Progress) {}), safepoint.StatusFailed)
+	w.ok(os.Remove(folder))
+	w.ok(os.Rename(folder+".away", folder))
+	open("out of reach,")
+
+	c = again()
+	taken, err := w.Catalog.Orphans(w.ctx, "test/2", time.Minute)
+	w.ok(err)
+	w.Work(w.ctx, c, func(safepoint.Progress) {}) // it stood still meanwhile
+	before := *r.SafetyFailure
+	open("by a process that was overtaken,")
+	if *r.SafetyFailure != before {
+		t.Errorf("who was overtaken wrote %+v", r.SafetyFailure)
+	}
+	w.finish(taken[0], w.Recover(w.ctx, taken[0]), safepoint.StatusFailed)
+
+	c = again()
+	if op := w.Work(w.ctx, c, func(safepoint.Progress) {}); op.Status != safepoint.StatusSucceeded || op.Rows != 3 {
+		t.Errorf("within reach again, the safety backup ended %s: %+v", op.Status, op.Failure)
+	}
+}
+
+// A safety backup that a person deleted before it was put on its restore is none: another is made before what was set
+// aside goes. And a clock that ran ahead when a try failed does not put off the next for as long.
+func TestSafetyBackupThatIsGone(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	w.startInstant(d)
+	healthy := w.Storage
+	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
+	r := w.work()
+	w.Storage = healthy
+	w.pass(25 * time.Hour)
+	w.Housekeep(w.ctx)
+	made := w.work()
+	w.ok(w.DeleteBackup(w.ctx, w.admin, made.ID, made.Name))
+	w.Housekeep(w.ctx)
+	w.Housekeep(w.ctx)
+	aside := filepath.Join(filepath.Dir(d.Path), engine.AsideName(r.ID)+".sqlite")
+	if _, err := os.Stat(aside); err != nil || !w.operation(r.ID).Unguarded() {
+		t.Fatalf("the only copy: %v", err)
+	}
+	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
+	w.pass(365 * 24 * time.Hour)
+	if failed := w.work(); failed.Status != safepoint.StatusFailed {
+		t.Fatalf("ended %s", failed.Status)
+	}
+	w.Storage = healthy
+	w.pass(-365 * 24 * time.Hour)
+	w.Housekeep(w.ctx)
+	if again := w.work(); again.Status != safepoint.StatusSucceeded || again.Rows != 3 {
+		t.Errorf("ended %s: %+v", again.Status, again.Failure)
+	}
+}
+
 // How a restore goes about it is its database's choice unless it is asked for another; the preview tells both.
 func TestModeOfARestore(t *testing.T) {
 	w := newWorld(t)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 
 	"github.com/safepoint-db/safepoint/internal/archive"
 )
@@ -16,9 +17,13 @@ type InstantSwitcher interface {
 	Poise(ctx context.Context, t Target, p Plan, save func(Plan) error) (Poised, error)
 
 	// DumpAside is Engine.Dump of the set-aside database, as that of the live one that it was: it carries its name and
-	// properties. It may be called again, and changes nothing that stays.
+	// properties. It may be called again, and changes nothing that stays. An error that is ErrAsideGone says that it is of
+	// no use: the server was asked, and has no such database.
 	DumpAside(ctx context.Context, t Target, p Plan, w *archive.Writer, opt DumpOptions) error
 }
+
+// ErrAsideGone says of a set-aside database that it was dropped, or is live again: for good, and not only out of reach.
+var ErrAsideGone = errors.New("the set-aside database is gone")
 
 // Poised is a switch that waits for its word.
 type Poised interface {

@@ -201,8 +201,12 @@ func (e Engine) DumpAside(ctx context.Context, t engine.Target, p engine.Plan, w
 		return explain(ctx, t, err)
 	}
 	if !ok || c.Live == nil || aside.Name != p.AsideName || !hasMarker(aside.Comment, p.OperationID, roleAside) {
-		return safepoint.Errorf(safepoint.CodeConflict, "The set-aside database %s is not there.", p.AsideName).
+		gone := safepoint.Errorf(safepoint.CodeConflict, "The set-aside database %s is not there.", p.AsideName).
 			WithHint("Somebody renamed or dropped it, or the restore was undone.")
+		if !ok || aside.Name == t.Name {
+			gone = gone.WithCause(engine.ErrAsideGone)
+		}
+		return gone
 	}
 	var super bool
 	if err := admin.QueryRow(ctx, "SELECT rolsuper FROM pg_roles WHERE rolname = current_user").Scan(&super); err != nil {

@@ -66,8 +66,12 @@ func (e *Engine) DumpAside(ctx context.Context, t engine.Target, p engine.Plan, 
 	}
 	id, err := identity(at.aside)
 	if m == nil || m.State != switched || err != nil && !os.IsNotExist(err) || id != m.AsideID {
-		return safepoint.Errorf(safepoint.CodeConflict, "The set-aside file %s is not there.", at.aside).
+		gone := safepoint.Errorf(safepoint.CodeConflict, "The set-aside file %s is not there.", at.aside).
 			WithHint("Somebody moved or removed it, or the restore was undone.").WithCause(err)
+		if _, there := os.Lstat(at.live); there == nil && os.IsNotExist(err) { // a folder that is not mounted has neither
+			gone = gone.WithCause(engine.ErrAsideGone)
+		}
+		return gone
 	}
 	c, err := e.open(ctx, at.aside, readOnly)
 	if err != nil {
