@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
@@ -290,8 +291,16 @@ func testReadersSeeOldOrNew(t *testing.T, h Harness) {
 	defer stop()
 	const readers = 4
 	seen := make(chan map[string]int, readers)
+	began := make(chan struct{}, readers)
 	for range readers {
-		go func() { seen <- watch(ctx, h, r.live) }()
+		go func() { seen <- watch(ctx, h, r.live, began) }()
+	}
+	for range readers {
+		select {
+		case <-began: // on a slow machine both switches could be over before anybody has read
+		case <-time.After(time.Minute):
+			t.Fatal("the readers read nothing")
+		}
 	}
 	for range 2 {
 		r.switchOver(t)
@@ -319,7 +328,8 @@ func testReadersSeeOldOrNew(t *testing.T, h Harness) {
 	}
 }
 
-func watch(ctx context.Context, h Harness, target engine.Target) map[string]int {
+// watch counts what it reads until ctx ends, and sends to began once.
+func watch(ctx context.Context, h Harness, target engine.Target, began chan<- struct{}) map[string]int {
 	seen := map[string]int{}
 	var s Session
 	for ctx.Err() == nil {
@@ -336,7 +346,10 @@ func watch(ctx context.Context, h Harness, target engine.Target) map[string]int 
 			s = nil
 			continue
 		}
-		seen[rows[0]]++
+		if seen[rows[0]]++; began != nil {
+			began <- struct{}{}
+			began = nil
+		}
 	}
 	if s != nil {
 		s.Close()
