@@ -43,8 +43,11 @@ func (cmd *serviceListCmd) Run(ctx context.Context, env *Env) error {
 		rows[i].Service = s
 		if cmd.Status {
 			st, err := c.ServiceStatus(ctx, s.ID)
-			if err != nil {
-				return err
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil { // of this service alone: the others are asked all the same
+				st = wire.ServiceStatus{Condition: "unknown", Detail: safepoint.UserError(err).Message}
 			}
 			rows[i].Status = &st
 		}

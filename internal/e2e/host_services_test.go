@@ -101,6 +101,14 @@ func TestHostServices(t *testing.T) {
 	if test := must(b.api.TestService(ctx, host.ID))(t); !test.Halted || !test.Resumed || test.Failure != nil {
 		t.Errorf("the test of a host service: %+v", test)
 	}
+	// One that cannot be asked keeps nobody from hearing of the others.
+	lost := must(b.api.CreateService(ctx, wire.ServiceInput{Name: "lost", Kind: "webhook", HaltURL: "http://no.invalid/h", ResumeURL: "http://no.invalid/r", HealthURL: "http://no.invalid/"}))(t)
+	var listed []struct{ Status wire.ServiceStatus }
+	safepointJSON(t, &listed, 0, "service", "list", "--status", "--url", b.URL(), "--token", b.token)
+	if n := len(listed); n != 5 || listed[0].Status.Condition != "running" || listed[3].Status.Condition != "unknown" || listed[3].Status.Detail == "" {
+		t.Errorf("the services and what they say: %+v", listed)
+	}
+	b.must(b.api.RemoveService(ctx, lost.ID))
 	if st := must(b.api.ServiceStatus(ctx, services[1].ID))(t); st.Condition != "halted" {
 		t.Errorf("what is down is %+v", st)
 	}

@@ -77,7 +77,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 		d.Mode = pre.Mode
 	}
 	for _, m := range pre.Modes {
-		if w := (way{Mode: m, Name: ways[m], Text: wayTexts[m], Halted: "Halted for a time that is not known yet."}); len(pre.Modes) > 1 {
+		if w := (way{Mode: m, Name: ways[m], Text: wayTexts[m], Halted: "How long services are halted is not known yet."}); len(pre.Modes) > 1 {
 			if known := pre.HaltTimes[m]; known > 0 {
 				w.Halted = "Halted for " + aboutHalted(known) + "."
 			}

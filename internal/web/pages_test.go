@@ -240,7 +240,7 @@ func stories() []story {
 		{name: "restore-new-no-services", fake: with(sample(), func(f *fake) { f.restore.Services, f.restore.Busy = nil, nil }), path: "/logs/op_2200/restore", want: []string{"No service will be halted, because none is set up."}},
 
 		{name: "restore-new-instant", fake: with(sample(), func(f *fake) { f.restore.Mode, f.restore.HaltTimes = safepoint.RestoreInstant, nil }), path: "/logs/op_2200/restore",
-			want: []string{`value="instant" checked`, "Halted for a time that is not known yet."}},
+			want: []string{`value="instant" checked`, "How long services are halted is not known yet."}},
 		{name: "restore-instant-guarding", fake: instantly(func(op *safepoint.Operation) {
 			op.Status, op.FinishedAt, op.Step, op.SafetyID = safepoint.StatusRunning, time.Time{}, safepoint.StepGuard, ""
 		}), path: "/restores/op_restore", want: []string{"Step 7 of 8, making the safety backup", "Undo restore", "Too late to cancel", "Services were halted for 214\u00a0ms"}},
