@@ -40,6 +40,9 @@ func running(dir string) int {
 // RecoverNow brings to an end what a dead server left running, services first, as the server's next start does, and
 // starts nothing. It is refused with CodeConflict while a server uses the data directory.
 func RecoverNow(ctx context.Context, cfg Config, operationID string) error {
+	if err := asOwner(cfg.DataDir); err != nil {
+		return err
+	}
 	unlock, err := lockData(ctx, cfg.DataDir, cfg.Log)
 	if err != nil {
 		return err

@@ -49,6 +49,9 @@ func Rebuild(ctx context.Context, r Rebuilding) (out Rebuilt, err error) {
 		err = r.scan(ctx, &out, r.Keys)
 		return out, err
 	}
+	if err := asOwner(r.DataDir); err != nil {
+		return out, err
+	}
 	if err := os.MkdirAll(r.DataDir, 0o700); err != nil {
 		return out, fmt.Errorf("make data directory: %w", err)
 	}

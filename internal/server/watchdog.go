@@ -34,6 +34,9 @@ func Watch(ctx context.Context, cfg Config, after time.Duration) error {
 	if after < MinWatch {
 		return safepoint.Errorf(safepoint.CodeInvalid, "The watchdog waits for %s at least: a console gives a sign of life every two seconds.", MinWatch)
 	}
+	if err := asOwner(cfg.DataDir); err != nil {
+		return err
+	}
 	w := &watchdog{cfg: cfg, after: after, log: cmp.Or(cfg.Log, slog.Default()), silent: map[catalog.Pulse]time.Time{}}
 	tick := time.NewTicker(max(200*time.Millisecond, min(watchPoll, after/10)))
 	defer tick.Stop()
