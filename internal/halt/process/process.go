@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,6 +113,7 @@ func (p Program) environment() (env, secrets []string) {
 type tail struct {
 	mu   sync.Mutex
 	text []byte
+	cut  bool // something before text is lost
 }
 
 var _ io.Writer = (*tail)(nil)
@@ -121,7 +123,7 @@ func (t *tail) Write(p []byte) (int, error) {
 	defer t.mu.Unlock()
 	t.text = append(t.text, p...)
 	if over := len(t.text) - maxOutput; over > 0 {
-		t.text = append(t.text[:0], t.text[over:]...)
+		t.text, t.cut = append(t.text[:0], t.text[over:]...), true
 	}
 	return len(p), nil
 }
@@ -131,7 +133,15 @@ func (t *tail) line(secrets []string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	text := t.text
+	// The longest first: one that begins as another one does would else leave its end behind.
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
 	for _, s := range secrets {
+		for i := 1; i < len(s) && t.cut; i++ {
+			if end := s[i:]; bytes.HasPrefix(text, []byte(end)) { // the beginning of it is lost
+				text = text[len(end):]
+				break
+			}
+		}
 		text = bytes.ReplaceAll(text, []byte(s), []byte("…"))
 	}
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
