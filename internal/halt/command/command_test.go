@@ -51,11 +51,14 @@ func control(verb, dir string) int {
 	}
 	switch verb {
 	case "serve":
+		// Before it answers: whoever halts it next looks for its number.
+		if os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(os.Getpid())), 0o600) != nil {
+			return 1
+		}
 		l, err := net.Listen("unix", socket)
 		if err != nil {
 			return 1
 		}
-		os.WriteFile(filepath.Join(dir, "pid"), []byte(strconv.Itoa(os.Getpid())), 0o600)
 		for {
 			c, err := l.Accept()
 			if err != nil {
