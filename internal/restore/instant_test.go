@@ -17,7 +17,7 @@ func TestInstantOrder(t *testing.T) {
 		t.Fatalf("ended %s: %+v, safety backup %q, %+v", op.Status, op.Failure, op.SafetyID, op.SafetyFailure)
 	}
 	from, to := slices.Index(w.log, "Halt web"), slices.Index(w.log, "Resume web")
-	want := []string{"Halt web", "Halt mail", "Save", "Append", "CancelAsked", "Gate.Switch", "Resume mail", "Resume web"}
+	want := []string{"Halt web", "CancelAsked", "Halt mail", "Save", "Append", "CancelAsked", "Gate.Switch", "Resume mail", "Resume web"}
 	if got := w.log[from : to+1]; !slices.Equal(got, want) {
 		t.Errorf("while services are halted: %v\nwant %v", got, want)
 	}

@@ -404,6 +404,42 @@ func TestLostDoesNothing(t *testing.T) {
 	}
 }
 
+// Nothing is written between two halts of a short one; a process that was overtaken in between, while it stood still,
+// halts nothing more all the same: nobody would resume it.
+func TestLostBetweenHalts(t *testing.T) {
+	w := newWorldOf(safepoint.RestoreInstant)
+	j := w.job(t)
+	lost := false
+	j.Lost = func() bool { return lost }
+	j.Ledger = overtaken{w, func() bool {
+		lost = lost || slices.Contains(w.log, "Halt web")
+		return lost
+	}}
+	if op := Run(t.Context(), j); op.Status != safepoint.StatusRunning || slices.Contains(w.log, "Halt mail") {
+		t.Errorf("ended %s: %v", op.Status, w.log)
+	}
+}
+
+// overtaken is a ledger that notices, when it is asked, that another process has the operation.
+type overtaken struct {
+	*world
+	by func() bool
+}
+
+func (o overtaken) CancelAsked(ctx context.Context) (bool, error) {
+	if o.by() {
+		return false, safepoint.Errorf(safepoint.CodeConflict, "Another process has taken this operation over.")
+	}
+	return o.world.CancelAsked(ctx)
+}
+
+func (o overtaken) Save(ctx context.Context, op safepoint.Operation) error {
+	if o.by() {
+		return safepoint.Errorf(safepoint.CodeConflict, "Another process has taken this operation over.")
+	}
+	return o.world.Save(ctx, op)
+}
+
 // Services are not halted for a safety backup that has no room.
 func TestNoRoomNoHalt(t *testing.T) {
 	w := newWorld()

@@ -55,6 +55,11 @@ func (r *run) halt(ctx context.Context) error {
 			}
 			continue
 		}
+		if r.hurried { // nothing is written between two halts, by which a process that was overtaken would learn of it
+			if err := r.stillWanted(ctx); err != nil {
+				return err
+			}
+		}
 		fault.Point("restore.halt.call")
 		if err := s.Halter.Halt(ctx, r.request(r.rec.Services[i].State)); err != nil {
 			return safepoint.Errorf(safepoint.CodeHalt, "A service did not stop: %s", safepoint.UserError(err).Message).
