@@ -128,3 +128,25 @@ func TestStandbyIsNotBelieved(t *testing.T) {
 		t.Errorf("the primary says %s, %v", at, err)
 	}
 }
+
+// A set-aside database that somebody made the live one by its own name, by pointing the connection at it, is nobody's to
+// drop: neither is the restored one that an undo kept.
+func TestWhatIsLiveIsNotDropped(t *testing.T) {
+	c := pgtest.Shared(t)
+	live := pgtest.Create(t, c)
+	p := staged(t, live)
+	there := c.Target(p.StagingName)
+	if err := (Engine{}).DropStaging(t.Context(), there, p); safepoint.ErrorCode(err) != safepoint.CodeNeedsOperator {
+		t.Errorf("drop staging: %v", err)
+	}
+	if err := mustPoise(t, live, &p).Switch(t.Context()); err != nil {
+		t.Fatalf("switch: %v", err)
+	}
+	there.Name = p.AsideName
+	if err := (Engine{}).DropAside(t.Context(), there, p); safepoint.ErrorCode(err) != safepoint.CodeNeedsOperator {
+		t.Errorf("drop aside: %v", err)
+	}
+	if got := pgtest.Query(t, c.Target(p.AsideName), "SELECT v FROM t"); len(got) != 1 || got[0] != "new" {
+		t.Errorf("it holds %v", got)
+	}
+}

@@ -194,6 +194,9 @@ func mayDrop(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan
 		return false, safepoint.Errorf(safepoint.CodeNeedsOperator, format, args...).
 			WithHint("Nothing was dropped. Look at the databases of the server, and drop %s by hand if it is not needed.", name)
 	}
+	if name == t.Name { // somebody let the connection point at it instead of taking the restore back
+		return refuse("%s is what this connection leads to, and may be in use as the live database.", name)
+	}
 	ours, isOID, err := byOID(ctx, conn, oid)
 	if err != nil {
 		return false, err

@@ -154,7 +154,7 @@ func sameLive(at places, p engine.Plan) error {
 
 // DropStaging removes the staging file and, unless there was a switch, what an unfinished one or a way back left.
 func (e *Engine) DropStaging(ctx context.Context, t engine.Target, p engine.Plan) error {
-	at, m, err := e.toDrop(ctx, p)
+	at, m, err := e.toDrop(ctx, t, p)
 	if err != nil {
 		return err
 	}
@@ -181,7 +181,7 @@ func (e *Engine) DropStaging(ctx context.Context, t engine.Target, p engine.Plan
 
 // DropAside removes the set-aside file and, after a switch, what is left of staging.
 func (e *Engine) DropAside(ctx context.Context, t engine.Target, p engine.Plan) error {
-	at, m, err := e.toDrop(ctx, p)
+	at, m, err := e.toDrop(ctx, t, p)
 	if err != nil {
 		return err
 	}
@@ -200,11 +200,16 @@ func (e *Engine) DropAside(ctx context.Context, t engine.Target, p engine.Plan) 
 }
 
 // toDrop reads the marker, and settles first which content is live if a crash left that open: once the files are gone
-// nothing else could tell.
-func (e *Engine) toDrop(ctx context.Context, p engine.Plan) (places, *marker, error) {
+// nothing else could tell. What the target leads to is not dropped: somebody let it point there instead of taking the
+// restore back.
+func (e *Engine) toDrop(ctx context.Context, t engine.Target, p engine.Plan) (places, *marker, error) {
 	at, err := placesOf(p)
 	if err != nil {
 		return at, nil, err
+	}
+	if path, err := e.find(t); err == nil && (path == at.staging || path == at.aside) {
+		return at, nil, safepoint.Errorf(safepoint.CodeNeedsOperator, "%s is what this connection leads to, and may be in use as the live database.", filepath.Base(path)).
+			WithHint("Nothing was removed. Let the connection point at the live database again, or remove the file by hand.")
 	}
 	m, err := readMarker(at, p)
 	if err != nil || m == nil {
