@@ -188,6 +188,18 @@ func (s *till) counts() (halts, resumes int, refused []error) {
 	return s.halts, s.resumes, slices.Clone(s.errs)
 }
 
+// resumed waits until the till is not halted, and says whether it was not within d.
+func (s *till) resumed(d time.Duration) bool {
+	for until := time.Now().Add(d); ; time.Sleep(5 * time.Millisecond) {
+		s.mu.Lock()
+		halted := s.halted
+		s.mu.Unlock()
+		if !halted || time.Now().After(until) {
+			return !halted
+		}
+	}
+}
+
 // selling waits until another order is saved, and says whether one was within d.
 func (s *till) selling(d time.Duration) bool {
 	select {
