@@ -58,7 +58,7 @@ func (a *App) askService(ctx context.Context, s safepoint.Service) ServiceAnswer
 	h, err := a.halter(ctx, s)
 	var st halt.Status
 	if err == nil {
-		st, err = h.Probe(ctx)
+		st, err = ask(ctx, h)
 	}
 	answer := ServiceAnswer{Service: s, Status: st}
 	if err != nil {

@@ -97,7 +97,7 @@ func (a *App) renamed(ctx context.Context, orgID, from, to string) error {
 }
 
 // settle takes a service that runs again, or is removed, off the list of those that need a person.
-func (a *App) settle(ctx context.Context, orgID, name string) error {
+func (a *App) settle(ctx context.Context, orgID string, s safepoint.Service) error {
 	state, err := a.Catalog.State(ctx, orgID)
 	if err != nil || state.OperationID == "" {
 		return err
@@ -106,16 +106,20 @@ func (a *App) settle(ctx context.Context, orgID, name string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(state.Attention, name) {
+	if !slices.Contains(state.Attention, s.Name) {
 		return nil
 	}
-	left := slices.DeleteFunc(state.Attention, func(n string) bool { return n == name })
+	entries, err := a.Catalog.Journal(ctx, op.ID)
+	if err != nil {
+		return err
+	}
+	halted, err := restore.HaltedServices(entries)
+	if err != nil || !slices.ContainsFunc(halted, func(h restore.Halted) bool { return h.ID == s.ID }) {
+		return err // another one has that name
+	}
+	left := slices.DeleteFunc(state.Attention, func(n string) bool { return n == s.Name })
 	var opened error
 	if len(left) == 0 && op.Status.Ended() && op.NeedsOperator {
-		entries, err := a.Catalog.Journal(ctx, op.ID)
-		if err != nil {
-			return err
-		}
 		opened = a.openAgain(ctx, op, entries)
 	}
 	return a.resumed(ctx, op, left, opened)

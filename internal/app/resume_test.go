@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
 	"testing"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/halt"
 	"github.com/safepoint-db/safepoint/internal/jobs"
 )
 
@@ -164,4 +166,36 @@ func TestRecoveryIsTriedAgain(t *testing.T) {
 		t.Fatalf("got %+v, %+v", op, op.Failure)
 	}
 	w.operates()
+}
+
+// Another service that has the name of one that did not resume says nothing about it: the operator's may be called alike.
+func TestAttentionGoesByIdentity(t *testing.T) {
+	w := newWorld(t)
+	s := safepoint.Service{ID: "svc_halted", Name: "till"}
+	c, op := w.stuck(w.shop("shop"), &s)
+	op.Status = safepoint.StatusFailed
+	w.ok(w.Catalog.Finish(w.ctx, c, op))
+	w.ok(w.settle(w.ctx, op.OrganizationID, safepoint.Service{ID: "svc_other", Name: "till"}))
+	if st, err := w.State(w.ctx, w.viewer); err != nil || st.State != safepoint.StateHalted || len(st.Attention) != 1 {
+		t.Fatalf("another service's end ended it: %+v, %v", st, err)
+	}
+	w.ok(w.settle(w.ctx, op.OrganizationID, s))
+	w.operates()
+}
+
+// neverAsked is a service that is never asked.
+type neverAsked struct{ halt.Halter }
+
+func TestAskingIsBounded(t *testing.T) {
+	for range cap(asking) {
+		asking <- struct{}{}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := ask(ctx, neverAsked{}); safepoint.ErrorCode(err) != safepoint.CodeUnreachable {
+		t.Errorf("one more was asked: %v", err)
+	}
+	for range cap(asking) {
+		<-asking
+	}
 }

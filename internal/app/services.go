@@ -128,7 +128,7 @@ func (a *App) RemoveService(ctx context.Context, by safepoint.Actor, id string) 
 	}
 	a.audit(ctx, by, act{action: "service.remove", object: "service", id: id, name: s.Name, outcome: done})
 	a.changed(by.OrganizationID, "service", id)
-	return a.settle(context.WithoutCancel(ctx), by.OrganizationID, s.Name) // nobody waits for it any more
+	return a.settle(context.WithoutCancel(ctx), by.OrganizationID, s) // nobody waits for it any more
 }
 
 // OrderServices sets the order in which services are halted; they are resumed in the reverse one. ids names each once.
@@ -157,7 +157,21 @@ func (a *App) ServiceStatus(ctx context.Context, by safepoint.Actor, id string) 
 	}
 	ctx, cancel := context.WithTimeout(ctx, testLimit)
 	defer cancel()
-	return h.Probe(ctx)
+	return ask(ctx, h)
+}
+
+// asking bounds how many services are asked at once by people who look: some start a program of the operator's for it.
+var asking = make(chan struct{}, 8)
+
+// ask asks a service on behalf of somebody who looks. A halt or a resume never waits for it.
+func ask(ctx context.Context, h halt.Halter) (halt.Status, error) {
+	select {
+	case asking <- struct{}{}:
+		defer func() { <-asking }()
+		return h.Probe(ctx)
+	case <-ctx.Done():
+		return halt.Status{}, safepoint.Errorf(safepoint.CodeUnreachable, "Too many services are being asked at once.").WithHint("Look again in a moment.").WithCause(ctx.Err())
+	}
 }
 
 // TestService halts a service and resumes it, now. It is resumed whatever happens, also when the request that asked
@@ -324,7 +338,7 @@ func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) 
 	}
 	a.audit(ctx, by, act{action: "service.resume", object: "service", id: s.ID, name: s.Name})
 	if err = h.Resume(ctx, r); err == nil {
-		err = a.settle(context.WithoutCancel(ctx), by.OrganizationID, s.Name)
+		err = a.settle(context.WithoutCancel(ctx), by.OrganizationID, s)
 	}
 	a.auditEnd(ctx, s.ID, "service.resume", err)
 	a.changed(by.OrganizationID, "service", s.ID)

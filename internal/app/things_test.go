@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -335,6 +336,9 @@ func TestResumeByHand(t *testing.T) {
 	front.halted = true
 	op := c.Operation
 	op.HaltedAt, op.Attention, op.Switched = w.Now(), []string{"web"}, true
+	record, err := json.Marshal(map[string]any{"services": []map[string]any{{"id": s.ID, "name": s.Name, "prior": "running", "ours": true}}})
+	w.ok(err)
+	w.ok(w.Catalog.AppendJournal(w.ctx, safepoint.JournalEntry{OperationID: r.ID, Event: "done", State: record}))
 	w.finish(c, op, safepoint.StatusSucceeded)
 	if st, err := w.State(w.ctx, w.viewer); err != nil || st.State != safepoint.StateHalted || len(st.Attention) != 1 {
 		t.Fatalf("got %+v, %v", st, err)
