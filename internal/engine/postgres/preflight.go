@@ -24,11 +24,6 @@ func (f *findings) blocker(code safepoint.Code, hint, format string, args ...any
 	*f = append(*f, engine.Finding{Blocker: true, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-// liveBlocker is of the live database alone: a new one beside it can be made.
-func (f *findings) liveBlocker(hint, format string, args ...any) {
-	*f = append(*f, engine.Finding{Blocker: true, Live: true, Code: safepoint.CodeBlocked, Message: fmt.Sprintf(format, args...), Hint: hint})
-}
-
 func (f *findings) warning(code safepoint.Code, hint, format string, args ...any) {
 	*f = append(*f, engine.Finding{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
