@@ -88,37 +88,16 @@ func (d *division) take(lead bool) (u unit, ok bool) {
 // has to mark them as committed and to write each page once more for that, and no vacuum has to freeze them. The server
 // allows it in the transaction that truncated the table.
 func (l *loader) unit(ctx context.Context, s *loadSession, u unit) error {
-	var f *freezing
+	f, as := &freezing{s: s}, rewriting(asItStands)
 	if u.frozen {
-		f = &freezing{s: s}
+		as = func(statement []byte) ([]byte, error) { return f.statement(ctx, statement) }
 	}
 	for _, i := range u.frames {
-		var err error
-		if f != nil {
-			err = l.frozen(ctx, f, i)
-		} else {
-			err = l.frame(ctx, s, i)
-		}
-		if err != nil {
+		if err := l.frameAs(ctx, s, i, as); err != nil {
 			return err
 		}
 	}
 	return f.end(ctx)
-}
-
-// frozen executes a frame of rows in the transaction of its table.
-func (l *loader) frozen(ctx context.Context, f *freezing, i int) error {
-	e := l.r.Entries()[i]
-	frame, err := l.r.Frame(i)
-	if err != nil {
-		return &frameError{entry: e, err: err}
-	}
-	defer frame.Close()
-	err = l.copyAs(ctx, f.s, frame, e, func(statement []byte) ([]byte, error) { return f.statement(ctx, statement) })
-	if err != nil {
-		return &frameError{entry: e, err: err}
-	}
-	return nil
 }
 
 // freezing is the transaction that loads one table.
@@ -166,9 +145,9 @@ func (f *freezing) begin(ctx context.Context) error {
 	return f.s.conn.Exec(ctx, "BEGIN; TRUNCATE ONLY "+f.table).Close()
 }
 
-// end commits.
+// end commits what was begun.
 func (f *freezing) end(ctx context.Context) error {
-	if f == nil || !f.began {
+	if !f.began {
 		return nil
 	}
 	if err := f.s.conn.Exec(ctx, "COMMIT").Close(); err != nil {

@@ -247,8 +247,18 @@ func trimDot(s string) string {
 	return s
 }
 
+// rewriting is the COPY statement to be sent for the one that stands in a frame.
+type rewriting func(statement []byte) ([]byte, error)
+
+func asItStands(statement []byte) ([]byte, error) { return statement, nil }
+
 // frame executes one frame in a session.
 func (l *loader) frame(ctx context.Context, s *loadSession, i int) error {
+	return l.frameAs(ctx, s, i, asItStands)
+}
+
+// frameAs is frame, with another COPY than the frame's.
+func (l *loader) frameAs(ctx context.Context, s *loadSession, i int, as rewriting) error {
 	e := l.r.Entries()[i]
 	f, err := l.r.Frame(i)
 	if err != nil {
@@ -257,7 +267,7 @@ func (l *loader) frame(ctx context.Context, s *loadSession, i int) error {
 	defer f.Close()
 	switch e.Kind {
 	case kindCopy:
-		err = l.copy(ctx, s, f, e)
+		err = l.copyAs(ctx, s, f, e, as)
 	case kindDDL, kindSequences, kindLargeObjects, kindInserts:
 		err = l.statements(ctx, s, f, e)
 	default:
@@ -303,13 +313,8 @@ func readStatements(f io.Reader, e archive.Entry) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-// copy streams one COPY block.
-func (l *loader) copy(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry) error {
-	return l.copyAs(ctx, to, f, e, func(statement []byte) ([]byte, error) { return statement, nil })
-}
-
-// copyAs is copy, with another statement than the frame's.
-func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry, as func([]byte) ([]byte, error)) error {
+// copyAs streams one COPY block.
+func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e archive.Entry, as rewriting) error {
 	s := sqlscript.New(f)
 	statement, meta, err := s.Next()
 	if err != nil || meta || !bytes.HasPrefix(statement, []byte("COPY ")) || !bytes.HasSuffix(statement, []byte(" FROM stdin;")) {
