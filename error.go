@@ -45,6 +45,8 @@ type Error struct {
 	Hint    string
 	Field   string // the input field that is wrong, with CodeInvalid
 	Err     error
+
+	Said, Advised Phrase // how Message and Hint were made, where that is known
 }
 
 // Error is for logs: the message and its cause.
@@ -59,18 +61,18 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Errorf makes an *Error with a formatted message. The cause, where there is one, is added by WithCause.
 func Errorf(code Code, format string, args ...any) *Error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: code, Message: fmt.Sprintf(format, args...), Said: NewPhrase(format, args...)}
 }
 
 // Invalid makes an *Error about one input field.
 func Invalid(field, format string, args ...any) *Error {
-	return &Error{Code: CodeInvalid, Field: field, Message: fmt.Sprintf(format, args...)}
+	return &Error{Code: CodeInvalid, Field: field, Message: fmt.Sprintf(format, args...), Said: NewPhrase(format, args...)}
 }
 
 // WithHint returns a copy of e that also says what to do next.
 func (e *Error) WithHint(format string, args ...any) *Error {
 	c := *e
-	c.Hint = fmt.Sprintf(format, args...)
+	c.Hint, c.Advised = fmt.Sprintf(format, args...), NewPhrase(format, args...)
 	return &c
 }
 
@@ -97,7 +99,19 @@ func ErrorCode(err error) Code {
 func UserError(err error) *Error {
 	var e *Error
 	if errors.As(err, &e) {
-		return &Error{Code: e.Code, Message: e.Message, Hint: e.Hint, Field: e.Field}
+		c := *e
+		c.Err = nil
+		return &c
 	}
-	return &Error{Code: CodeInternal, Message: "Something broke on our side.", Hint: "The server's log has the details. Backups go on as planned."}
+	return Errorf(CodeInternal, "Something broke on our side.").WithHint("The server's log has the details. Backups go on as planned.")
+}
+
+// Failure is what a record keeps of e.
+func (e *Error) Failure() *Failure {
+	return &Failure{Code: e.Code, Message: e.Message, Hint: e.Hint, Said: e.Said, Advised: e.Advised}
+}
+
+// Failed is the error of which f is the record.
+func (f *Failure) Failed() *Error {
+	return &Error{Code: f.Code, Message: f.Message, Hint: f.Hint, Said: f.Said, Advised: f.Advised}
 }

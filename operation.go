@@ -136,6 +136,9 @@ type Failure struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 	Hint    string `json:"hint,omitempty"`
+
+	Said    Phrase `json:"said,omitzero"` // how Message was made, and Hint
+	Advised Phrase `json:"advised,omitzero"`
 }
 
 // Duration is how long the operation ran, up to now while it still does.

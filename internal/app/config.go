@@ -139,5 +139,5 @@ func (a *App) changed(orgID, kind, id string) {
 func (a *App) failure(ctx context.Context, what string, err error) *safepoint.Failure {
 	a.Log.WarnContext(ctx, what, "error", err)
 	e := safepoint.UserError(err)
-	return &safepoint.Failure{Code: e.Code, Message: e.Message, Hint: e.Hint}
+	return e.Failure()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -237,7 +238,7 @@ func TestSetAsideThatIsOutOfReach(t *testing.T) {
 	w.Work(w.ctx, c, func(safepoint.Progress) {}) // it stood still meanwhile
 	before := *r.SafetyFailure
 	open("by a process that was overtaken,")
-	if *r.SafetyFailure != before {
+	if !reflect.DeepEqual(*r.SafetyFailure, before) {
 		t.Errorf("who was overtaken wrote %+v", r.SafetyFailure)
 	}
 	w.finish(taken[0], w.Recover(w.ctx, taken[0]), safepoint.StatusFailed)

@@ -354,7 +354,7 @@ func ended(op safepoint.Operation, err error) safepoint.Operation {
 	if u.Code == safepoint.CodeCancelled {
 		op.Status = safepoint.StatusCancelled
 	}
-	op.Failure = &safepoint.Failure{Code: u.Code, Message: u.Message, Hint: u.Hint}
+	op.Failure = u.Failure()
 	return op
 }
 

@@ -88,11 +88,9 @@ func (c *Catalog) insertRun(ctx context.Context, tx *sql.Tx, op safepoint.Operat
 		if err != nil {
 			return err
 		}
-		return c.insertMissed(ctx, tx, op, due, safepoint.Failure{
-			Code:    safepoint.CodeConflict,
-			Message: fmt.Sprintf("The run due at %s was still waiting to start when this one came due.", clock(fromMillis(waiting), due.In(zone))),
-			Hint:    "Only one run of a schedule waits at a time. A longer interval may fit better.",
-		})
+		return c.insertMissed(ctx, tx, op, due, safepoint.Errorf(safepoint.CodeConflict,
+			"The run due at %s was still waiting to start when this one came due.", clock(fromMillis(waiting), due.In(zone))).
+			WithHint("Only one run of a schedule waits at a time. A longer interval may fit better.").Failure())
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return err
@@ -101,16 +99,13 @@ func (c *Catalog) insertRun(ctx context.Context, tx *sql.Tx, op safepoint.Operat
 	return insertDue(ctx, tx, op)
 }
 
-var downFailure = safepoint.Failure{
-	Code:    safepoint.CodeInterrupted,
-	Message: "Safepoint was not running when this backup was due.",
-	Hint:    "The latest of the missed runs was made up for when Safepoint came back.",
-}
+var downFailure = safepoint.Errorf(safepoint.CodeInterrupted, "Safepoint was not running when this backup was due.").
+	WithHint("The latest of the missed runs was made up for when Safepoint came back.").Failure()
 
 // insertMissed records a due time that was not run. Its place in DB Logs is the time it was due.
-func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time, why safepoint.Failure) error {
+func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time, why *safepoint.Failure) error {
 	op.ID, op.Status, op.DueAt, op.CreatedAt = safepoint.NewID(safepoint.OperationPrefix), safepoint.StatusMissed, due, due
-	op.FinishedAt, op.Failure = c.Now(), &why
+	op.FinishedAt, op.Failure = c.Now(), why
 	return insertDue(ctx, tx, op)
 }
 

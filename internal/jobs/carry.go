@@ -72,7 +72,7 @@ func (r *Runner) toItsEnd(ctx context.Context, c Claim, act action, t *tracker) 
 			op.Status = safepoint.StatusFailed
 			op.NeedsOperator = op.Type == safepoint.TypeRestore
 			e := safepoint.UserError(nil)
-			op.Failure = &safepoint.Failure{Code: e.Code, Message: e.Message, Hint: e.Hint}
+			op.Failure = e.Failure()
 			if op.NeedsOperator {
 				op.Failure.Code = safepoint.CodeNeedsOperator
 			}

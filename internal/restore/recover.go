@@ -36,7 +36,7 @@ func Recover(ctx context.Context, j Job) safepoint.Operation {
 // why is what made the restore go back: what was written down when it did, else that its process died.
 func (r *run) why() error {
 	if f := r.rec.Failure; f != nil {
-		return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+		return f.Failed()
 	}
 	return interrupted(r.Operation)
 }

@@ -273,5 +273,5 @@ func (r *run) later(err error) safepoint.Operation {
 
 func failure(err error) *safepoint.Failure {
 	u := safepoint.UserError(err)
-	return &safepoint.Failure{Code: u.Code, Message: u.Message, Hint: u.Hint}
+	return u.Failure()
 }

@@ -30,7 +30,7 @@ func (v *visit) activity() *activity {
 			op = o
 		}
 	}
-	a := &activity{Percent: op.Progress.Percent, Measured: op.Progress.Percent > 0, More: len(v.running) - 1, ETA: left(op)}
+	a := &activity{Percent: op.Progress.Percent, Measured: op.Progress.Percent > 0, More: len(v.running) - 1, ETA: left(v.t, op)}
 	a.Text, a.Link, a.LinkText = doing(op), "/logs/"+op.ID, "Follow in DB Logs"
 	if op.Type == safepoint.TypeRestore {
 		a.Link, a.LinkText = "/restores/"+op.ID, "Follow the restore"
@@ -60,12 +60,12 @@ func doing(op safepoint.Operation) string {
 }
 
 // left is the time an operation still needs: from 5 percent and 10 seconds on, in whole minutes; "" while it is a guess.
-func left(op safepoint.Operation) string {
+func left(c locale, op safepoint.Operation) string {
 	p := op.Progress
 	if p.Percent < 5 || p.SecondsETA <= 0 || p.At.Sub(op.StartedAt) < 10*time.Second {
 		return ""
 	}
-	return about(time.Duration(p.SecondsETA)*time.Second) + " left"
+	return c.About(time.Duration(p.SecondsETA)*time.Second) + " left"
 }
 
 func (v *visit) halted() *halted {
@@ -77,7 +77,7 @@ func (v *visit) halted() *halted {
 		h.Link = "/restores/" + v.state.OperationID
 	}
 	if !v.state.Until.IsZero() && v.state.Until.After(v.t.now) {
-		h.ETA = about(v.state.Until.Sub(v.t.now)) + " left"
+		h.ETA = v.t.About(v.state.Until.Sub(v.t.now)) + " left"
 	}
 	for _, op := range v.running {
 		if op.ID == v.state.OperationID {

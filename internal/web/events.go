@@ -99,7 +99,7 @@ func (st *stream) look() {
 		}
 		return
 	}
-	b, err := v.s.render(p.Name, "patch", v.view(p))
+	b, err := v.s.render(v.t.Language, p.Name, "patch", v.view(p))
 	if err != nil {
 		v.s.Log.Error("stream failed", "page", st.target.Path, "error", err)
 		return

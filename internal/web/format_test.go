@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 func plain(s string) string { return strings.ReplaceAll(s, nb, " ") }
@@ -15,7 +16,7 @@ func TestLasted(t *testing.T) {
 		-time.Second: "0 ms", 153 * time.Millisecond: "153 ms", 4 * time.Second: "4 s", 60 * time.Second: "1 min", 365 * time.Second: "6 min 05 s",
 		17*time.Hour + 14*time.Minute: "17 h 14 min", 3 * time.Hour: "3 h", 205 * time.Hour: "8 d 13 h", 59*time.Second + 900*time.Millisecond: "1 min",
 	} {
-		if got := plain(lasted(d)); got != want {
+		if got := plain(english.Lasted(d)); got != want {
 			t.Errorf("lasted(%v) = %q, want %q", d, got, want)
 		}
 	}
@@ -23,7 +24,7 @@ func TestLasted(t *testing.T) {
 
 func TestAbout(t *testing.T) {
 	for d, want := range map[time.Duration]string{0: "not known yet", 30 * time.Second: "less than a minute", 130 * time.Second: "about 2 min", 90 * time.Minute: "about 1 h 30 min"} {
-		if got := plain(about(d)); got != want {
+		if got := plain(english.About(d)); got != want {
 			t.Errorf("about(%v) = %q, want %q", d, got, want)
 		}
 	}
@@ -31,25 +32,25 @@ func TestAbout(t *testing.T) {
 
 func TestSize(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 1023: "1023 B", 1024: "1 KiB", 5 << 20: "5 MiB", 19757214208: "18.4 GiB", 2 << 40: "2.0 TiB"} {
-		if got := plain(size(n)); got != want {
+		if got := plain(english.Size(n)); got != want {
 			t.Errorf("size(%d) = %q, want %q", n, got, want)
 		}
 	}
-	if got := plain(signed(-3 << 30)); got != "−3.0 GiB" {
+	if got := plain(english.Change(-3 << 30)); got != "−3.0 GiB" {
 		t.Error(got)
 	}
-	if got := plain(exactBytes(19757214208)); got != "19,757,214,208 bytes" {
+	if got := plain(english.Bytes(19757214208)); got != "19,757,214,208 bytes" {
 		t.Error(got)
 	}
 }
 
 func TestNumbers(t *testing.T) {
 	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", -1234567: "-1,234,567"} {
-		if got := group(n); got != want {
+		if got := english.Number(n); got != want {
 			t.Errorf("group(%d) = %q", n, got)
 		}
 	}
-	if got := plain(count(1, "backup", "backups")); got != "1 backup" {
+	if got := plain(english.Count(1, "{n} backup", "{n} backups")); got != "1 backup" {
 		t.Error(got)
 	}
 	for name, want := range map[string]string{"Ines Marlow": "IM", "élodie": "É", "": "?", "<script> x y": "XY"} {
@@ -58,6 +59,9 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+// english is a locale of no place.
+var english = locale{Language: language.English, now: testNow, loc: time.UTC}
 
 func TestClock(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
@@ -68,7 +72,7 @@ func TestClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := clock{testNow, berlin}
+	c := locale{Language: language.English, now: testNow, loc: berlin}
 	for _, x := range []struct{ got, want string }{
 		{c.Clock(), "15:14 CET"},
 		{c.Ago(ago(74 * time.Minute)), "1 h 14 min ago"},
@@ -85,7 +89,7 @@ func TestClock(t *testing.T) {
 		{c.UTC(time.Date(2026, 11, 21, 23, 30, 0, 0, time.UTC)), "21 Nov, 23:30:00 UTC"},
 		{c.Full(time.Date(2026, 10, 25, 0, 30, 0, 0, time.UTC)), "25 October 2026, 02:30:00 CEST"}, // the hour that comes twice
 		{c.Full(time.Date(2026, 10, 25, 1, 30, 0, 0, time.UTC)), "25 October 2026, 02:30:00 CET"},
-		{clock{testNow, tehran}.Clock(), "17:44 UTC+03:30"},
+		{locale{Language: language.English, now: testNow, loc: tehran}.Clock(), "17:44 UTC+03:30"},
 		{c.Heading(testNow), "Today, 22 November"},
 		{c.Heading(time.Date(2025, 12, 31, 12, 0, 0, 0, time.UTC)), "Wednesday, 31 December 2025"},
 	} {
@@ -97,12 +101,12 @@ func TestClock(t *testing.T) {
 
 func TestStrip(t *testing.T) {
 	berlin, _ := time.LoadLocation("Europe/Berlin")
-	c := clock{testNow, berlin}
+	c := locale{Language: language.English, now: testNow, loc: berlin}
 	cards := sample().cards
 	for i, want := range []string{"88 of 89 runs succeeded in the last 30 days, 1 failed", "27 of 30 runs succeeded in the last 30 days, 2 failed, 1 missed", "4 of 4 runs succeeded in the last 30 days"} {
 		s := newStrip(c, cards[i])
-		if s.label() != want {
-			t.Errorf("card %d: %s, want %s", i, s.label(), want)
+		if got := plain(s.label()); got != want {
+			t.Errorf("card %d: %s, want %s", i, got, want)
 		}
 		if svg := string(s.Narrow()); strings.Count(svg, "<g>") != 30 || !strings.HasSuffix(svg, "</svg>") {
 			t.Errorf("card %d: %s", i, svg)
@@ -141,11 +145,11 @@ func TestNext(t *testing.T) {
 
 func TestLeft(t *testing.T) {
 	op := safepoint.Operation{StartedAt: ago(time.Minute), Progress: safepoint.Progress{Percent: 62, SecondsETA: 130, At: testNow}}
-	if got := plain(left(op)); got != "about 2 min left" {
+	if got := plain(left(english, op)); got != "about 2 min left" {
 		t.Error(got)
 	}
 	op.Progress.Percent = 4
-	if left(op) != "" {
+	if left(english, op) != "" {
 		t.Error("a guess is shown under 5 percent")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 //go:embed templates
@@ -51,7 +52,7 @@ type view struct {
 	Orgs     []safepoint.Membership
 	Admin    bool
 	SignedIn bool
-	T        clock
+	T        locale
 	Activity *activity
 	Halted   *halted
 	Stuck    []string // services that would not resume
@@ -92,10 +93,10 @@ var done = map[string]string{
 
 func (p *page) write(v *visit) error {
 	name := "base"
-	if v.fragment() && v.s.pages[p.Name].Lookup("dialog") != nil {
+	if v.fragment() && hasDialog(v.t.Language, p.Name) {
 		name = "dialog"
 	}
-	b, err := v.s.render(p.Name, name, v.view(p))
+	b, err := v.s.render(v.t.Language, p.Name, name, v.view(p))
 	if err != nil {
 		return err
 	}
@@ -108,36 +109,49 @@ func (p *page) write(v *visit) error {
 	return nil
 }
 
+func hasDialog(l *language.Language, page string) bool {
+	pages, err := pagesIn(l)
+	return err == nil && pages[page].Lookup("dialog") != nil
+}
+
 // render executes one template of a page to the end before anything is sent.
-func (s *server) render(page, name string, data any) ([]byte, error) {
+func (s *server) render(l *language.Language, page, name string, data any) ([]byte, error) {
+	pages, err := pagesIn(l)
+	if err != nil {
+		return nil, err
+	}
 	var b bytes.Buffer
-	if err := s.pages[page].ExecuteTemplate(&b, name, data); err != nil {
+	if err := pages[page].ExecuteTemplate(&b, name, data); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
 }
 
-// parsed are the embedded files, which are the same for every console of the process.
-var parsed = sync.OnceValues(func() (*parts, error) {
-	a, err := loadAssets()
-	if err != nil {
-		return nil, fmt.Errorf("load assets: %w", err)
-	}
-	pages, err := loadPages(a)
-	if err != nil {
-		return nil, fmt.Errorf("load templates: %w", err)
-	}
-	return &parts{a, pages}, nil
-})
+// embedded are the static files, which are the same for every console of the process.
+var embedded = sync.OnceValues(loadAssets)
 
-type parts struct {
-	assets assets
-	pages  map[string]*template.Template
+// spoken are the pages by the tag of the language they are in, parsed when they are first asked for.
+var spoken sync.Map
+
+// pagesIn are the pages in a language.
+func pagesIn(l *language.Language) (map[string]*template.Template, error) {
+	parse, _ := spoken.LoadOrStore(l.Tag, sync.OnceValues(func() (map[string]*template.Template, error) {
+		a, err := embedded()
+		if err != nil {
+			return nil, fmt.Errorf("load assets: %w", err)
+		}
+		pages, err := loadPages(a, l)
+		if err != nil {
+			return nil, fmt.Errorf("load templates: %w", err)
+		}
+		return pages, nil
+	}))
+	return parse.(func() (map[string]*template.Template, error))()
 }
 
 // loadPages parses each page's templates into a set of its own, with the shared ones.
-func loadPages(a assets) (map[string]*template.Template, error) {
-	shared, err := template.New("").Option("missingkey=error").Funcs(funcs(a)).ParseFS(templateFS, "templates/shared/*.html")
+func loadPages(a assets, l *language.Language) (map[string]*template.Template, error) {
+	shared, err := template.New("").Option("missingkey=error").Funcs(funcs(a, l)).ParseFS(templateFS, "templates/shared/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -158,9 +172,15 @@ func loadPages(a assets) (map[string]*template.Template, error) {
 	return pages, nil
 }
 
-func funcs(a assets) template.FuncMap {
+func funcs(a assets, l *language.Language) template.FuncMap {
 	return template.FuncMap{
-		"asset": a.url, "size": size, "bytes": exactBytes, "count": count, "num": number, "lasted": lasted, "about": about,
-		"input": newInput, "initials": initials, "shortkey": safepoint.ShortKey, "keyinput": newKeyInput, "join": join, "every": every, "add": func(a, b int) int { return a + b },
+		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName,
+		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "lasted": l.Lasted, "about": l.About, "join": l.List, "every": locale{Language: l}.every,
+		"asset": a.url, "input": newInput, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
 	}
+}
+
+// properName is a name that a browser must not translate.
+func properName(s string) template.HTML {
+	return template.HTML(`<span translate="no">` + template.HTMLEscapeString(s) + `</span>`)
 }

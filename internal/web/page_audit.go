@@ -41,6 +41,6 @@ func showAudit(v *visit) (reply, error) {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	d.Pager = pager{turn(v.r.URL, list.Previous), turn(v.r.URL, list.Next), count(list.Total, "entry", "entries")}
+	d.Pager = pager{turn(v.r.URL, list.Previous), turn(v.r.URL, list.Next), v.t.Count(list.Total, "{n} entry", "{n} entries")}
 	return &page{Name: "audit", Title: "Audit log", Tab: "audit", Data: d}, nil
 }

@@ -70,14 +70,14 @@ func showBackups(v *visit) (reply, error) {
 	if over.Oldest != nil {
 		d.OldestAt = strings.ReplaceAll(v.t.Ago(made(*over.Oldest)), nb, " ") // a narrow box: it may wrap
 		if back := v.t.now.Sub(made(*over.Oldest)); back > 7*24*time.Hour {
-			d.OldestAgo = ", " + count(int(back/(24*time.Hour)), "day", "days") + " back"
+			d.OldestAgo = ", " + v.t.Count(int(back/(24*time.Hour)), "{n} day", "{n} days") + " back"
 		}
 	}
 	var names []string
 	for _, db := range dbs {
 		names = append(names, db.Name)
 	}
-	d.Unbacked = join(names)
+	d.Unbacked = v.t.List(names)
 	d.Verdict = newVerdict(v.t, d.Cards)
 	p := &page{Name: "backups", Title: "DB Backup", Tab: "backups", Live: true, Busy: len(v.running) > 0, Data: d}
 	if n := failing(d.Cards); n > 0 {
@@ -121,7 +121,7 @@ func failing(cards []card) int {
 	return n
 }
 
-func newVerdict(c clock, cards []card) verdict {
+func newVerdict(c locale, cards []card) verdict {
 	active, bad, waiting := 0, failing(cards), 0
 	var next time.Time
 	for _, k := range cards {
@@ -140,7 +140,7 @@ func newVerdict(c clock, cards []card) verdict {
 	switch good := active - bad; {
 	case bad > 0:
 		v.Dot = "bad"
-		v.Bold = fmt.Sprintf("%d of %s %s failing.", bad, count(len(cards), "schedule", "schedules"), map[bool]string{true: "is", false: "are"}[bad == 1])
+		v.Bold = fmt.Sprintf("%d of %s %s failing.", bad, c.Count(len(cards), "{n} schedule", "{n} schedules"), map[bool]string{true: "is", false: "are"}[bad == 1])
 		switch {
 		case good == 1:
 			v.Rest = "The other active schedule is up to date. "
@@ -162,12 +162,12 @@ func newVerdict(c clock, cards []card) verdict {
 	return v
 }
 
-func newCard(c clock, s app.ScheduleCard) card {
+func newCard(c locale, s app.ScheduleCard) card {
 	k := card{ScheduleCard: s, State: "ok", Label: "Active", LastLabel: "Last backup", Strip: newStrip(c, s)}
-	k.sizes(s.Runs)
+	k.sizes(c, s.Runs)
 	if s.LastGood != nil {
 		k.LastRel, k.LastAbs = c.Ago(made(*s.LastGood)), c.Day(made(*s.LastGood))
-		k.Size = size(s.LastGood.Size)
+		k.Size = c.Size(s.LastGood.Size)
 	}
 	if !s.NextRun.IsZero() {
 		k.NextRel, k.NextAbs = c.Ago(s.NextRun), c.Day(s.NextRun)
@@ -176,8 +176,8 @@ func newCard(c clock, s app.ScheduleCard) card {
 	switch {
 	case !s.IsActive:
 		k.State, k.Label = "off", "Disabled"
-		k.NextAbs = "Off since " + c.date(s.DisabledAt, "Jan")
-		k.Say = fmt.Sprintf("Disabled by %s on %s. %s", cmpOr(s.DisabledByName, "Safepoint"), c.Date(s.DisabledAt), kept(s.Backups))
+		k.NextAbs = "Off since " + c.short(s.DisabledAt)
+		k.Say = fmt.Sprintf("Disabled by %s on %s. %s", cmpOr(s.DisabledByName, "Safepoint"), c.Date(s.DisabledAt), kept(c, s.Backups))
 		k.Act, k.ActLink, k.ActDialog = "Enable schedule", "/backups/"+s.ID+"/enable", true
 	case s.LastRun != nil && (s.LastRun.Status == safepoint.StatusFailed || s.LastRun.Status == safepoint.StatusMissed):
 		k.State, k.Label, k.LastLabel = "bad", "Failing", "Last good backup"
@@ -202,17 +202,17 @@ func newCard(c clock, s app.ScheduleCard) card {
 	return k
 }
 
-func kept(n int) string {
+func kept(c locale, n int) string {
 	switch n {
 	case 0:
 		return "There are no backups of this database."
 	case 1:
 		return "The existing backup is kept."
 	}
-	return fmt.Sprintf("The %s existing backups are kept.", group(n))
+	return fmt.Sprintf("The %s existing backups are kept.", c.Number(n))
 }
 
-func (k *card) sizes(runs []safepoint.Operation) {
+func (k *card) sizes(c locale, runs []safepoint.Operation) {
 	var v []int64
 	for _, op := range runs {
 		if op.Status == safepoint.StatusSucceeded && op.Size > 0 {
@@ -222,7 +222,7 @@ func (k *card) sizes(runs []safepoint.Operation) {
 	if len(v) < 2 {
 		return
 	}
-	k.Change = signed(v[len(v)-1]-v[0]) + " in 30" + nb + "days"
+	k.Change = c.Change(v[len(v)-1]-v[0]) + " in 30" + nb + "days"
 	if len(v) > 40 {
 		v = v[len(v)-40:]
 	}

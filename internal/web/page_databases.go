@@ -59,7 +59,7 @@ type testView struct {
 	Took string
 }
 
-func newTestView(t app.TestResult) *testView { return &testView{t, lasted(t.Took)} }
+func newTestView(c locale, t app.TestResult) *testView { return &testView{t, c.Lasted(t.Took)} }
 
 func showDatabase(v *visit) (reply, error) { return v.databasePage(v.id()) }
 
@@ -97,7 +97,7 @@ func doDatabaseTest(v *visit) (reply, error) {
 		return nil, err
 	}
 	d := p.Data.(databaseView)
-	d.Test, p.Live = newTestView(test), false
+	d.Test, p.Live = newTestView(v.t, test), false
 	p.Data = d
 	return p, nil
 }
@@ -184,7 +184,7 @@ func (v *visit) tryDatabase(f *form, p *page, in app.DatabaseInput) (reply, erro
 		return f.refused(p, err)
 	}
 	d := p.Data.(databaseForm)
-	d.Test = newTestView(test)
+	d.Test = newTestView(v.t, test)
 	p.Data = d
 	return p, nil
 }
@@ -245,10 +245,10 @@ func (v *visit) databaseQuestion(f *form) (*page, error) {
 		Lead:   []string{"is no longer backed up by Safepoint. The database itself is not touched."},
 		Action: "/databases/" + d.DB.ID + "/delete", Back: "/databases/" + d.DB.ID}
 	if n := len(d.Schedules); n > 0 {
-		q.More = append(q.More, fmt.Sprintf("%s of it will not run any more.", count(n, "schedule", "schedules")))
+		q.More = append(q.More, fmt.Sprintf("%s of it will not run any more.", v.t.Count(n, "{n} schedule", "{n} schedules")))
 	}
 	if d.Backups > 0 {
-		q.More = append(q.More, fmt.Sprintf("%s of it stay in DB Logs and can be downloaded, but not restored from here.", count(d.Backups, "backup", "backups")))
+		q.More = append(q.More, fmt.Sprintf("%s of it stay in DB Logs and can be downloaded, but not restored from here.", v.t.Count(d.Backups, "{n} backup", "{n} backups")))
 		q.Confirm = d.DB.Name
 	}
 	return v.ask("databases", q), nil

@@ -22,14 +22,14 @@ func (v *visit) deleteQuestion(pre app.DeletePreview, f *form) (*page, error) {
 	}
 	q := question{
 		F: f, Title: "Delete this backup?", Bold: b.Name, Mono: true, Button: "Delete backup", Danger: true,
-		Lead:   []string{fmt.Sprintf("(%s) will be removed for good. This cannot be undone.", size(b.Size))},
+		Lead:   []string{fmt.Sprintf("(%s) will be removed for good. This cannot be undone.", v.t.Size(b.Size))},
 		Action: "/logs/" + b.ID + "/delete", Back: "/logs/" + b.ID,
 	}
 	switch {
 	case pre.Others == 1:
 		q.More = append(q.More, fmt.Sprintf("%s keeps 1 other backup, from %s.", b.DatabaseName, v.t.At(pre.Newest)))
 	case pre.Others > 1:
-		q.More = append(q.More, fmt.Sprintf("%s keeps %s other backups. The newest one is from %s.", b.DatabaseName, group(pre.Others), v.t.At(pre.Newest)))
+		q.More = append(q.More, fmt.Sprintf("%s keeps %s other backups. The newest one is from %s.", b.DatabaseName, v.t.Number(pre.Others), v.t.At(pre.Newest)))
 	default:
 		q.Warn = "This is the only backup of " + b.DatabaseName + ". Without it, you cannot restore this database."
 	}

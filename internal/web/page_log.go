@@ -22,17 +22,17 @@ func showLog(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := logView{Op: op, Row: v.row(op), Took: lasted(op.Duration(v.t.now))}
+	d := logView{Op: op, Row: v.row(op), Took: v.t.Lasted(op.Duration(v.t.now))}
 	if op.Type == safepoint.TypeRestore && op.NewName == "" && op.Trigger != safepoint.TriggerUndo {
 		d.Way = ways[op.Mode]
 	}
 	if !op.HaltedAt.IsZero() && !op.ResumedAt.IsZero() {
-		d.Halted = lasted(op.HaltTime())
+		d.Halted = v.t.Lasted(op.HaltTime())
 	}
 	if op.ScheduleID != "" {
 		// The schedule may be gone by now: the log stands without it.
 		if s, err := v.app.Schedule(v.ctx, v.actor, op.ScheduleID); err == nil {
-			d.Schedule = s.Name + ", every " + every(s.Interval)
+			d.Schedule = s.Name + ", every " + v.t.every(s.Interval)
 		} else if safepoint.ErrorCode(err) != safepoint.CodeNotFound {
 			return nil, err
 		}
@@ -42,9 +42,9 @@ func showLog(v *visit) (reply, error) {
 	case !op.Status.Ended():
 		p.State, p.Icon = d.Row.Label, "run"
 		if d.Row.Measured {
-			p.State = group(op.Progress.Percent) + "%"
+			p.State = v.t.Number(op.Progress.Percent) + "%"
 		}
-		p.Say = quarter(op)
+		p.Say = quarter(v.t, op)
 	case op.Status == safepoint.StatusSucceeded:
 		p.Say = "Succeeded: " + op.Name
 	case op.Failure != nil:
@@ -54,14 +54,14 @@ func showLog(v *visit) (reply, error) {
 }
 
 // quarter is what a screen reader is told of a running operation: it changes with the phase and at 25, 50 and 75%.
-func quarter(op safepoint.Operation) string {
+func quarter(c locale, op safepoint.Operation) string {
 	phase := op.Progress.Phase
 	if op.Type == safepoint.TypeRestore {
 		phase = stepOf(op)
 	}
 	s := doing(op)
 	if q := op.Progress.Percent / 25 * 25; q > 0 {
-		s += ", " + group(q) + " percent"
+		s += ", " + c.Number(q) + " percent"
 	}
 	if phase != "" {
 		s += ", " + phase

@@ -78,11 +78,11 @@ func showLogs(v *visit) (reply, error) {
 		last.Rows = append(last.Rows, v.row(op))
 	}
 	if n := len(d.Page.Operations); n > 0 {
-		d.Pager.Text = fmt.Sprintf("%s–%s of %s", group(d.Page.Offset+1), group(d.Page.Offset+n), group(d.Page.Total))
+		d.Pager.Text = fmt.Sprintf("%s–%s of %s", v.t.Number(d.Page.Offset+1), v.t.Number(d.Page.Offset+n), v.t.Number(d.Page.Total))
 	}
 	d.Pager.Newer, d.Pager.Older = turn(v.r.URL, d.Page.Previous), turn(v.r.URL, d.Page.Next)
 	d.Statuses = statusChoices
-	d.Words = filterWords(d)
+	d.Words = filterWords(v.t, d)
 	if len(d.Days) == 0 && !d.Filtered {
 		if d.FirstDue, err = v.firstDue(); err != nil {
 			return nil, err
@@ -140,7 +140,7 @@ func turn(u *url.URL, cursor string) string {
 	return u.Path + "?" + q.Encode()
 }
 
-func filterWords(d logsView) string {
+func filterWords(c locale, d logsView) string {
 	var w []string
 	if d.Filter.Type != "" {
 		w = append(w, "Type is "+title(string(d.Filter.Type)))
@@ -162,7 +162,7 @@ func filterWords(d logsView) string {
 	if d.ToDay != "" {
 		w = append(w, "To "+d.ToDay)
 	}
-	return join(w)
+	return c.List(w)
 }
 
 func title(s string) string {
@@ -221,13 +221,13 @@ func (v *visit) row(op safepoint.Operation) logRow {
 			r.Origin += ", instant switch"
 		}
 		if !op.HaltedAt.IsZero() && !op.ResumedAt.IsZero() {
-			r.Origin += ", services halted " + lasted(op.ResumedAt.Sub(op.HaltedAt))
+			r.Origin += ", services halted " + v.t.Lasted(op.ResumedAt.Sub(op.HaltedAt))
 		}
 	} else if op.Size > 0 {
-		r.Size = size(op.Size)
+		r.Size = v.t.Size(op.Size)
 	}
 	if !op.StartedAt.IsZero() {
-		r.Took = lasted(op.Duration(v.t.now))
+		r.Took = v.t.Lasted(op.Duration(v.t.now))
 	}
 	switch {
 	case op.Failure != nil && op.Status != safepoint.StatusSucceeded:
@@ -239,7 +239,7 @@ func (v *visit) row(op safepoint.Operation) logRow {
 	r.CanRestore, r.CanDelete = whole, whole
 	if !op.Status.Ended() {
 		r.Running, r.CanCancel = true, cancellable(op)
-		r.progress(op)
+		r.progress(v.t, op)
 	}
 	return r
 }
@@ -249,26 +249,26 @@ func cancellable(op safepoint.Operation) bool {
 	return !op.Status.Ended() && !op.CancelAsked && (op.Type == safepoint.TypeBackup || op.Step < safepoint.StepSwitch && !op.Switched)
 }
 
-func (r *logRow) progress(op safepoint.Operation) {
+func (r *logRow) progress(c locale, op safepoint.Operation) {
 	p := op.Progress
-	r.Percent, r.Measured, r.ETA = p.Percent, p.Percent > 0, left(op)
+	r.Percent, r.Measured, r.ETA = p.Percent, p.Percent > 0, left(c, op)
 	if op.Status == safepoint.StatusQueued {
 		r.Phase = "Waiting for its turn"
 		return
 	}
-	r.Phase = phaseWords(op)
+	r.Phase = phaseWords(c, op)
 	switch {
 	case p.BytesOf > 0:
-		r.Done = size(p.Bytes) + " of about " + size(p.BytesOf)
+		r.Done = c.Size(p.Bytes) + " of about " + c.Size(p.BytesOf)
 	case p.Bytes > 0:
-		r.Done = size(p.Bytes)
+		r.Done = c.Size(p.Bytes)
 	}
 	if p.Rate > 0 {
-		r.Rate = size(p.Rate) + "/s"
+		r.Rate = c.Size(p.Rate) + "/s"
 	}
 }
 
-func phaseWords(op safepoint.Operation) string {
+func phaseWords(c locale, op safepoint.Operation) string {
 	p := op.Progress
 	if op.CancelAsked {
 		return "Stopping"
@@ -281,7 +281,7 @@ func phaseWords(op safepoint.Operation) string {
 		return "Reading the file again"
 	case "dump", "":
 		if p.TablesOf > 0 {
-			return fmt.Sprintf("Writing table %s of %s", group(min(p.Tables+1, p.TablesOf)), group(p.TablesOf))
+			return fmt.Sprintf("Writing table %s of %s", c.Number(min(p.Tables+1, p.TablesOf)), c.Number(p.TablesOf))
 		}
 		return "Writing"
 	}

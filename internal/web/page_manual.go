@@ -29,7 +29,7 @@ func (v *visit) manual(f *form) (*page, error) {
 	}
 	d.Storage = over.StorageName
 	if over.Space.Total > 0 {
-		d.Free = size(over.Space.Free)
+		d.Free = v.t.Size(over.Space.Free)
 	}
 	chosen := f.Get("database")
 	if chosen == "" && len(d.Databases) == 1 {
@@ -42,7 +42,7 @@ func (v *visit) manual(f *form) (*page, error) {
 		}
 		if len(ops.Operations) > 0 {
 			d.Last = &ops.Operations[0]
-			d.LastTook = lasted(d.Last.Duration(v.t.now))
+			d.LastTook = v.t.Lasted(d.Last.Duration(v.t.now))
 		}
 	}
 	return &page{Name: "manual", Title: "Manual Backup", Tab: "backups", Data: d}, nil

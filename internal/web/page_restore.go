@@ -65,7 +65,7 @@ func showRestore(v *visit) (reply, error) {
 	case d.Queued:
 		p.State, p.Icon = "Waiting", "run"
 	default:
-		p.State, p.Icon, p.Say = group(op.Progress.Percent)+"%", "run", quarter(op)
+		p.State, p.Icon, p.Say = v.t.Number(op.Progress.Percent)+"%", "run", quarter(v.t, op)
 	}
 	return p, nil
 }
@@ -84,7 +84,7 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 		d.Way = ways[op.Mode]
 	}
 	if t := op.HaltTime(); t > 0 {
-		d.Took = lasted(t)
+		d.Took = v.t.Lasted(t)
 	}
 	d.Instant, d.Guarding = op.Mode == safepoint.RestoreInstant && op.NewName == "" && !d.Undo, op.CanYield()
 	d.Steps = steps(v.t, op, journal)
@@ -93,13 +93,13 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 			d.Now = &d.Steps[i]
 		}
 	}
-	d.StepText, d.Left, d.SoFar = stepOf(op), left(op), lasted(op.Duration(v.t.now))
+	d.StepText, d.Left, d.SoFar = stepOf(op), left(v.t, op), v.t.Lasted(op.Duration(v.t.now))
 	d.Recovering = d.Running && recovering(journal)
 	if !op.HaltedAt.IsZero() && op.ResumedAt.IsZero() && !op.Status.Ended() {
 		d.HaltedFor = v.t.Since(op.HaltedAt)
 	}
 	if d.Running && !op.Progress.At.IsZero() && v.t.now.Sub(op.Progress.At) > 2*time.Minute {
-		d.Slow = "No progress for " + lasted(v.t.now.Sub(op.Progress.At)) + ". The last sign of it was at " + v.t.Time(op.Progress.At) + "."
+		d.Slow = "No progress for " + v.t.Lasted(v.t.now.Sub(op.Progress.At)) + ". The last sign of it was at " + v.t.Time(op.Progress.At) + "."
 	}
 	d.lines(op, services, journal)
 	d.Log = technical(v.t, journal)
@@ -188,7 +188,7 @@ func (d *restoreView) lines(op safepoint.Operation, services []safepoint.Service
 	}
 }
 
-func technical(c clock, journal []safepoint.JournalEntry) []logLine {
+func technical(c locale, journal []safepoint.JournalEntry) []logLine {
 	var out []logLine
 	for _, e := range journal {
 		out = append(out, logLine{Time: c.Time(e.At), Step: e.Step.String(), Event: e.Event, Detail: e.Detail})

@@ -48,7 +48,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := restoreNewView{F: f, P: pre, At: v.t.Weekday(made(pre.Backup)), Now: v.t.Weekday(v.t.now), Changes: lasted(pre.Changes), Keeps: window(v.org.UndoWindow)}
+	d := restoreNewView{F: f, P: pre, At: v.t.Weekday(made(pre.Backup)), Now: v.t.Weekday(v.t.now), Changes: v.t.Lasted(pre.Changes), Keeps: v.t.window(v.org.UndoWindow)}
 	switch {
 	case !pre.At.IsZero():
 		d.At = v.t.Weekday(pre.At)
@@ -68,10 +68,10 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	}
 	d.Names = strings.Join(names, ", ")
 	if e := pre.Estimates[safepoint.StepGuard]; e > 0 {
-		d.Guard = title(about(e))
+		d.Guard = title(v.t.About(e))
 	}
 	if known := pre.HaltTimes[pre.Mode]; known > 0 {
-		d.Halted = title(aboutHalted(known))
+		d.Halted = title(aboutHalted(v.t, known))
 	}
 	if d.Mode = safepoint.RestoreMode(f.Get("mode")); d.Mode == "" {
 		d.Mode = pre.Mode
@@ -79,24 +79,24 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	for _, m := range pre.Modes {
 		if w := (way{Mode: m, Name: ways[m], Text: wayTexts[m], Halted: "How long services are halted is not known yet."}); len(pre.Modes) > 1 {
 			if known := pre.HaltTimes[m]; known > 0 {
-				w.Halted = "Halted for " + aboutHalted(known) + "."
+				w.Halted = "Halted for " + aboutHalted(v.t, known) + "."
 			}
 			d.Ways = append(d.Ways, w)
 		}
 	}
 	if pre.Space.Total > 0 {
-		d.Free = size(pre.Space.Free)
+		d.Free = v.t.Size(pre.Space.Free)
 	}
 	d.Preflight = v.preflight(pre)
 	return &page{Name: "restore_new", Title: "Restore " + pre.Database.Name, Tab: "logs", Data: d}, nil
 }
 
 // aboutHalted is about of a time that may be far below a minute.
-func aboutHalted(d time.Duration) string {
+func aboutHalted(c locale, d time.Duration) string {
 	if d < time.Minute {
-		return "about " + lasted(d)
+		return "about " + c.Lasted(d)
 	}
-	return about(d)
+	return c.About(d)
 }
 
 func doRestoreNew(v *visit) (reply, error) {

@@ -50,7 +50,7 @@ func showSchedule(v *visit) (reply, error) {
 }
 
 // pointDays groups backups by day, the newest day first, the earliest point of a day first.
-func pointDays(c clock, ops []safepoint.Operation) []pointDay {
+func pointDays(c locale, ops []safepoint.Operation) []pointDay {
 	var days []pointDay
 	for _, op := range ops {
 		at := made(op)
@@ -71,12 +71,12 @@ func pointDays(c clock, ops []safepoint.Operation) []pointDay {
 		day := &days[len(days)-1]
 		day.Points = append([]point{p}, day.Points...)
 		day.bytes += op.Size
-		day.Size = size(day.bytes)
+		day.Size = c.Size(day.bytes)
 	}
 	return days
 }
 
-func (d *scheduleView) addNext(c clock, next time.Time) {
+func (d *scheduleView) addNext(c locale, next time.Time) {
 	p := point{Time: c.Hour(next), Kind: "next"}
 	if len(d.Days) == 0 || d.Days[0].date != 0 {
 		d.Days = append([]pointDay{{Label: "Today"}}, d.Days...)

@@ -107,7 +107,7 @@ func doScheduleEdit(v *visit) (reply, error) {
 	}
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict && in.Version != s.Version {
 		d := p.Data.(scheduleForm)
-		d.Changed = cmpOr(s.UpdatedBy, "Somebody") + " set it to " + every(s.Interval) + " " + v.t.At(s.UpdatedAt) + "."
+		d.Changed = cmpOr(s.UpdatedBy, "Somebody") + " set it to " + v.t.every(s.Interval) + " " + v.t.At(s.UpdatedAt) + "."
 		f.Values.Set("version", strconv.Itoa(s.Version)) // "Keep mine" starts from the newer one
 		p.Data, p.Status = d, status(err)
 		return p, nil

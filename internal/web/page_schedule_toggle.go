@@ -45,11 +45,11 @@ func showDisable(v *visit) (reply, error) {
 	return v.ask("backups", disableQuestion(v.t, s)), nil
 }
 
-func disableQuestion(c clock, s app.ScheduleCard) question {
+func disableQuestion(c locale, s app.ScheduleCard) question {
 	q := question{
 		Title: "Disable this schedule?", Bold: s.Name, Button: "Disable schedule",
 		Action: "/backups/" + s.ID + "/disable", Back: "/backups/" + s.ID,
-		Lead: []string{"will no longer be backed up every " + every(s.Interval) + ". The run due " + c.At(s.NextRun) + " will not happen."},
+		Lead: []string{"will no longer be backed up every " + c.every(s.Interval) + ". The run due " + c.At(s.NextRun) + " will not happen."},
 		More: []string{"Existing backups are kept, and you can enable the schedule again at any time."},
 	}
 	if s.OnlyOne {
@@ -74,11 +74,11 @@ func showEnable(v *visit) (reply, error) {
 	if s.IsActive {
 		return redirect("/backups/" + s.ID), nil
 	}
-	first := "The first run is due " + v.t.At(s.Schedule.NextRun(v.t.now)) + ", in " + lasted(s.Schedule.NextRun(v.t.now).Sub(v.t.now).Truncate(time.Minute)) + "."
+	first := "The first run is due " + v.t.At(s.Schedule.NextRun(v.t.now)) + ", in " + v.t.Lasted(s.Schedule.NextRun(v.t.now).Sub(v.t.now).Truncate(time.Minute)) + "."
 	return v.ask("backups", question{
 		Title: "Enable this schedule?", Bold: s.Name, Button: "Enable schedule",
 		Action: "/backups/" + s.ID + "/enable", Back: "/backups/" + s.ID,
-		Lead: []string{"will be backed up every " + every(s.Interval) + " again. " + first},
+		Lead: []string{"will be backed up every " + v.t.every(s.Interval) + " again. " + first},
 	}), nil
 }
 

@@ -147,7 +147,7 @@ func showService(v *visit) (reply, error) {
 }
 
 func (v *visit) servicePage(s safepoint.Service) (*page, error) {
-	d := serviceView{S: s, Kind: kindLabel(s.Kind), Says: kindSays(s.Kind), Timeout: lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
+	d := serviceView{S: s, Kind: kindLabel(s.Kind), Says: kindSays(s.Kind), Timeout: v.t.Lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
 	st, err := v.app.ServiceStatus(v.ctx, v.actor, s.ID)
 	switch safepoint.ErrorCode(err) {
 	case "":
@@ -300,7 +300,7 @@ func doServiceTest(v *visit) (reply, error) {
 		return nil, err
 	}
 	d := p.Data.(serviceView)
-	d.Test = &serviceTest{test, lasted(test.HaltTook), lasted(test.ResumeTook)}
+	d.Test = &serviceTest{test, v.t.Lasted(test.HaltTook), v.t.Lasted(test.ResumeTook)}
 	p.Data = d
 	return p, nil
 }

@@ -43,7 +43,7 @@ func showTables(v *visit) (reply, error) {
 	from = min(max(from, 0), max(0, (d.Total-1)/tablesPage))
 	d.Tables = match[from*tablesPage : min(d.Total, (from+1)*tablesPage)]
 	if d.Total > tablesPage {
-		d.Pager.Text = group(from*tablesPage+1) + "–" + group(from*tablesPage+len(d.Tables)) + " of " + count(d.Total, "table", "tables")
+		d.Pager.Text = v.t.Number(from*tablesPage+1) + "–" + v.t.Number(from*tablesPage+len(d.Tables)) + " of " + v.t.Count(d.Total, "{n} table", "{n} tables")
 		if from > 0 {
 			d.Pager.Newer = turn(v.r.URL, strconv.Itoa(from-1))
 		}

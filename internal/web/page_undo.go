@@ -27,7 +27,7 @@ func (v *visit) undoQuestion(op safepoint.Operation, f *form) (*page, error) {
 		F: f, Title: "Undo this restore?", Bold: op.DatabaseName, Button: "Undo restore", Danger: true,
 		Lead: []string{"goes back to what it was before the restore of " + v.t.Minute(made(op)) + "."},
 		More: []string{
-			fmt.Sprintf("%s of changes made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", lasted(v.t.now.Sub(since))),
+			fmt.Sprintf("%s of changes made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", v.t.Lasted(v.t.now.Sub(since))),
 			"All organization services are halted meanwhile and resume automatically.",
 		},
 		Action: "/restores/" + op.ID + "/undo", Back: "/restores/" + op.ID, Stay: "Keep the restore",

@@ -34,7 +34,7 @@ func (v *visit) upload(f *form) (*page, error) {
 		return nil, err
 	}
 	if over.Space.Total > 0 {
-		d.Free = size(over.Space.Free)
+		d.Free = v.t.Size(over.Space.Free)
 	}
 	return &page{Name: "upload", Title: "Upload backup", Tab: "logs", Data: d}, nil
 }

@@ -47,7 +47,7 @@ func (v *visit) preflight(p app.RestorePreview) preflightView {
 	}
 	silent := 0
 	for _, s := range p.Answers {
-		line := answerLine{Name: s.Service.Name, Kind: kindLabel(s.Service.Kind), Timeout: lasted(s.Service.Timeout), Meaning: s.Meaning, Why: s.Status.Detail}
+		line := answerLine{Name: s.Service.Name, Kind: kindLabel(s.Service.Kind), Timeout: v.t.Lasted(s.Service.Timeout), Meaning: s.Meaning, Why: s.Status.Detail}
 		line.Look, line.Label = condition(s.Status.Condition)
 		if s.Status.Condition == halt.Unknown {
 			silent++
@@ -64,9 +64,9 @@ func (v *visit) preflight(p app.RestorePreview) preflightView {
 		if silent == 1 {
 			verb = "does not answer"
 		}
-		d.Services, d.Alarm = fmt.Sprintf("%d of %s %s", silent, count(n, "service", "services"), verb), true
+		d.Services, d.Alarm = fmt.Sprintf("%d of %s %s", silent, v.t.Count(n, "{n} service", "{n} services"), verb), true
 	case n > 0:
-		d.Services = count(n, "service answers", "services answer")
+		d.Services = v.t.Count(n, "{n} service answers", "{n} services answer")
 	}
 	fact := func(name, value string) {
 		if value != "" {
@@ -81,10 +81,10 @@ func (v *visit) preflight(p app.RestorePreview) preflightView {
 	}
 	fact("Dump program", p.Versions.Tool)
 	if p.LiveSize > 0 {
-		fact("Live database", size(p.LiveSize))
+		fact("Live database", v.t.Size(p.LiveSize))
 	}
 	if p.SafetySize > 0 && p.Space.Total > 0 {
-		fact("Safety backup", fmt.Sprintf("about %s, and the storage has %s free", size(p.SafetySize), size(p.Space.Free)))
+		fact("Safety backup", fmt.Sprintf("about %s, and the storage has %s free", v.t.Size(p.SafetySize), v.t.Size(p.Space.Free)))
 	}
 	return d
 }
@@ -104,46 +104,46 @@ func (v *visit) compareTables(d *preflightView, c *app.Comparison) {
 			if len(parts) == 0 && !strings.HasPrefix(one, "table") {
 				one, many = "table "+one, "tables "+many
 			}
-			parts = append(parts, count(p.n, one, many))
+			parts = append(parts, v.t.Count(p.n, "{n} "+one, "{n} "+many))
 		}
 	}
 	switch {
 	case len(parts) == 0 && c.Same == 0:
 		d.Rows = "No tables, neither here nor there"
 	case len(parts) == 0:
-		d.Rows = "As far as is known, " + count(c.Same, "table is", "tables are") + " as in the backup"
+		d.Rows = "As far as is known, " + v.t.Count(c.Same, "{n} table is", "{n} tables are") + " as in the backup"
 	default:
 		if c.Same > 0 {
-			parts = append(parts, count(c.Same, "stays", "stay"))
+			parts = append(parts, v.t.Count(c.Same, "{n} stays", "{n} stay"))
 		}
-		d.Rows = join(parts)
+		d.Rows = v.t.List(parts)
 	}
 	d.Open, d.More, d.About = c.Vanishing > 0 || len(c.Changes) <= 6, c.More, c.LiveKnown && !c.Exact
 	if c.NewestID != "" {
 		d.Newest = title(v.t.Day(c.NewestAt))
 	}
 	for _, t := range c.Changes {
-		d.Tables = append(d.Tables, newTableLine(t))
+		d.Tables = append(d.Tables, newTableLine(v.t, t))
 	}
-	d.Total = count(c.BackupRows, "row in the backup", "rows in the backup")
+	d.Total = v.t.Count(c.BackupRows, "{n} row in the backup", "{n} rows in the backup")
 	if c.LiveKnown {
 		about := ""
 		if !c.Exact {
 			about = "about "
 		}
-		d.Total += ", " + about + count(c.LiveRows, "row now", "rows now")
+		d.Total += ", " + about + v.t.Count(c.LiveRows, "{n} row now", "{n} rows now")
 	}
 }
 
-func newTableLine(t app.TableChange) tableLine {
+func newTableLine(c locale, t app.TableChange) tableLine {
 	rows := func(n int64, exact bool) string {
 		switch {
 		case n < 0:
 			return "–"
 		case !exact:
-			return "about" + nb + group(n)
+			return "about" + nb + c.Number(n)
 		}
-		return group(n)
+		return c.Number(n)
 	}
 	l := tableLine{Name: t.Name, Backup: rows(t.Backup, true), Newest: rows(t.Newest, true), Now: rows(t.Live, t.Exact)}
 	switch d := t.Difference(); {
@@ -156,9 +156,9 @@ func newTableLine(t app.TableChange) tableLine {
 	case t.Fate == app.NotKnown:
 		l.Change = "not known"
 	case d > 0:
-		l.Change = "+" + count(d, "row", "rows")
+		l.Change = "+" + c.Count(d, "{n} row", "{n} rows")
 	case d < 0:
-		l.Change = "−" + count(-d, "row", "rows")
+		l.Change = "−" + c.Count(-d, "{n} row", "{n} rows")
 	default:
 		l.Change = "other rows"
 	}

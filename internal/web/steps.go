@@ -138,7 +138,7 @@ func spans(journal []safepoint.JournalEntry) map[safepoint.Step]span {
 }
 
 // steps turns an operation and its journal into the list on its page.
-func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []stepView {
+func steps(c locale, op safepoint.Operation, journal []safepoint.JournalEntry) []stepView {
 	times := spans(journal)
 	var out []stepView
 	for i, s := range stepsOf(op) {
@@ -166,14 +166,14 @@ func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []
 			}
 		case op.Status == safepoint.StatusRunning && s == op.Step:
 			v.State = "now"
-			v.running(op)
+			v.running(c, op)
 		}
 		switch {
 		case at.began.IsZero():
 		case at.ended.IsZero() && v.State == "now":
 			v.Time = c.Since(at.began)
 		case !at.ended.IsZero():
-			v.Time = lasted(at.ended.Sub(at.began))
+			v.Time = c.Lasted(at.ended.Sub(at.began))
 		}
 		out = append(out, v)
 	}
@@ -181,24 +181,24 @@ func steps(c clock, op safepoint.Operation, journal []safepoint.JournalEntry) []
 }
 
 // running fills in what moves. A step without a measure shows a moving bar, never an invented percent.
-func (v *stepView) running(op safepoint.Operation) {
+func (v *stepView) running(c locale, op safepoint.Operation) {
 	p := op.Progress
 	if p.Phase != op.Step.String() {
 		return
 	}
 	if p.BytesOf > 0 {
 		v.Measured, v.Percent = true, int(min(p.Bytes, p.BytesOf)*100/p.BytesOf)
-		v.Facts = append(v.Facts, fact{"Read", size(p.Bytes) + " of about " + size(p.BytesOf)})
+		v.Facts = append(v.Facts, fact{"Read", c.Size(p.Bytes) + " of about " + c.Size(p.BytesOf)})
 	} else if p.Bytes > 0 {
-		v.Facts = append(v.Facts, fact{"Read", size(p.Bytes)})
+		v.Facts = append(v.Facts, fact{"Read", c.Size(p.Bytes)})
 	}
 	if p.Rate > 0 {
-		v.Facts = append(v.Facts, fact{"Rate", size(p.Rate) + "/s"})
+		v.Facts = append(v.Facts, fact{"Rate", c.Size(p.Rate) + "/s"})
 	}
 	if p.TablesOf > 0 {
-		v.Facts = append(v.Facts, fact{"Tables", group(p.Tables) + " of " + group(p.TablesOf)})
+		v.Facts = append(v.Facts, fact{"Tables", c.Number(p.Tables) + " of " + c.Number(p.TablesOf)})
 	}
-	if l := left(op); l != "" {
+	if l := left(c, op); l != "" {
 		v.Facts = append(v.Facts, fact{"Left", strings.TrimSuffix(l, " left")})
 	}
 }

@@ -33,12 +33,13 @@ type stripDay struct {
 
 // strip is the last 30 days of a schedule, a day a column, in the organization's zone.
 type strip struct {
+	c                            locale
 	days                         []stripDay
 	good, bad, missed, cancelled int
 }
 
-func newStrip(c clock, card app.ScheduleCard) strip {
-	var s strip
+func newStrip(c locale, card app.ScheduleCard) strip {
+	s := strip{c: c}
 	for i := range stripDays {
 		y, m, d := c.in(c.now).Date()
 		s.days = append(s.days, stripDay{date: time.Date(y, m, d-stripDays+1+i, 12, 0, 0, 0, c.loc)})
@@ -117,7 +118,7 @@ func (s strip) label() string {
 	if s.Total() == 0 {
 		return "No runs in the last 30 days"
 	}
-	out := fmt.Sprintf("%d of %s succeeded in the last 30 days", s.good, strings.ReplaceAll(count(s.Total(), "run", "runs"), nb, " "))
+	out := s.c.Count(s.Total(), "{good} of {n} run succeeded in the last 30 days", "{good} of {n} runs succeeded in the last 30 days", "good", s.good)
 	if s.bad > 0 {
 		out += fmt.Sprintf(", %d failed", s.bad)
 	}

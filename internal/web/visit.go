@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // visit is one request: who asks, in which organization, and what every page shows around its content.
@@ -19,7 +20,7 @@ type visit struct {
 	r       *http.Request
 	ctx     context.Context
 	app     App
-	t       clock
+	t       locale
 	session string
 
 	actor   safepoint.Actor // zero for nobody
@@ -31,7 +32,7 @@ type visit struct {
 
 // anonymous is a visit of nobody.
 func (s *server) anonymous(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{s: s, w: w, r: r, ctx: r.Context(), app: s.App, t: clock{now: s.Now(), loc: time.UTC}, session: sessionOf(r)}
+	return &visit{s: s, w: w, r: r, ctx: r.Context(), app: s.App, t: locale{Language: language.Choose(r.Header.Get("Accept-Language")), now: s.Now(), loc: time.UTC}, session: sessionOf(r)}
 }
 
 // identify finds out who asks. Its error is CodeUnauthorized for nobody.

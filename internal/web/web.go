@@ -6,12 +6,13 @@ package web
 
 import (
 	"fmt"
-	"html/template"
 	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // Config is what the console needs. App is required; everything else has a default.
@@ -35,7 +36,6 @@ type Config struct {
 
 type server struct {
 	Config
-	pages  map[string]*template.Template
 	assets assets
 	mux    *http.ServeMux
 	live   *http.ServeMux // the live pages only, to find the one a stream is about
@@ -71,11 +71,15 @@ func newServer(c Config) (*server, error) {
 		c.Now = time.Now
 	}
 	s := &server{Config: c, mux: http.NewServeMux(), live: http.NewServeMux(), beat: 5 * time.Second}
-	p, err := parsed()
-	if err != nil {
+	var err error
+	if s.assets, err = embedded(); err != nil {
 		return nil, err
 	}
-	s.assets, s.pages = p.assets, p.pages
+	for _, l := range language.All() { // a broken template is found now, in whatever language
+		if _, err := pagesIn(l); err != nil {
+			return nil, err
+		}
+	}
 	for _, route := range Routes() {
 		s.mux.Handle(route.Method+" "+route.Pattern, s.serve(route))
 		if route.Live {

@@ -1,0 +1,71 @@
+package safepoint
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Phrase is how a message was made, so that it can be said in another language: the English sentence with numbered
+// places, such as "{1} needs {2}, and has {3}.", and what stands there. Values are never translated: they are names,
+// sizes and what other programs said. The zero Phrase is a message of which only the English text is known.
+type Phrase struct {
+	Sentence string   `json:"sentence,omitempty"`
+	Values   []string `json:"values,omitempty"`
+}
+
+// NewPhrase makes a phrase of what fmt.Sprintf is given.
+func NewPhrase(format string, args ...any) Phrase {
+	p := Phrase{}
+	p.Sentence = eachVerb(format, func(n int, verb string) {
+		value := "?"
+		if n <= len(args) {
+			value = fmt.Sprintf(verb, args[n-1])
+		}
+		for len(p.Values) < n {
+			p.Values = append(p.Values, "")
+		}
+		p.Values[n-1] = value
+	})
+	return p
+}
+
+// Sentence is the key of a format in a catalogue of translations: "%s needs %s." becomes "{1} needs {2}.".
+func Sentence(format string) string { return eachVerb(format, func(int, string) {}) }
+
+// eachVerb tells each of fmt's verbs in a format, with the number of its argument, and returns the sentence.
+// It knows what our own formats use: flags, widths and explicit indexes, but no width that is an argument itself.
+func eachVerb(format string, each func(n int, verb string)) string {
+	var out strings.Builder
+	next := 1
+	for {
+		i := strings.IndexByte(format, '%')
+		if i < 0 {
+			out.WriteString(format)
+			return out.String()
+		}
+		out.WriteString(format[:i])
+		format = format[i:]
+		if strings.HasPrefix(format, "%%") {
+			out.WriteByte('%')
+			format = format[2:]
+			continue
+		}
+		end := 1 + strings.IndexFunc(format[1:], func(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' })
+		if end == 0 {
+			out.WriteString(format)
+			return out.String()
+		}
+		verb := format[:end+1]
+		if open, shut := strings.IndexByte(verb, '['), strings.IndexByte(verb, ']'); open > 0 && shut > open {
+			if n, err := strconv.Atoi(verb[open+1 : shut]); err == nil {
+				next = n
+			}
+			verb = verb[:open] + verb[shut+1:]
+		}
+		each(next, verb)
+		out.WriteString("{" + strconv.Itoa(next) + "}")
+		next++
+		format = format[end+1:]
+	}
+}
