@@ -702,6 +702,7 @@ func TestLostLease(t *testing.T) {
 	op := b.manual("db_1")
 	b.runner.Wake()
 	task := b.next()
+	b.clock.waiting(t, 500*time.Millisecond) // it beats
 	b.sql(`UPDATE operations SET fence = fence + 1, node = 'there/1'`)
 	b.tick(every)
 	select {
