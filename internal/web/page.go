@@ -174,7 +174,7 @@ func loadPages(a assets, l *language.Language) (map[string]*template.Template, e
 
 func funcs(a assets, l *language.Language) template.FuncMap {
 	return template.FuncMap{
-		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName,
+		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName, "mono": monoName,
 		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "lasted": l.Lasted, "about": l.About, "join": l.List, "every": locale{Language: l}.every,
 		"asset": a.url, "input": newInput, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
 	}

@@ -1,38 +1,10 @@
 package web
 
 import (
-	"time"
+	"html/template"
 
 	"github.com/safepoint-db/safepoint/internal/app"
 )
-
-// question is a dialog that asks one thing: what happens, and a button that says it.
-type question struct {
-	F            *form
-	Title        string
-	Lead         []string // after the bold name
-	Bold         string
-	More         []string
-	Warn         string
-	Button       string
-	Danger       bool
-	Action, Back string
-	Stay         string // the other button; "" is Cancel
-	Confirm      string // what must be typed, "" for nothing
-	Hidden       map[string]string
-	Mono         bool
-	Page         bool // the answer is a page, also where the question was a dialog
-}
-
-func (v *visit) ask(tab string, q question) *page {
-	if q.F == nil {
-		q.F = newForm()
-	}
-	if q.Stay == "" {
-		q.Stay = "Cancel"
-	}
-	return &page{Name: "question", Title: q.Title, Tab: tab, Data: q}
-}
 
 func showDisable(v *visit) (reply, error) {
 	s, err := v.app.Schedule(v.ctx, v.actor, v.id())
@@ -47,13 +19,16 @@ func showDisable(v *visit) (reply, error) {
 
 func disableQuestion(c locale, s app.ScheduleCard) question {
 	q := question{
-		Title: "Disable this schedule?", Bold: s.Name, Button: "Disable schedule",
+		Title: c.Say("Disable this schedule?"), Button: c.Say("Disable schedule"),
 		Action: "/backups/" + s.ID + "/disable", Back: "/backups/" + s.ID,
-		Lead: []string{"will no longer be backed up every " + c.every(s.Interval) + ". The run due " + c.At(s.NextRun) + " will not happen."},
-		More: []string{"Existing backups are kept, and you can enable the schedule again at any time."},
+		Body: []template.HTML{
+			c.HTML("**{name}** will no longer be backed up every {interval}. The run due {time} will not happen.",
+				"name", properName(s.Name), "interval", c.every(s.Interval), "time", c.At(s.NextRun)),
+			c.HTML("Existing backups are kept, and you can enable the schedule again at any time."),
+		},
 	}
 	if s.OnlyOne {
-		q.Warn = "This is the only schedule for " + s.Database.Name + ". Nothing else will back it up."
+		q.Warn = c.Say("This is the only schedule for {database}. Nothing else will back it up.", "database", s.Database.Name)
 	}
 	return q
 }
@@ -74,11 +49,14 @@ func showEnable(v *visit) (reply, error) {
 	if s.IsActive {
 		return redirect("/backups/" + s.ID), nil
 	}
-	first := "The first run is due " + v.t.At(s.Schedule.NextRun(v.t.now)) + ", in " + v.t.Lasted(s.Schedule.NextRun(v.t.now).Sub(v.t.now).Truncate(time.Minute)) + "."
+	first := s.Schedule.NextRun(v.t.now)
 	return v.ask("backups", question{
-		Title: "Enable this schedule?", Bold: s.Name, Button: "Enable schedule",
+		Title: v.t.Say("Enable this schedule?"), Button: v.t.Say("Enable schedule"),
 		Action: "/backups/" + s.ID + "/enable", Back: "/backups/" + s.ID,
-		Lead: []string{"will be backed up every " + v.t.every(s.Interval) + " again. " + first},
+		Body: []template.HTML{
+			v.t.HTML("**{name}** will be backed up every {interval} again. The first run is due {time}, {ahead}.",
+				"name", properName(s.Name), "interval", v.t.every(s.Interval), "time", v.t.At(first), "ahead", v.t.Ago(first)),
+		},
 	}), nil
 }
 
