@@ -16,8 +16,8 @@ type activity struct {
 
 // halted is the bar on every page while services are halted.
 type halted struct {
-	For, Who, Step, ETA, Link string
-	Reason, Doing             string
+	For, Step, ETA, Link string
+	Doing                string // who does what, in a sentence
 }
 
 func (v *visit) activity() *activity {
@@ -72,7 +72,7 @@ func (v *visit) halted() *halted {
 	if v.state.State != safepoint.StateHalted {
 		return nil
 	}
-	h := &halted{For: v.t.Since(v.state.Since), Reason: v.state.Reason}
+	h := &halted{For: v.t.Since(v.state.Since), Doing: v.state.Reason}
 	if v.state.OperationID != "" {
 		h.Link = "/restores/" + v.state.OperationID
 	}
@@ -81,9 +81,13 @@ func (v *visit) halted() *halted {
 	}
 	for _, op := range v.running {
 		if op.ID == v.state.OperationID {
-			h.Who, h.Step, h.Doing = op.CreatedByName, stepOf(op), "restoring "+op.DatabaseName
+			h.Step = stepOf(op)
+			if op.CreatedByName == "" {
+				continue
+			}
+			h.Doing = v.t.Say("{who} is restoring {database}.", "who", op.CreatedByName, "database", op.DatabaseName)
 			if op.Trigger == safepoint.TriggerUndo {
-				h.Doing = "undoing a restore of " + op.DatabaseName
+				h.Doing = v.t.Say("{who} is undoing a restore of {database}.", "who", op.CreatedByName, "database", op.DatabaseName)
 			}
 		}
 	}
