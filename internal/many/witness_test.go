@@ -23,11 +23,14 @@ func witness(history []porcupine.Operation) (found []porcupine.Operation, left [
 			left = append(left, h)
 		}
 	}
-	at := int64(math.MinInt64)
-	for _, i := range w.longest {
+	// Moments are told apart: of calls that share one, a general checker would try every order.
+	at, apart := int64(math.MinInt64), 2*int64(len(history)+1)
+	for k, i := range w.longest {
 		h := history[i]
-		at = max(at, h.Call)
-		h.Call, h.Return = at, at
+		if at = max(at, h.Call); at > h.Return {
+			panic("the search placed a call after it had returned")
+		}
+		h.Call, h.Return = at*apart+2*int64(k), at*apart+2*int64(k)+1
 		found = append(found, h)
 	}
 	return found, left, len(left) == 0
