@@ -47,6 +47,18 @@ type Finding struct {
 	Code    safepoint.Code
 	Message string
 	Hint    string
+
+	Said, Advised safepoint.Phrase // how Message and Hint were made, where that is known
+}
+
+// Found makes a finding of what e says.
+func Found(e *safepoint.Error) Finding {
+	return Finding{Code: e.Code, Message: e.Message, Hint: e.Hint, Said: e.Said, Advised: e.Advised}
+}
+
+// Failed is the error that f is about.
+func (f Finding) Failed() *safepoint.Error {
+	return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint, Said: f.Said, Advised: f.Advised}
 }
 
 // Names of what one restore makes, derived from the operation's ID so that they can be found without a catalog.

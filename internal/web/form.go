@@ -1,12 +1,14 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/url"
 	"strconv"
 	"strings"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // form is what a person typed and what was wrong with it.
@@ -14,6 +16,8 @@ type form struct {
 	Values  url.Values
 	Errors  map[string]string // by input
 	Problem *safepoint.Error  // what concerns no single input
+
+	words *language.Language // of who posted it; nil means English
 }
 
 // newForm starts a form with values: name, value, name, value …
@@ -27,7 +31,7 @@ func newForm(pairs ...string) *form {
 
 // posted keeps what was typed. Passwords and other secrets are named in secret and never sent back.
 func (v *visit) posted(secret ...string) *form {
-	f := &form{Values: url.Values{}, Errors: map[string]string{}}
+	f := &form{Values: url.Values{}, Errors: map[string]string{}, words: v.t.Language}
 	for k, vs := range v.r.PostForm {
 		f.Values[k] = vs
 	}
@@ -64,7 +68,8 @@ func (f *form) refused(p *page, err error) (reply, error) {
 		if alias, ok := aliases[name]; ok {
 			name = alias
 		}
-		f.Errors[name] = strings.TrimSpace(user.Message + " " + user.Hint)
+		words := cmp.Or(f.words, language.English)
+		f.Errors[name] = strings.TrimSpace(words.Message(user) + " " + words.Hint(user))
 	} else {
 		f.Problem = user
 	}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/language"
 )
 
@@ -176,6 +177,7 @@ func funcs(a assets, l *language.Language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName, "mono": monoName,
 		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "lasted": l.Lasted, "about": l.About, "join": l.List, "every": locale{Language: l}.every,
+		"message": worder(l.Message), "hint": worder(l.Hint),
 		"asset": a.url, "input": newInput, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
 	}
 }
@@ -183,4 +185,19 @@ func funcs(a assets, l *language.Language) template.FuncMap {
 // properName is a name that a browser must not translate.
 func properName(s string) template.HTML {
 	return template.HTML(`<span translate="no">` + template.HTMLEscapeString(s) + `</span>`)
+}
+
+// worder says one part of what went wrong: of an error, of the record of one, or of a finding.
+func worder(say func(*safepoint.Error) string) func(any) (string, error) {
+	return func(problem any) (string, error) {
+		switch p := problem.(type) {
+		case *safepoint.Error:
+			return say(p), nil
+		case *safepoint.Failure:
+			return say(p.Failed()), nil
+		case engine.Finding:
+			return say(p.Failed()), nil
+		}
+		return "", fmt.Errorf("%T says nothing about what went wrong", problem)
+	}
 }
