@@ -47,23 +47,24 @@ func (s *server) refuse(v *visit, err error) {
 		return
 	}
 	user := safepoint.UserError(err)
-	p := problem{Message: user.Message, Hint: user.Hint, Status: status(err), Back: "/backups"}
+	p := problem{Message: v.t.Message(user), Hint: v.t.Hint(user), Status: status(err), Back: "/backups"}
 	switch p.Status {
 	case http.StatusForbidden:
-		p.Title = "You may not do this"
+		p.Title = v.t.Say("You may not do this")
 	case http.StatusNotFound:
-		p.Title, p.Message = "This is not here", cmpOr(user.Message, "There is no such page.")
-		p.Hint = cmpOr(user.Hint, "It may have been deleted: see the audit log.")
+		p.Title, p.Message = v.t.Say("This is not here"), cmpOr(p.Message, v.t.Say("There is no such page."))
+		p.Hint = cmpOr(p.Hint, v.t.Say("It may have been deleted: see the audit log."))
 	case http.StatusConflict:
-		p.Title = "Something else is under way"
+		p.Title = v.t.Say("Something else is under way")
 	case http.StatusTooManyRequests:
-		p.Title = "Too many tries"
+		p.Title = v.t.Say("Too many tries")
 	case http.StatusInternalServerError:
 		p.Reference = safepoint.NewID("e")
-		p.Title, p.Message, p.Hint = "Something broke on our side", "Reference "+p.Reference+". Backups go on as planned.", ""
+		p.Title, p.Hint = v.t.Say("Something broke on our side"), ""
+		p.Message = v.t.Say("Reference {reference}. Backups go on as planned.", "reference", p.Reference)
 		s.Log.Error("page failed", "reference", p.Reference, "method", v.r.Method, "path", v.r.URL.Path, "error", err)
 	default:
-		p.Title = "This did not work"
+		p.Title = v.t.Say("This did not work")
 	}
 	answer := &page{Name: "problem", Title: p.Title, Status: p.Status, Data: p}
 	if err := answer.write(v); err != nil {

@@ -68,28 +68,37 @@ func (v *visit) view(p *page) view {
 	return view{
 		page: p, Actor: v.actor, Org: v.org, Orgs: v.orgs, Admin: v.admin(), SignedIn: v.actor.UserID != "",
 		T: v.t, Activity: v.activity(), Halted: v.halted(), Stuck: v.state.Attention, Fragment: v.fragment(),
-		Path: v.r.URL.RequestURI(), Done: done[v.r.URL.Query().Get("done")], Version: v.s.Version, D: p.Data,
+		Path: v.r.URL.RequestURI(), Done: v.done(), Version: v.s.Version, D: p.Data,
 	}
 }
 
 // done are the sentences a redirect may leave on the next page: the address carries the word, never the text.
 var done = map[string]string{
-	"saved":     "Your changes are saved.",
-	"created":   "Created.",
-	"removed":   "Removed.",
-	"deleted":   "The backup was deleted.",
-	"password":  "Your password is changed. Other sessions were signed out.",
-	"revoked":   "The token no longer works.",
-	"resumed":   "The service is running again.",
-	"enabled":   "The schedule is enabled.",
-	"disabled":  "The schedule is disabled. Existing backups are kept.",
-	"cancelled": "Stopping. The unfinished file is removed.",
-	"joined":    "The member was added.",
-	"proven":    "The key is proven. New backups are encrypted for it.",
-	"forgotten": "Safepoint keeps no copy of this key any more.",
+	"saved":     language.Mark("Your changes are saved."),
+	"created":   language.Mark("Created."),
+	"removed":   language.Mark("Removed."),
+	"deleted":   language.Mark("The backup was deleted."),
+	"password":  language.Mark("Your password is changed. Other sessions were signed out."),
+	"revoked":   language.Mark("The token no longer works."),
+	"resumed":   language.Mark("The service is running again."),
+	"enabled":   language.Mark("The schedule is enabled."),
+	"disabled":  language.Mark("The schedule is disabled. Existing backups are kept."),
+	"cancelled": language.Mark("Stopping. The unfinished file is removed."),
+	"joined":    language.Mark("The member was added."),
+	"proven":    language.Mark("The key is proven. New backups are encrypted for it."),
+	"forgotten": language.Mark("Safepoint keeps no copy of this key any more."),
 
-	"encryption-on":  "New backups are encrypted.",
-	"encryption-off": "New backups are not encrypted.",
+	"encryption-on":  language.Mark("New backups are encrypted."),
+	"encryption-off": language.Mark("New backups are not encrypted."),
+}
+
+// done is what the last action did, in a sentence, or "".
+func (v *visit) done() string {
+	sentence, ok := done[v.r.URL.Query().Get("done")]
+	if !ok {
+		return ""
+	}
+	return v.t.Say(sentence)
 }
 
 func (p *page) write(v *visit) error {

@@ -7,8 +7,9 @@ import (
 
 type auditRow struct {
 	safepoint.AuditEntry
-	Rel, Abs, ISO string
-	Look          string
+	Rel, Abs, ISO    string
+	What, How, Ended string // in words
+	Look             string
 }
 
 type auditView struct {
@@ -31,16 +32,12 @@ func showAudit(v *visit) (reply, error) {
 	}
 	for _, e := range list.Entries {
 		row := auditRow{AuditEntry: e, Rel: v.t.Ago(e.At), Abs: v.t.Full(e.At), ISO: v.t.ISO(e.At)}
-		switch e.Outcome {
-		case "succeeded":
-			row.Look = "ok"
-		case "failed", "denied":
+		row.What, row.How, row.Ended = v.t.action(e.Action), v.t.via(e.Via), v.t.ended(e.Outcome)
+		if e.Outcome == "failed" || e.Outcome == "denied" {
 			row.Look = "bad"
-		default:
-			row.Look = "off"
 		}
 		d.Rows = append(d.Rows, row)
 	}
 	d.Pager = pager{turn(v.r.URL, list.Previous), turn(v.r.URL, list.Next), v.t.Count(list.Total, "{n} entry", "{n} entries")}
-	return &page{Name: "audit", Title: "Audit log", Tab: "audit", Data: d}, nil
+	return &page{Name: "audit", Title: v.t.Say("Audit log"), Tab: "audit", Data: d}, nil
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"io"
 	"mime"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // doDownload sends a backup's file, in ranges where the browser asks for them. A backup is all of the data, so the
@@ -44,7 +46,7 @@ func showStepUp(v *visit) (reply, error) {
 }
 
 func (v *visit) stepUp(f *form, to string) *page {
-	return &page{Name: "stepup", Title: "Enter your password again", Tab: "logs", Data: stepUpView{F: f, Next: next(to), Keys: next(to) == encryptionPath}}
+	return &page{Name: "stepup", Title: v.t.Say("Enter your password again"), Tab: "logs", Data: stepUpView{F: f, Next: next(to), Keys: next(to) == encryptionPath}}
 }
 
 func doStepUp(v *visit) (reply, error) {
@@ -60,7 +62,7 @@ func doStepUp(v *visit) (reply, error) {
 func (f *form) wrongPassword(p *page, name string, err error) (reply, error) {
 	switch safepoint.ErrorCode(err) {
 	case safepoint.CodeUnauthorized, safepoint.CodePassword, safepoint.CodeStepUp:
-		f.Errors[name] = safepoint.UserError(err).Message
+		f.Errors[name] = cmp.Or(f.words, language.English).Message(safepoint.UserError(err))
 		p.Status = http.StatusUnprocessableEntity
 		return p, nil
 	}

@@ -3,16 +3,16 @@ package web
 import "github.com/safepoint-db/safepoint"
 
 func showInvite(v *visit) (reply, error) {
-	return invitePage(newForm(), v.r.URL.Query().Get("token")), nil
+	return v.invitePage(newForm(), v.r.URL.Query().Get("token")), nil
 }
 
-func invitePage(f *form, link string) *page {
-	return &page{Name: "invite", Title: "Join", Data: signInView{F: f, Link: link}}
+func (v *visit) invitePage(f *form, link string) *page {
+	return &page{Name: "invite", Title: v.t.Say("Join"), Data: signInView{F: f, Link: link}}
 }
 
 func doInvite(v *visit) (reply, error) {
 	f := v.posted("password", "password2")
-	p := invitePage(f, v.value("token"))
+	p := v.invitePage(f, v.value("token"))
 	if v.r.PostFormValue("password") != v.r.PostFormValue("password2") {
 		return f.refused(p, safepoint.Invalid("password2", "The two passwords are not the same."))
 	}

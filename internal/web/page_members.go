@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 
@@ -31,24 +32,24 @@ func (v *visit) members() (*page, error) {
 	for _, m := range list {
 		d.Rows = append(d.Rows, memberRow{m, m.User.ID == v.actor.UserID, v.t.Ago(m.CreatedAt)})
 	}
-	return &page{Name: "members", Title: "Members", Tab: "members", Data: d}, nil
+	return &page{Name: "members", Title: v.t.Say("Members"), Tab: "members", Data: d}, nil
 }
 
 type memberForm struct{ F *form }
 
 func showMemberInvite(v *visit) (reply, error) {
-	return inviteForm(newForm("role", string(safepoint.RoleViewer))), nil
+	return v.inviteForm(newForm("role", string(safepoint.RoleViewer))), nil
 }
 
-func inviteForm(f *form) *page {
-	return &page{Name: "member_invite", Title: "Invite a member", Tab: "members", Data: memberForm{f}}
+func (v *visit) inviteForm(f *form) *page {
+	return &page{Name: "member_invite", Title: v.t.Say("Invite a member"), Tab: "members", Data: memberForm{f}}
 }
 
 func doMemberInvite(v *visit) (reply, error) {
 	f := v.posted()
 	m, link, err := v.app.InviteMember(v.ctx, v.actor, app.MemberInput{Email: v.value("email"), Name: v.value("name"), Role: safepoint.Role(v.value("role"))})
 	if err != nil {
-		return f.refused(inviteForm(f), err)
+		return f.refused(v.inviteForm(f), err)
 	}
 	if link == "" {
 		return redirect("/members?done=joined"), nil
@@ -82,9 +83,11 @@ func (v *visit) memberQuestion(f *form) (*page, error) {
 			continue
 		}
 		name := cmpOr(m.User.Name, m.User.Email)
-		return v.ask("members", question{F: f, Title: "Remove " + name + "?", Bold: name, Button: "Remove member", Danger: true,
-			Lead:   []string{"can no longer see or do anything in " + v.org.Name + "."},
-			More:   []string{"What they did stays in the audit log. Their API tokens of this organization stop working."},
+		return v.ask("members", question{F: f, Title: v.t.Say("Remove {name}?", "name", name), Button: v.t.Say("Remove member"), Danger: true,
+			Body: []template.HTML{
+				v.t.HTML("**{name}** can no longer see or do anything in {organization}.", "name", properName(name), "organization", properName(v.org.Name)),
+				v.t.HTML("What they did stays in the audit log. Their API tokens of this organization stop working."),
+			},
 			Action: "/members/" + m.User.ID + "/remove", Back: "/members"}), nil
 	}
 	return nil, safepoint.Errorf(safepoint.CodeNotFound, "This member is not here.")

@@ -13,18 +13,18 @@ func doOrganizationSwitch(v *visit) (reply, error) {
 }
 
 func showOrganizationNew(v *visit) (reply, error) {
-	return organizationNew(newForm("time_zone", cmpOr(v.org.TimeZone, "UTC"))), nil
+	return v.organizationNew(newForm("time_zone", cmpOr(v.org.TimeZone, "UTC"))), nil
 }
 
-func organizationNew(f *form) *page {
-	return &page{Name: "organization_new", Title: "New organization", Data: organizationForm{F: f, Zones: zones}}
+func (v *visit) organizationNew(f *form) *page {
+	return &page{Name: "organization_new", Title: v.t.Say("New organization"), Data: organizationForm{F: f, Zones: zones}}
 }
 
 func doOrganizationNew(v *visit) (reply, error) {
 	f := v.posted()
 	o, err := v.app.CreateOrganization(v.ctx, v.actor, v.value("name"), v.value("time_zone"))
 	if err != nil {
-		return f.refused(organizationNew(f), err)
+		return f.refused(v.organizationNew(f), err)
 	}
 	if err := v.app.SwitchOrganization(v.ctx, v.actor, v.session, o.ID); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"net/http"
 	"strconv"
 	"time"
@@ -30,13 +31,13 @@ func (v *visit) profile() (*page, error) {
 	}
 	d := profileView{Password: newForm(), Token: newForm("days", "90"), Themes: []string{"system", "light", "dark"}}
 	for _, t := range list {
-		row := tokenRow{Token: t, Used: v.t.Ago(t.LastUsedAt), Expires: "never"}
+		row := tokenRow{Token: t, Used: v.t.Ago(t.LastUsedAt), Expires: v.t.Say("never")}
 		if !t.ExpiresAt.IsZero() {
 			row.Expires = v.t.Ago(t.ExpiresAt)
 		}
 		d.Tokens = append(d.Tokens, row)
 	}
-	return &page{Name: "profile", Title: "Profile", Tab: "profile", Data: d}, nil
+	return &page{Name: "profile", Title: v.t.Say("Profile"), Tab: "profile", Data: d}, nil
 }
 
 func doPassword(v *visit) (reply, error) {
@@ -104,8 +105,9 @@ func (v *visit) tokenQuestion(f *form) (*page, error) {
 	}
 	for _, t := range list {
 		if t.ID == v.id() {
-			return v.ask("profile", question{F: f, Title: "Revoke this token?", Bold: t.Name, Button: "Revoke token", Danger: true,
-				Lead: []string{"stops working at once. Programs that use it are refused."}, Action: "/profile/tokens/" + t.ID + "/revoke", Back: "/profile"}), nil
+			return v.ask("profile", question{F: f, Title: v.t.Say("Revoke this token?"), Button: v.t.Say("Revoke token"), Danger: true,
+				Body:   []template.HTML{v.t.HTML("**{name}** stops working at once. Programs that use it are refused.", "name", properName(t.Name))},
+				Action: "/profile/tokens/" + t.ID + "/revoke", Back: "/profile"}), nil
 		}
 	}
 	return nil, safepoint.Errorf(safepoint.CodeNotFound, "This token is not here.")

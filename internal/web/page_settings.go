@@ -18,7 +18,7 @@ func showSettings(v *visit) (reply, error) {
 }
 
 func (v *visit) settings(f *form) *page {
-	return &page{Name: "settings", Title: "Settings", Tab: "settings", Data: settingsView{F: f, Zones: zones, Undo: v.t.window(v.org.UndoWindow)}}
+	return &page{Name: "settings", Title: v.t.Say("Settings"), Tab: "settings", Data: settingsView{F: f, Zones: zones, Undo: v.t.window(v.org.UndoWindow)}}
 }
 
 func doSettings(v *visit) (reply, error) {

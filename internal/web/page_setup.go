@@ -18,16 +18,16 @@ func showSetup(v *visit) (reply, error) {
 	if !needed {
 		return redirect("/signin"), nil
 	}
-	return setupPage(newForm("code", v.r.URL.Query().Get("code"), "time_zone", "UTC")), nil
+	return v.setupPage(newForm("code", v.r.URL.Query().Get("code"), "time_zone", "UTC")), nil
 }
 
-func setupPage(f *form) *page {
-	return &page{Name: "setup", Title: "Set up Safepoint", Data: setupView{F: f, Zones: zones}}
+func (v *visit) setupPage(f *form) *page {
+	return &page{Name: "setup", Title: v.t.Say("Set up Safepoint"), Data: setupView{F: f, Zones: zones}}
 }
 
 func doSetup(v *visit) (reply, error) {
 	f := v.posted("password", "password2")
-	p := setupPage(f)
+	p := v.setupPage(f)
 	in := app.Setup{Code: v.value("code"), Email: v.value("email"), Name: v.value("name"), Password: v.r.PostFormValue("password"),
 		Organization: v.value("organization"), TimeZone: v.value("time_zone")}
 	if in.Password != v.r.PostFormValue("password2") {

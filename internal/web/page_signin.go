@@ -22,12 +22,12 @@ func showSignIn(v *visit) (reply, error) {
 		return redirect("/setup"), nil
 	}
 	q := v.r.URL.Query()
-	return signInPage(newForm(), signInView{Next: next(q.Get("next")), Over: q.Has("over")}), nil
+	return v.signInPage(newForm(), signInView{Next: next(q.Get("next")), Over: q.Has("over")}), nil
 }
 
-func signInPage(f *form, d signInView) *page {
+func (v *visit) signInPage(f *form, d signInView) *page {
 	d.F = f
-	return &page{Name: "signin", Title: "Sign in", Data: d}
+	return &page{Name: "signin", Title: v.t.Say("Sign in"), Data: d}
 }
 
 func doSignIn(v *visit) (reply, error) {
@@ -35,7 +35,7 @@ func doSignIn(v *visit) (reply, error) {
 	session, err := v.app.SignIn(v.ctx, v.value("email"), v.r.PostFormValue("password"), v.ip(), v.agent())
 	if err != nil {
 		f := v.posted("password")
-		return f.wrongSignIn(signInPage(f, signInView{Next: to}), err)
+		return f.wrongSignIn(v.signInPage(f, signInView{Next: to}), err)
 	}
 	v.keepSession(session)
 	return redirect(to), nil
@@ -54,18 +54,18 @@ func (f *form) wrongSignIn(p *page, err error) (reply, error) {
 
 // showSignInLink only shows a button: a link that is fetched by a mail scanner or a preview must not sign anybody in.
 func showSignInLink(v *visit) (reply, error) {
-	return linkPage(newForm(), v.r.URL.Query().Get("token")), nil
+	return v.linkPage(newForm(), v.r.URL.Query().Get("token")), nil
 }
 
-func linkPage(f *form, link string) *page {
-	return &page{Name: "signin_link", Title: "Sign in", Data: signInView{F: f, Link: link}}
+func (v *visit) linkPage(f *form, link string) *page {
+	return &page{Name: "signin_link", Title: v.t.Say("Sign in"), Data: signInView{F: f, Link: link}}
 }
 
 func doSignInLink(v *visit) (reply, error) {
 	session, err := v.app.SignInWithLink(v.ctx, v.value("token"), v.ip(), v.agent())
 	if err != nil {
 		f := v.posted("token")
-		return f.wrongSignIn(linkPage(f, ""), err)
+		return f.wrongSignIn(v.linkPage(f, ""), err)
 	}
 	v.keepSession(session)
 	return redirect("/backups"), nil

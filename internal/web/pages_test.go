@@ -317,7 +317,7 @@ func stories() []story {
 		{name: "members-invited", fake: sample(), path: "/members/invite", post: typed("email", "new@x.example", "role", "viewer"), status: 201, want: []string{"/invite?token=inv%2B1%2F2", "shown only now"}},
 		{name: "members-invite-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("email", "Enter an email address.") }), path: "/members/invite", post: typed("email", "x"), status: 422, want: []string{"Enter an email address."}},
 		{name: "members-remove", fake: sample(), path: "/members/usr_tomas/remove", want: []string{"Remove Tomas Reyl?"}},
-		{name: "audit", fake: sample(), path: "/audit", want: []string{"backup.delete", "denied", "Nobody", "not known yet"}},
+		{name: "audit", fake: sample(), path: "/audit", want: []string{"Delete a backup", "Denied", "Nobody", "not known yet"}},
 		{name: "audit-empty", fake: with(sample(), func(f *fake) { f.audit = nil }), path: "/audit?who=x", want: []string{"No entries match these filters"}},
 		{name: "settings", fake: sample(), path: "/settings?done=saved", want: []string{"Europe/Berlin", "Your changes are saved."}},
 		{name: "settings-viewer", fake: sample(), session: "s-viewer", path: "/settings", want: []string{"Undo window"}},

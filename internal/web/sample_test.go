@@ -60,7 +60,7 @@ func sample() *fake {
 			IdentityFile: "# created: 2026-11-22T14:14:00Z\n# public key: age1pppp\nAGE-SECRET-KEY-1SHOWNONCE\n",
 			Challenge:    "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n"},
 		audit: []safepoint.AuditEntry{
-			{ID: "aud_3", At: ago(3 * time.Minute), ActorName: "Ines Marlow", IP: "203.0.113.7", Via: "session", Action: "backup.start", ObjectType: "database", ObjectName: "harbor_prod"},
+			{ID: "aud_3", At: ago(3 * time.Minute), ActorName: "Ines Marlow", IP: "203.0.113.7", Via: "session", Action: "backup", ObjectType: "database", ObjectName: "harbor_prod"},
 			{ID: "aud_2", At: ago(time.Hour), ActorName: "Tomas Reyl", IP: "203.0.113.9", Via: "session", Action: "backup.delete", ObjectName: "harbor_prod_2026-11-20_0600.sql.zst", Outcome: "denied", Detail: "a Viewer"},
 			{ID: "aud_1", At: ago(26 * time.Hour), IP: "198.51.100.4", Via: "session", Action: "signin", ObjectName: "root@example.org", Outcome: "failed"},
 		},
