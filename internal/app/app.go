@@ -84,6 +84,10 @@ type ScheduleCard struct {
 	Backups   int                   // kept files of the database
 	UpdatedBy string                // who changed it last, "" if nobody
 	UpdatedAt time.Time
+
+	// Of one disabled schedule, looked at by itself: what enabling it would do.
+	AtOnce bool                 // a run is due at once, since there is no newer backup than its interval asks for
+	Newest *safepoint.Operation // the newest backup of its database, nil if there is none
 }
 
 // RestorePreview is what a person sees before confirming a restore. It changes nothing.

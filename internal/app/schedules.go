@@ -52,7 +52,12 @@ func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (Sche
 	if d.runs[id], err = a.Catalog.ScheduleRuns(ctx, by.OrganizationID, id, d.now.Add(-runsShown)); err != nil {
 		return ScheduleCard{}, err
 	}
-	return d.card(ctx, s)
+	card, err := d.card(ctx, s)
+	if err == nil && !s.IsActive {
+		card.Newest, _, err = a.Catalog.NewestBackup(ctx, by.OrganizationID, s.DatabaseID, "")
+		card.AtOnce = runNow(s.Schedule, card.Newest, d.now)
+	}
+	return card, err
 }
 
 // deck is what the cards of one organization have in common, read once for all of them.

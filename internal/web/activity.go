@@ -31,32 +31,33 @@ func (v *visit) activity() *activity {
 		}
 	}
 	a := &activity{Percent: op.Progress.Percent, Measured: op.Progress.Percent > 0, More: len(v.running) - 1, ETA: left(v.t, op)}
-	a.Text, a.Link, a.LinkText = doing(op), "/logs/"+op.ID, "Follow in DB Logs"
+	a.Text, a.Link, a.LinkText = doing(v.t, op), "/logs/"+op.ID, v.t.Say("Follow in DB Logs")
 	if op.Type == safepoint.TypeRestore {
-		a.Link, a.LinkText = "/restores/"+op.ID, "Follow the restore"
+		a.Link, a.LinkText = "/restores/"+op.ID, v.t.Say("Follow the restore")
 	}
 	return a
 }
 
 // doing names a running operation.
-func doing(op safepoint.Operation) string {
+func doing(c locale, op safepoint.Operation) string {
+	db := op.DatabaseName
 	switch {
 	case op.Status == safepoint.StatusQueued && op.Type == safepoint.TypeRestore:
-		return "Restore of " + op.DatabaseName + " is waiting"
+		return c.Say("Restore of {database} is waiting", "database", db)
 	case op.Status == safepoint.StatusQueued:
-		return "Backup of " + op.DatabaseName + " is waiting"
+		return c.Say("Backup of {database} is waiting", "database", db)
 	case op.Trigger == safepoint.TriggerUndo:
-		return "Undoing a restore of " + op.DatabaseName
+		return c.Say("Undoing a restore of {database}", "database", db)
 	case op.Type == safepoint.TypeRestore:
-		return "Restoring " + op.DatabaseName
+		return c.Say("Restoring {database}", "database", db)
 	case op.Trigger == safepoint.TriggerManual:
-		return "Manual backup of " + op.DatabaseName
+		return c.Say("Manual backup of {database}", "database", db)
 	case op.Trigger == safepoint.TriggerUpload:
-		return "Uploaded backup of " + op.DatabaseName
+		return c.Say("Uploaded backup of {database}", "database", db)
 	case op.Trigger == safepoint.TriggerSafety:
-		return "Safety backup of " + op.DatabaseName
+		return c.Say("Safety backup of {database}", "database", db)
 	}
-	return "Scheduled backup of " + op.DatabaseName
+	return c.Say("Scheduled backup of {database}", "database", db)
 }
 
 // left is the time an operation still needs: from 5 percent and 10 seconds on, in whole minutes; "" while it is a guess.
@@ -65,7 +66,7 @@ func left(c locale, op safepoint.Operation) string {
 	if p.Percent < 5 || p.SecondsETA <= 0 || p.At.Sub(op.StartedAt) < 10*time.Second {
 		return ""
 	}
-	return c.About(time.Duration(p.SecondsETA)*time.Second) + " left"
+	return c.Say("{time} left", "time", c.About(time.Duration(p.SecondsETA)*time.Second))
 }
 
 func (v *visit) halted() *halted {
@@ -77,7 +78,7 @@ func (v *visit) halted() *halted {
 		h.Link = "/restores/" + v.state.OperationID
 	}
 	if !v.state.Until.IsZero() && v.state.Until.After(v.t.now) {
-		h.ETA = v.t.About(v.state.Until.Sub(v.t.now)) + " left"
+		h.ETA = v.t.Say("{time} left", "time", v.t.About(v.state.Until.Sub(v.t.now)))
 	}
 	for _, op := range v.running {
 		if op.ID == v.state.OperationID {

@@ -70,6 +70,7 @@ type App interface {
 	ResumeRestore(ctx context.Context, a safepoint.Actor, id string) error
 
 	Schedules(ctx context.Context, a safepoint.Actor) ([]app.ScheduleCard, error)
+	ScheduleList(ctx context.Context, a safepoint.Actor, f app.ScheduleFilter) (app.ScheduleList, error)
 	Schedule(ctx context.Context, a safepoint.Actor, id string) (app.ScheduleCard, error)
 	CreateSchedule(ctx context.Context, a safepoint.Actor, in app.ScheduleInput) (safepoint.Schedule, error)
 	UpdateSchedule(ctx context.Context, a safepoint.Actor, id string, in app.ScheduleInput) (safepoint.Schedule, error)

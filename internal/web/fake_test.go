@@ -208,6 +208,9 @@ func (f *fake) ResumeRestore(_ context.Context, _ safepoint.Actor, id string) er
 func (f *fake) Schedules(context.Context, safepoint.Actor) ([]app.ScheduleCard, error) {
 	return f.cards, f.broken
 }
+func (f *fake) ScheduleList(_ context.Context, _ safepoint.Actor, q app.ScheduleFilter) (app.ScheduleList, error) {
+	return app.ListSchedules(f.cards, q), f.broken
+}
 func (f *fake) Schedule(_ context.Context, _ safepoint.Actor, id string) (app.ScheduleCard, error) {
 	return find(f.cards, func(c app.ScheduleCard) string { return c.ID }, id)
 }

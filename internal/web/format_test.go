@@ -119,8 +119,13 @@ func TestStrip(t *testing.T) {
 	if off := newStrip(c, cards[2]).days[29].runs; len(off) != 1 || off[0] != runOff {
 		t.Errorf("a disabled day is %v", off)
 	}
-	if got := dayWords([]runState{runOK, runBad, runOK}); got != "1 failed, 2 succeeded" {
-		t.Error(got)
+	for runs, want := range map[string][]runState{
+		"Sun 22 Nov: 1 failed, 2 succeeded": {runOK, runBad, runOK}, "Sun 22 Nov: succeeded": {runOK}, "Sun 22 Nov: no run due": nil,
+		"Sun 22 Nov: schedule disabled": {runOff}, "Sun 22 Nov: 2 missed, 1 cancelled, 1 running, 1 still to come": {runMissed, runMissed, runCancelled, runNow, runNext},
+	} {
+		if got := plain((strip{c: c}).dayTitle(stripDay{date: testNow, runs: want})); got != runs {
+			t.Errorf("%q, want %q", got, runs)
+		}
 	}
 }
 
@@ -128,7 +133,14 @@ func TestSpark(t *testing.T) {
 	if spark([]int64{5}) != "" {
 		t.Error("one size is no line")
 	}
-	for _, v := range [][]int64{{0, 0}, {1, 2, 3}, {7, 7, 7}} {
+	long := make([]int64, 1000)
+	for i := range long {
+		long[i] = int64(i)
+	}
+	if few := sampled(long, 40); len(few) != 40 || few[0] != 0 || few[39] != 999 {
+		t.Errorf("%v", few)
+	}
+	for _, v := range [][]int64{{0, 0}, {1, 2, 3}, {7, 7, 7}, long} {
 		if s := string(spark(v)); strings.Contains(s, "NaN") || strings.Contains(s, "Inf") || !strings.Contains(s, "<circle") {
 			t.Errorf("%v: %s", v, s)
 		}

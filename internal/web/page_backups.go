@@ -1,89 +1,157 @@
 package web
 
 import (
-	"fmt"
 	"html/template"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
-// card is a schedule as DB Backup shows it.
-type card struct {
-	app.ScheduleCard
-	State, Label    string // the pill
-	Strip           strip
-	Spark           template.HTML
-	LastLabel       string
-	LastRel         string
-	LastAbs         string
-	NextRel         string
-	NextAbs         string
-	Size, Change    string
-	ProblemWhen     string // set: the last run did not succeed
-	Problem         string
-	Say             string
-	Act, ActLink    string
-	ActDialog       bool
-	RunAgain, Cause string // links of a failing card
-}
+// cardsShown is how many cards a page has: whole rows of two, three and four.
+const cardsShown = 24
 
 type backupsView struct {
 	Databases []safepoint.Database
-	Unbacked  string // names of databases, where there is no schedule
+	Unbacked  template.HTML // said where there is no schedule
+	List      app.ScheduleList
 	Cards     []card
 	Overview  app.Overview
-	NewestAt  string
+	Newest    template.HTML
+	Oldest    template.HTML
 	OldestAt  string
-	OldestAgo string
+	NewestAt  string
 	FreeLow   string // "", "warn" or "bad"
 	Used      int    // percent of the storage
 	Verdict   verdict
+	Failing   string // the address of the failing ones, where not all cards are on the page
+	Many      bool   // more than a page, or filtered: there is a search
+	Filter    app.ScheduleFilter
+	Shows     []showChoice
+	Pager     pager
 }
 
 // verdict is the first line of the page: the worst thing first, then what comes next.
 type verdict struct{ Dot, Bold, Rest string }
 
+// showChoice is an option of the search by state.
+type showChoice struct {
+	Value app.ScheduleState
+	Label string
+}
+
+var showLabels = map[app.ScheduleState]string{
+	app.ScheduleFailing: language.Mark("Failing"), app.ScheduleWaiting: language.Mark("Not run yet"),
+	app.ScheduleGood: language.Mark("Up to date"), app.ScheduleDisabled: language.Mark("Disabled"),
+}
+
 func showBackups(v *visit) (reply, error) {
-	dbs, err := v.app.Databases(v.ctx, v.actor)
-	if err != nil {
+	d := backupsView{Filter: scheduleFilter(v.r.URL.Query())}
+	var err error
+	if d.Databases, err = v.app.Databases(v.ctx, v.actor); err != nil {
 		return nil, err
 	}
-	schedules, err := v.app.Schedules(v.ctx, v.actor)
-	if err != nil {
+	if d.List, err = v.app.ScheduleList(v.ctx, v.actor, d.Filter); err != nil {
 		return nil, err
 	}
-	over, err := v.app.Overview(v.ctx, v.actor)
-	if err != nil {
+	if d.Overview, err = v.app.Overview(v.ctx, v.actor); err != nil {
 		return nil, err
 	}
-	d := backupsView{Databases: dbs, Overview: over, Used: used(over.Space.Free, over.Space.Total)}
-	d.FreeLow = freeState(over.Space.Free, over.Space.Total)
-	for _, s := range schedules {
+	for _, s := range d.List.Cards {
 		d.Cards = append(d.Cards, newCard(v.t, s))
 	}
-	if over.Newest != nil {
-		d.NewestAt = v.t.Ago(made(*over.Newest))
+	for _, s := range app.ScheduleStates {
+		d.Shows = append(d.Shows, showChoice{s, v.t.Say(showLabels[s])})
 	}
-	if over.Oldest != nil {
-		d.OldestAt = strings.ReplaceAll(v.t.Ago(made(*over.Oldest)), nb, " ") // a narrow box: it may wrap
-		if back := v.t.now.Sub(made(*over.Oldest)); back > 7*24*time.Hour {
-			d.OldestAgo = ", " + v.t.Count(int(back/(24*time.Hour)), "{n} day", "{n} days") + " back"
+	d.Many = d.List.All > cardsShown || d.Filter.Text != "" || d.Filter.Show != ""
+	d.Pager = cardPager(v.t, v.r.URL, d.List, d.Filter)
+	d.facts(v.t)
+	d.Unbacked = unbacked(v.t, d.Databases)
+	d.Verdict = newVerdict(v.t, d.List)
+	p := &page{Name: "backups", Title: v.t.Say("DB Backup"), Tab: "backups", Live: true, Busy: len(v.running) > 0, Data: d}
+	if n := d.List.States[app.ScheduleFailing]; n > 0 {
+		p.State, p.Icon = v.t.Count(n, "{n} failing", "{n} failing"), "bad"
+		if d.Many && d.Filter.Show != app.ScheduleFailing {
+			d.Failing = "/backups?show=" + string(app.ScheduleFailing)
+			p.Data = d
 		}
 	}
+	return p, nil
+}
+
+// scheduleFilter reads the search of the page's address. What it does not know it passes over.
+func scheduleFilter(q url.Values) app.ScheduleFilter {
+	f := app.ScheduleFilter{Text: strings.TrimSpace(q.Get("q")), Show: app.ScheduleState(q.Get("show")), Limit: cardsShown}
+	if !slices.Contains(app.ScheduleStates, f.Show) {
+		f.Show = ""
+	}
+	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 1 && n < 1_000_000 {
+		f.Offset = (n - 1) * cardsShown
+	}
+	return f
+}
+
+// cardPager turns the pages of cards; one page has none.
+func cardPager(c locale, u *url.URL, l app.ScheduleList, f app.ScheduleFilter) (p pager) {
+	page := f.Offset/cardsShown + 1
+	to := func(n int) string {
+		q := u.Query()
+		if q.Del("page"); n > 1 {
+			q.Set("page", strconv.Itoa(n))
+		}
+		return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).String()
+	}
+	if f.Offset > 0 {
+		p.Newer = to(page - 1)
+	}
+	if f.Offset+len(l.Cards) < l.Found {
+		p.Older = to(page + 1)
+	}
+	if (p.Newer != "" || p.Older != "") && len(l.Cards) > 0 {
+		p.Text = c.Count(l.Found, "{first}–{last} of {n} schedule", "{first}–{last} of {n} schedules", "first", f.Offset+1, "last", f.Offset+len(l.Cards))
+	}
+	return p
+}
+
+// facts words the bar above the cards.
+func (d *backupsView) facts(c locale) {
+	o := d.Overview
+	d.Used, d.FreeLow = used(o.Space.Free, o.Space.Total), freeState(o.Space.Free, o.Space.Total)
+	if o.Newest != nil {
+		at := made(*o.Newest)
+		d.NewestAt = c.Ago(at)
+		d.Newest = c.HTML("{name} · {when}", "name", properName(o.Newest.DatabaseName), "when", c.Day(at))
+	}
+	if o.Oldest != nil {
+		at := made(*o.Oldest)
+		d.OldestAt = strings.ReplaceAll(c.Ago(at), nb, " ") // a narrow box: it may wrap
+		if back := c.now.Sub(at); back > 7*24*time.Hour {
+			d.Oldest = c.CountHTML(int(back/(24*time.Hour)), "{name} · {n} day back", "{name} · {n} days back", "name", properName(o.Oldest.DatabaseName))
+		} else {
+			d.Oldest = c.HTML("{name} · {when}", "name", properName(o.Oldest.DatabaseName), "when", c.Day(at))
+		}
+	}
+}
+
+// unbacked says which databases there are, where nothing backs them up.
+func unbacked(c locale, dbs []safepoint.Database) template.HTML {
 	var names []string
 	for _, db := range dbs {
 		names = append(names, db.Name)
 	}
-	d.Unbacked = v.t.List(names)
-	d.Verdict = newVerdict(v.t, d.Cards)
-	p := &page{Name: "backups", Title: "DB Backup", Tab: "backups", Live: true, Busy: len(v.running) > 0, Data: d}
-	if n := failing(d.Cards); n > 0 {
-		p.State, p.Icon = fmt.Sprintf("%d failing", n), "bad"
+	const few = 5
+	if len(names) > few {
+		return c.CountHTML(len(names), "{n} database is connected but nothing backs it up.", "{n} databases are connected but nothing backs them up.")
 	}
-	return p, nil
+	if len(names) == 1 {
+		return c.HTML("{name} is connected but nothing backs it up.", "name", properName(names[0]))
+	}
+	return c.HTML("{names} are connected but nothing backs them up.", "names", properName(c.List(names)))
 }
 
 // made is the moment a backup stands for.
@@ -103,6 +171,8 @@ func used(free, total int64) int {
 
 func freeState(free, total int64) string {
 	switch u := used(free, total); {
+	case total <= 0:
+		return ""
 	case u >= 95:
 		return "bad"
 	case u >= 85:
@@ -111,152 +181,38 @@ func freeState(free, total int64) string {
 	return ""
 }
 
-func failing(cards []card) int {
-	n := 0
-	for _, c := range cards {
-		if c.ProblemWhen != "" {
-			n++
-		}
-	}
-	return n
-}
-
-func newVerdict(c locale, cards []card) verdict {
-	active, bad, waiting := 0, failing(cards), 0
-	var next time.Time
-	for _, k := range cards {
-		if !k.IsActive {
-			continue
-		}
-		active++
-		if k.LastRun == nil {
-			waiting++
-		}
-		if !k.NextRun.IsZero() && (next.IsZero() || k.NextRun.Before(next)) {
-			next = k.NextRun
-		}
-	}
+func newVerdict(c locale, l app.ScheduleList) verdict {
+	bad, good, waiting := l.States[app.ScheduleFailing], l.States[app.ScheduleGood], l.States[app.ScheduleWaiting]
 	v := verdict{Dot: "ok"}
-	switch good := active - bad; {
-	case bad > 0:
-		v.Dot = "bad"
-		v.Bold = fmt.Sprintf("%d of %s %s failing.", bad, c.Count(len(cards), "{n} schedule", "{n} schedules"), map[bool]string{true: "is", false: "are"}[bad == 1])
-		switch {
-		case good == 1:
-			v.Rest = "The other active schedule is up to date. "
-		case good > 1:
-			v.Rest = fmt.Sprintf("The other %d active schedules are up to date. ", good)
-		}
-	case active == 0:
-		v.Dot, v.Bold, v.Rest = "warn", "Every schedule is disabled.", "Nothing is backed up by itself."
-	case waiting == active:
-		v.Dot, v.Bold = "run", "No scheduled run has finished yet."
-	case active == 1:
-		v.Bold = "The active schedule is up to date."
-	default:
-		v.Bold = fmt.Sprintf("All %d active schedules are up to date.", active)
-	}
-	if !next.IsZero() {
-		v.Rest += "Next run: " + c.At(next) + ", " + c.Ago(next) + "."
-	}
-	return v
-}
-
-func newCard(c locale, s app.ScheduleCard) card {
-	k := card{ScheduleCard: s, State: "ok", Label: "Active", LastLabel: "Last backup", Strip: newStrip(c, s)}
-	k.sizes(c, s.Runs)
-	if s.LastGood != nil {
-		k.LastRel, k.LastAbs = c.Ago(made(*s.LastGood)), c.Day(made(*s.LastGood))
-		k.Size = c.Size(s.LastGood.Size)
-	}
-	if !s.NextRun.IsZero() {
-		k.NextRel, k.NextAbs = c.Ago(s.NextRun), c.Day(s.NextRun)
-	}
-	k.Act, k.ActLink = "Restore points", "/backups/"+s.ID+"#points"
+	var rest []string
 	switch {
-	case !s.IsActive:
-		k.State, k.Label = "off", "Disabled"
-		k.NextAbs = "Off since " + c.short(s.DisabledAt)
-		k.Say = fmt.Sprintf("Disabled by %s on %s. %s", cmpOr(s.DisabledByName, "Safepoint"), c.Date(s.DisabledAt), kept(c, s.Backups))
-		k.Act, k.ActLink, k.ActDialog = "Enable schedule", "/backups/"+s.ID+"/enable", true
-	case s.LastRun != nil && (s.LastRun.Status == safepoint.StatusFailed || s.LastRun.Status == safepoint.StatusMissed):
-		k.State, k.Label, k.LastLabel = "bad", "Failing", "Last good backup"
-		k.problem(s)
-	case s.LastRun != nil && s.LastRun.Status == safepoint.StatusCancelled:
-		k.Say = "The last run was cancelled. The schedule goes on as planned."
-	case s.LastGood == nil && s.Running != nil:
-		k.Say = "The first run is under way."
-	case s.LastGood == nil:
-		k.Say = "No run yet. The first is due " + c.At(s.NextRun) + "."
-	case s.LastGood.VerifiedAt.IsZero():
-		k.Say = "The newest backup is stored."
+	case bad > 0:
+		v.Dot, v.Bold = "bad", c.Count(bad, "{n} of {all} schedules is failing.", "{n} of {all} schedules are failing.", "all", l.All)
+		if l.All == 1 {
+			v.Bold = c.Say("The schedule is failing.")
+		}
+		if good > 0 {
+			rest = append(rest, c.Count(good, "The other active schedule is up to date.", "The other {n} active schedules are up to date."))
+		}
+		if good > 0 && waiting > 0 {
+			rest[0] = c.Count(good, "{n} other schedule is up to date.", "{n} other schedules are up to date.")
+		}
+	case good+waiting == 0:
+		v.Dot, v.Bold = "warn", c.Say("Every schedule is disabled.")
+		rest = append(rest, c.Say("Nothing is backed up by itself."))
+	case good == 0:
+		v.Dot, v.Bold = "run", c.Say("No scheduled run has finished yet.")
+	case waiting > 0:
+		v.Bold = c.Count(good, "{n} schedule is up to date.", "{n} schedules are up to date.")
 	default:
-		k.Say = "The newest backup is verified: it was read again and is whole."
+		v.Bold = c.Count(good, "The active schedule is up to date.", "All {n} active schedules are up to date.")
 	}
-	if s.Running != nil && s.IsActive {
-		k.State, k.Label = "run", "Running"
-		if s.Running.Status == safepoint.StatusQueued {
-			k.Label = "Waiting"
-		}
+	if waiting > 0 && good+bad > 0 {
+		rest = append(rest, c.Count(waiting, "{n} has not finished a run yet.", "{n} have not finished a run yet."))
 	}
-	return k
-}
-
-func kept(c locale, n int) string {
-	switch n {
-	case 0:
-		return "There are no backups of this database."
-	case 1:
-		return "The existing backup is kept."
+	if !l.NextRun.IsZero() {
+		rest = append(rest, c.Say("Next run: {time}, {ahead}.", "time", c.At(l.NextRun), "ahead", c.Ago(l.NextRun)))
 	}
-	return fmt.Sprintf("The %s existing backups are kept.", c.Number(n))
-}
-
-func (k *card) sizes(c locale, runs []safepoint.Operation) {
-	var v []int64
-	for _, op := range runs {
-		if op.Status == safepoint.StatusSucceeded && op.Size > 0 {
-			v = append(v, op.Size)
-		}
-	}
-	if len(v) < 2 {
-		return
-	}
-	k.Change = c.Change(v[len(v)-1]-v[0]) + " in 30" + nb + "days"
-	if len(v) > 40 {
-		v = v[len(v)-40:]
-	}
-	k.Spark = spark(v)
-}
-
-// problem says how many runs in a row did not succeed, and why the last one did not.
-func (k *card) problem(s app.ScheduleCard) {
-	n, missed := 0, 0
-	for i := len(s.Runs) - 1; i >= 0; i-- {
-		switch s.Runs[i].Status {
-		case safepoint.StatusFailed:
-		case safepoint.StatusMissed:
-			missed++
-		case safepoint.StatusQueued, safepoint.StatusRunning:
-			continue
-		default:
-			i = 0
-			continue
-		}
-		n++
-	}
-	what := "failed"
-	if missed == n && n > 0 {
-		what = "did not happen"
-	} else if missed > 0 {
-		what = "did not succeed"
-	}
-	k.ProblemWhen = "Last run " + what + "."
-	if n > 1 {
-		k.ProblemWhen = fmt.Sprintf("Last %d runs %s.", n, what)
-	}
-	if f := s.LastRun.Failure; f != nil {
-		k.Problem = strings.TrimSpace(f.Message + " " + f.Hint)
-	}
-	k.Cause, k.RunAgain = "/logs/"+s.LastRun.ID, "/backups/manual?database="+s.DatabaseID
+	v.Rest = strings.Join(rest, " ")
+	return v
 }

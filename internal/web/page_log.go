@@ -59,7 +59,7 @@ func quarter(c locale, op safepoint.Operation) string {
 	if op.Type == safepoint.TypeRestore {
 		phase = stepOf(op)
 	}
-	s := doing(op)
+	s := doing(c, op)
 	if q := op.Progress.Percent / 25 * 25; q > 0 {
 		s += ", " + c.Number(q) + " percent"
 	}

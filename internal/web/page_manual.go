@@ -1,16 +1,15 @@
 package web
 
 import (
+	"strings"
+
 	"github.com/safepoint-db/safepoint"
 )
 
 type manualView struct {
 	F         *form
 	Databases []safepoint.Database
-	Last      *safepoint.Operation
-	LastTook  string
-	Free      string
-	Storage   string
+	Note      string // what to expect: the last one's time and size, and the space there is
 }
 
 func showManual(v *visit) (reply, error) {
@@ -27,10 +26,7 @@ func (v *visit) manual(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Storage = over.StorageName
-	if over.Space.Total > 0 {
-		d.Free = v.t.Size(over.Space.Free)
-	}
+	var note []string
 	chosen := f.Get("database")
 	if chosen == "" && len(d.Databases) == 1 {
 		chosen = d.Databases[0].ID
@@ -41,11 +37,15 @@ func (v *visit) manual(f *form) (*page, error) {
 			return nil, err
 		}
 		if len(ops.Operations) > 0 {
-			d.Last = &ops.Operations[0]
-			d.LastTook = v.t.Lasted(d.Last.Duration(v.t.now))
+			last := ops.Operations[0]
+			note = append(note, v.t.Say("The last one took {time} and {size}.", "time", v.t.Lasted(last.Duration(v.t.now)), "size", v.t.Size(last.Size)))
 		}
 	}
-	return &page{Name: "manual", Title: "Manual Backup", Tab: "backups", Data: d}, nil
+	if over.Space.Total > 0 {
+		note = append(note, v.t.Say("Storage {name} has {size} free.", "name", over.StorageName, "size", v.t.Size(over.Space.Free)))
+	}
+	d.Note = strings.Join(note, " ")
+	return &page{Name: "manual", Title: v.t.Say("Manual Backup"), Tab: "backups", Data: d}, nil
 }
 
 func doManual(v *visit) (reply, error) {

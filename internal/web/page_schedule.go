@@ -42,9 +42,9 @@ func showSchedule(v *visit) (reply, error) {
 	if s.IsActive && v.t.days(s.NextRun) == 0 {
 		d.addNext(v.t, s.NextRun)
 	}
-	p := &page{Name: "schedule", Title: s.Name + " · DB Backup", Tab: "backups", Live: true, Busy: s.Running != nil, Data: d}
+	p := &page{Name: "schedule", Title: s.Name + " · " + v.t.Say("DB Backup"), Tab: "backups", Live: true, Busy: s.Running != nil, Data: d}
 	if d.Card.State == "bad" {
-		p.State, p.Icon = "Failing", "bad"
+		p.State, p.Icon = v.t.Say("Failing"), "bad"
 	}
 	return p, nil
 }
@@ -58,10 +58,12 @@ func pointDays(c locale, ops []safepoint.Operation) []pointDay {
 		switch op.Status {
 		case safepoint.StatusSucceeded:
 			if op.Trigger != safepoint.TriggerScheduled {
-				p.Note = string(op.Trigger)
+				p.Note = triggerNote(c, op.Trigger)
 			}
-		case safepoint.StatusFailed, safepoint.StatusMissed:
-			p.Kind, p.Note = "bad", string(op.Status)
+		case safepoint.StatusFailed:
+			p.Kind, p.Note = "bad", c.Say("failed")
+		case safepoint.StatusMissed:
+			p.Kind, p.Note = "bad", c.Say("missed")
 		default:
 			continue
 		}
@@ -79,7 +81,20 @@ func pointDays(c locale, ops []safepoint.Operation) []pointDay {
 func (d *scheduleView) addNext(c locale, next time.Time) {
 	p := point{Time: c.Hour(next), Kind: "next"}
 	if len(d.Days) == 0 || d.Days[0].date != 0 {
-		d.Days = append([]pointDay{{Label: "Today"}}, d.Days...)
+		d.Days = append([]pointDay{{Label: c.Say("Today")}}, d.Days...)
 	}
 	d.Days[0].Points = append(d.Days[0].Points, p)
+}
+
+// triggerNote says what made a restore point, where it was not the schedule.
+func triggerNote(c locale, t safepoint.Trigger) string {
+	switch t {
+	case safepoint.TriggerManual:
+		return c.Say("manual")
+	case safepoint.TriggerSafety:
+		return c.Say("safety")
+	case safepoint.TriggerUpload:
+		return c.Say("upload")
+	}
+	return string(t)
 }

@@ -35,7 +35,7 @@ func (v *visit) scheduleNew(f *form) (*page, error) {
 		return nil, err
 	}
 	d := scheduleForm{F: f, New: true, Databases: dbs, Intervals: safepoint.Intervals, Storage: over.StorageName, Action: "/backups/new", Back: "/backups"}
-	return &page{Name: "schedule_edit", Title: "New schedule · DB Backup", Tab: "backups", Data: d}, nil
+	return &page{Name: "schedule_edit", Title: v.t.Say("New schedule") + " · " + v.t.Say("DB Backup"), Tab: "backups", Data: d}, nil
 }
 
 func doScheduleNew(v *visit) (reply, error) {
@@ -85,7 +85,7 @@ func (v *visit) scheduleEdit(s app.ScheduleCard, f *form) *page {
 	if s.IsActive && !s.NextRun.IsZero() {
 		d.Next = v.t.At(s.NextRun) + nb + v.t.zone(s.NextRun)
 	}
-	return &page{Name: "schedule_edit", Title: "Edit " + s.Name + " · DB Backup", Tab: "backups", Data: d}
+	return &page{Name: "schedule_edit", Title: v.t.Say("Edit {name}", "name", s.Name) + " · " + v.t.Say("DB Backup"), Tab: "backups", Data: d}
 }
 
 func doScheduleEdit(v *visit) (reply, error) {
@@ -107,7 +107,7 @@ func doScheduleEdit(v *visit) (reply, error) {
 	}
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict && in.Version != s.Version {
 		d := p.Data.(scheduleForm)
-		d.Changed = cmpOr(s.UpdatedBy, "Somebody") + " set it to " + v.t.every(s.Interval) + " " + v.t.At(s.UpdatedAt) + "."
+		d.Changed = v.t.Say("{name} set it to {interval} {time}.", "name", cmpOr(s.UpdatedBy, v.t.Say("Somebody")), "interval", v.t.every(s.Interval), "time", v.t.At(s.UpdatedAt))
 		f.Values.Set("version", strconv.Itoa(s.Version)) // "Keep mine" starts from the newer one
 		p.Data, p.Status = d, status(err)
 		return p, nil

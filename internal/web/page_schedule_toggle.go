@@ -2,6 +2,7 @@ package web
 
 import (
 	"html/template"
+	"time"
 
 	"github.com/safepoint-db/safepoint/internal/app"
 )
@@ -49,15 +50,30 @@ func showEnable(v *visit) (reply, error) {
 	if s.IsActive {
 		return redirect("/backups/" + s.ID), nil
 	}
-	first := s.Schedule.NextRun(v.t.now)
 	return v.ask("backups", question{
 		Title: v.t.Say("Enable this schedule?"), Button: v.t.Say("Enable schedule"),
 		Action: "/backups/" + s.ID + "/enable", Back: "/backups/" + s.ID,
 		Body: []template.HTML{
-			v.t.HTML("**{name}** will be backed up every {interval} again. The first run is due {time}, {ahead}.",
-				"name", properName(s.Name), "interval", v.t.every(s.Interval), "time", v.t.At(first), "ahead", v.t.Ago(first)),
+			v.t.HTML("**{name}** will be backed up every {interval} again.", "name", properName(s.Name), "interval", v.t.every(s.Interval)) +
+				" " + firstRun(v.t, s),
 		},
 	}), nil
+}
+
+// firstRun says when a schedule that is enabled now runs first, and why at once if it does.
+func firstRun(c locale, s app.ScheduleCard) template.HTML {
+	if !s.AtOnce {
+		next := s.Schedule.NextRun(c.now)
+		return c.HTML("The first run is due {time}, {ahead}.", "time", c.At(next), "ahead", c.Ago(next))
+	}
+	if s.Newest == nil {
+		return c.HTML("The first run starts within a minute, because there is no backup yet.")
+	}
+	age := c.now.Sub(made(*s.Newest))
+	if days := int(age / (24 * time.Hour)); days > 0 {
+		return c.CountHTML(days, "The first run starts within a minute, because the last one is {n} day old.", "The first run starts within a minute, because the last one is {n} days old.")
+	}
+	return c.HTML("The first run starts within a minute, because the last one is {time} old.", "time", c.Lasted(age.Truncate(time.Minute)))
 }
 
 func doEnable(v *visit) (reply, error) {

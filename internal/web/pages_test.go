@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -132,7 +133,7 @@ func stories() []story {
 		{name: "signin-link-used", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "This link was used.") }), session: "-", path: "/signin/link", post: typed("token", "abc"), status: 422, want: []string{"does not work any more"}},
 		{name: "invite", fake: sample(), session: "-", path: "/invite?token=abc", want: []string{"You were invited"}},
 
-		{name: "backups", fake: sample(), path: "/backups", want: []string{"1 of 3", "failing.", "Last 2 runs failed.", "Manual backup of harbor_prod", "62%", "New schedule", "88"}},
+		{name: "backups", fake: sample(), path: "/backups", want: []string{"1\u00a0of 3 schedules is failing.", "Last 2\u00a0runs failed.", "Free up space", "Manual backup of harbor_prod", "62%", "New schedule", "88"}},
 		{name: "backups-viewer", fake: sample(), session: "s-viewer", path: "/backups", want: []string{"Production database"}},
 		{name: "backups-no-database", fake: empty(), path: "/backups", want: []string{"Connect a database to start"}},
 		{name: "backups-no-schedule", fake: with(sample(), func(f *fake) { f.cards, f.ops = nil, nil }), path: "/backups", want: []string{"No backup schedules yet", "harbor_prod, billing_prod and docs_archive"}},
@@ -146,12 +147,18 @@ func stories() []story {
 		{name: "backups-stuck", fake: with(sample(), func(f *fake) { noOps(f); f.state.Attention = []string{"reports"} }), path: "/backups", want: []string{"reports did not resume."}},
 		{name: "backups-queued", fake: with(sample(), func(f *fake) { f.ops[0].Status, f.ops[0].Progress = safepoint.StatusQueued, safepoint.Progress{} }), path: "/backups", want: []string{"Backup of harbor_prod is waiting"}},
 
+		{name: "backups-many", fake: with(sample(), manySchedules), path: "/backups", want: []string{"1\u00a0of 60 schedules is failing.", "Show what is failing", "1–24 of 60\u00a0schedules", "/backups?page=2", "Search by name or database"}},
+		{name: "backups-last-page", fake: with(sample(), manySchedules), path: "/backups?page=3", want: []string{"49–60 of 60\u00a0schedules", "/backups?page=2"}},
+		{name: "backups-failing", fake: with(sample(), manySchedules), path: "/backups?show=failing", want: []string{"Billing ledger", "Clear filters"}},
+		{name: "backups-not-found", fake: with(sample(), manySchedules), path: "/backups?q=%22nothing%22&show=odd", want: []string{"No schedules match this search", "There are 60\u00a0schedules in all.", "&#34;nothing&#34;"}},
+		{name: "backups-odd", fake: with(sample(), oddSchedules), path: "/backups", want: []string{"2\u00a0of 6 schedules are failing.", "1\u00a0has not finished a run yet.", "Last run did not happen.", "The last run was cancelled.", "The first run is under way.", "in 4\u00a0days"}},
+
 		{name: "schedule-new", fake: sample(), path: "/backups/new", want: []string{"Backup After Every", "3\u00a0days"}},
 		{name: "schedule-new-no-database", fake: empty(), path: "/backups/new", want: []string{"Connect a database to start"}},
 		{name: "schedule-new-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("name", "Enter a name.") }), path: "/backups/new", post: typed("name", "", "description", "Kept text", "interval", "8h", "database", "db_docs"), status: 422, want: []string{"Enter a name.", "Kept text"}},
 		{name: "schedule", fake: sample(), path: "/backups/sch_7k2mq4", want: []string{"Is Active", "True", "Created By", "Restore points", "22:00"}},
 		{name: "schedule-viewer", fake: sample(), session: "s-viewer", path: "/backups/sch_7k2mq4", want: []string{"Created At"}},
-		{name: "schedule-failing", fake: sample(), path: "/backups/sch_4wd81c", want: []string{"Last 2 runs failed."}},
+		{name: "schedule-failing", fake: sample(), path: "/backups/sch_4wd81c", want: []string{"Last 2\u00a0runs failed."}},
 		{name: "schedule-disabled", fake: with(sample(), noOps), path: "/backups/sch_x09vtr", want: []string{"False", "no backups of"}},
 		{name: "schedule-edit", fake: sample(), path: "/backups/sch_7k2mq4/edit", want: []string{"Edit schedule", "Submit"}},
 		{name: "schedule-edit-conflict", fake: with(sample(), func(f *fake) {
@@ -161,6 +168,10 @@ func stories() []story {
 		{name: "disable", fake: sample(), path: "/backups/sch_7k2mq4/disable", want: []string{"Disable this schedule?", "today at"}},
 		{name: "disable-only-one", fake: sample(), path: "/backups/sch_4wd81c/disable", fragment: true, want: []string{"This is the only schedule for billing_prod."}},
 		{name: "enable", fake: sample(), path: "/backups/sch_x09vtr/enable", want: []string{"Enable this schedule?"}},
+		{name: "enable-at-once", fake: with(sample(), func(f *fake) {
+			f.cards[2].AtOnce, f.cards[2].Newest = true, &f.ops[len(f.ops)-1]
+			f.ops[len(f.ops)-1].StartedAt = ago(8*24*time.Hour + time.Hour)
+		}), path: "/backups/sch_x09vtr/enable", fragment: true, want: []string{"The first run starts within a minute, because the last one is 8\u00a0days old."}},
 		{name: "manual", fake: sample(), path: "/backups/manual?database=db_harbor_prod", want: []string{"Start a manual backup?", "The last one took"}},
 		{name: "manual-dialog", fake: sample(), path: "/backups/manual", fragment: true, want: []string{"Start backup"}},
 		{name: "manual-conflict", fake: with(sample(), func(f *fake) { f.fail = conflict }), path: "/backups/manual", post: typed("database", "db_docs"), status: 409, want: []string{"A restore of harbor_prod is under way."}},
@@ -548,4 +559,30 @@ func unconnected(f *fake) {
 			f.dbs[i].Host, f.dbs[i].Port, f.dbs[i].User, f.dbs[i].TLS, f.dbs[i].HasPassword = "", 0, "", "", false
 		}
 	}
+}
+
+// manySchedules are more than a page holds.
+func manySchedules(f *fake) {
+	for i := range 57 {
+		k := f.cards[0]
+		k.ID, k.Name, k.Runs = fmt.Sprintf("sch_many%02d", i), fmt.Sprintf("Tenant %02d", i), nil
+		f.cards = append(f.cards, k)
+	}
+}
+
+// oddSchedules have names of every length, and runs that ended otherwise than well.
+func oddSchedules(f *fake) {
+	waits, missed, stopped := f.cards[0], f.cards[0], f.cards[0]
+	waits.ID, waits.Name, waits.Database.Name = "sch_waits", strings.Repeat("Wort", 20), "a<b>&\"c\" "+strings.Repeat("d", 55)
+	waits.Runs, waits.LastRun, waits.LastGood, waits.Running = nil, nil, nil, &f.ops[0]
+	missed.ID, missed.Name = "sch_missed", "Ünïcode 数据库"
+	last := missed.Runs[len(missed.Runs)-1]
+	last.Status, last.Failure = safepoint.StatusMissed, nil
+	missed.Runs, missed.LastRun = append([]safepoint.Operation{missed.Runs[len(missed.Runs)-2]}, last), &last
+	stopped.ID, stopped.Name = "sch_stopped", "Stopped"
+	cancelled := last
+	cancelled.Status = safepoint.StatusCancelled
+	stopped.Runs = append(slices.Clone(stopped.Runs[len(stopped.Runs)-13:len(stopped.Runs)-1]), cancelled)
+	stopped.LastRun = &cancelled
+	f.cards = append(f.cards, waits, missed, stopped)
 }

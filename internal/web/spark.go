@@ -13,6 +13,7 @@ func spark(v []int64) template.HTML {
 	if len(v) < 2 {
 		return ""
 	}
+	v = sampled(v, 40)
 	lo, hi := float64(v[0]), float64(v[0])
 	for _, x := range v {
 		lo, hi = min(lo, float64(x)), max(hi, float64(x))
@@ -33,4 +34,16 @@ func spark(v []int64) template.HTML {
 	last := len(v) - 1
 	return template.HTML(fmt.Sprintf(`<svg class="spark" viewBox="0 0 %.0f %.0f" aria-hidden="true"><path class="sp-a" d="%sL%.1f %.0fL%.1f %.0fZ"/><path class="sp-l" d="%s"/><circle cx="%.1f" cy="%.1f" r="2.25"/></svg>`,
 		w, h, p.String(), px(last), h, px(0), h, p.String(), px(last), py(v[last])))
+}
+
+// sampled is at most n of v, evenly spread, with the first and the last of them.
+func sampled(v []int64, n int) []int64 {
+	if len(v) <= n {
+		return v
+	}
+	out := make([]int64, n)
+	for i := range out {
+		out[i] = v[i*(len(v)-1)/(n-1)]
+	}
+	return out
 }

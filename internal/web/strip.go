@@ -8,6 +8,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // runState is one cell of the 30-day strip; its text is the cell's class.
@@ -107,39 +108,59 @@ func stateOfRun(s safepoint.Status) runState {
 func (s strip) Narrow() template.HTML { return s.svg(10, 2.6) }
 func (s strip) Wide() template.HTML   { return s.svg(25, 4) }
 
-// Good, Bad, Missed and Total are the counts under the strip.
-func (s strip) Good() int   { return s.good }
-func (s strip) Bad() int    { return s.bad }
-func (s strip) Missed() int { return s.missed }
-func (s strip) Total() int  { return s.good + s.bad + s.missed + s.cancelled }
+// total is how many runs of the strip have ended.
+func (s strip) total() int { return s.good + s.bad + s.missed + s.cancelled }
+
+// Text is the count under the strip: "88 of 89 runs succeeded, 1 failed".
+func (s strip) Text() template.HTML {
+	if s.total() == 0 {
+		return s.c.HTML("No runs yet")
+	}
+	parts := []string{string(s.c.CountHTML(s.total(), "**{good}** of {n} run succeeded", "**{good}** of {n} runs succeeded", "good", s.good))}
+	if s.bad > 0 {
+		parts = append(parts, `<b class="bad">`+string(s.c.CountHTML(s.bad, "{n} failed", "{n} failed"))+`</b>`)
+	}
+	for _, more := range s.more() {
+		parts = append(parts, template.HTMLEscapeString(more))
+	}
+	return template.HTML(strings.Join(parts, ", "))
+}
 
 // label says the whole strip in words.
 func (s strip) label() string {
-	if s.Total() == 0 {
-		return "No runs in the last 30 days"
+	if s.total() == 0 {
+		return s.c.Say("No runs in the last 30 days")
 	}
-	out := s.c.Count(s.Total(), "{good} of {n} run succeeded in the last 30 days", "{good} of {n} runs succeeded in the last 30 days", "good", s.good)
+	parts := []string{s.c.Count(s.total(), "{good} of {n} run succeeded in the last 30 days", "{good} of {n} runs succeeded in the last 30 days", "good", s.good)}
 	if s.bad > 0 {
-		out += fmt.Sprintf(", %d failed", s.bad)
+		parts = append(parts, s.c.Count(s.bad, "{n} failed", "{n} failed"))
 	}
-	if s.missed > 0 {
-		out += fmt.Sprintf(", %d missed", s.missed)
-	}
-	return out
+	return strings.Join(append(parts, s.more()...), ", ")
 }
 
-// svg draws the strip. It holds numbers and fixed words only, nothing a person entered.
+// more counts the runs that neither succeeded nor failed.
+func (s strip) more() (parts []string) {
+	if s.missed > 0 {
+		parts = append(parts, s.c.Count(s.missed, "{n} missed", "{n} missed"))
+	}
+	if s.cancelled > 0 {
+		parts = append(parts, s.c.Count(s.cancelled, "{n} cancelled", "{n} cancelled"))
+	}
+	return parts
+}
+
+// svg draws the strip.
 func (s strip) svg(column, gap float64) template.HTML {
 	const height = 30.0
 	var b strings.Builder
-	fmt.Fprintf(&b, `<svg class="strip" viewBox="0 0 %.1f %.0f" role="img" aria-label="%s">`, stripDays*column-gap, height, s.label())
+	fmt.Fprintf(&b, `<svg class="strip" viewBox="0 0 %.1f %.0f" role="img" aria-label="%s">`, stripDays*column-gap, height, template.HTMLEscapeString(s.label()))
 	for i, d := range s.days {
 		x, w := float64(i)*column, column-gap
 		if len(d.runs) == 0 {
-			fmt.Fprintf(&b, `<g><title>%s: no run due</title><rect class="c-none" x="%.1f" y="%.1f" width="3" height="3" rx="1.5"/></g>`, d.date.Format("2 Jan"), x+w/2-1.5, height-3)
+			fmt.Fprintf(&b, `<g><title>%s</title><rect class="c-none" x="%.1f" y="%.1f" width="3" height="3" rx="1.5"/></g>`, s.dayTitle(d), x+w/2-1.5, height-3)
 			continue
 		}
-		fmt.Fprintf(&b, `<g><title>%s: %s</title>`, d.date.Format("Mon 2 Jan"), dayWords(d.runs))
+		fmt.Fprintf(&b, `<g><title>%s</title>`, s.dayTitle(d))
 		n, between := float64(len(d.runs)), 2.6
 		if n > 4 {
 			between = 1
@@ -166,21 +187,48 @@ func drawRun(b *strings.Builder, r runState, x, y, w, h float64) {
 	}
 }
 
-func dayWords(runs []runState) string {
-	names := map[runState]string{runOK: "succeeded", runBad: "failed", runMissed: "missed", runNext: "still to come", runOff: "schedule disabled", runNow: "running", runCancelled: "cancelled"}
+// dayTitle says a column in words: "Mon 9 Nov: 1 failed, 2 succeeded".
+func (s strip) dayTitle(d stripDay) string {
 	n := map[runState]int{}
-	for _, r := range runs {
+	for _, r := range d.runs {
 		n[r]++
 	}
-	var out []string
+	var parts []string
 	for _, r := range []runState{runBad, runMissed, runCancelled, runNow, runOK, runNext, runOff} {
-		switch {
-		case n[r] == 0:
-		case len(runs) == 1:
-			out = append(out, names[r])
-		default:
-			out = append(out, fmt.Sprintf("%d %s", n[r], names[r]))
+		if n[r] > 0 {
+			parts = append(parts, runWords(s.c, r, n[r], len(d.runs) == 1))
 		}
 	}
-	return strings.Join(out, ", ")
+	if len(parts) == 0 {
+		parts = []string{s.c.Say("no run due")}
+	}
+	return template.HTMLEscapeString(s.c.Say("{day}: {runs}", "day", s.c.weekdayDate(d.date), "runs", strings.Join(parts, ", ")))
+}
+
+// runWords says what became of n runs of a day; alone, of its only one.
+func runWords(c locale, r runState, n int, alone bool) string {
+	if r == runOff {
+		return c.Say("schedule disabled")
+	}
+	if alone {
+		return c.Say(aloneWords[r])
+	}
+	switch r {
+	case runBad:
+		return c.Count(n, "{n} failed", "{n} failed")
+	case runMissed:
+		return c.Count(n, "{n} missed", "{n} missed")
+	case runCancelled:
+		return c.Count(n, "{n} cancelled", "{n} cancelled")
+	case runNow:
+		return c.Count(n, "{n} running", "{n} running")
+	case runNext:
+		return c.Count(n, "{n} still to come", "{n} still to come")
+	}
+	return c.Count(n, "{n} succeeded", "{n} succeeded")
+}
+
+var aloneWords = map[runState]string{
+	runOK: language.Mark("succeeded"), runBad: language.Mark("failed"), runMissed: language.Mark("missed"), runCancelled: language.Mark("cancelled"),
+	runNow: language.Mark("running"), runNext: language.Mark("still to come"),
 }
