@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,24 +13,24 @@ import (
 
 type databaseRow struct {
 	safepoint.Database
-	Where string
+	Where template.HTML
 }
 
 type databasesView struct{ Rows []databaseRow }
 
 // where is how a database is reached, without its secret.
-func where(d safepoint.Database) string {
+func (c locale) where(d safepoint.Database) template.HTML {
 	if !d.Connected() {
-		return "no connection yet"
+		return c.HTML("no connection yet")
 	}
 	if d.Engine == safepoint.SQLite {
-		return d.Path
+		return monoName(d.Path)
 	}
 	s := d.Host
 	if d.Port != 0 {
 		s += ":" + strconv.Itoa(d.Port)
 	}
-	return s + "/" + d.DBName
+	return monoName(s + "/" + d.DBName)
 }
 
 func showDatabases(v *visit) (reply, error) {
@@ -40,14 +40,14 @@ func showDatabases(v *visit) (reply, error) {
 	}
 	var d databasesView
 	for _, db := range dbs {
-		d.Rows = append(d.Rows, databaseRow{db, where(db)})
+		d.Rows = append(d.Rows, databaseRow{db, v.t.where(db)})
 	}
-	return &page{Name: "databases", Title: "Databases", Tab: "databases", Live: true, Data: d}, nil
+	return &page{Name: "databases", Title: v.t.Say("Databases"), Tab: "databases", Live: true, Data: d}, nil
 }
 
 type databaseView struct {
 	DB        safepoint.Database
-	Where     string
+	Where     template.HTML
 	Schedules []app.ScheduleCard
 	Backups   int
 	Test      *testView
@@ -68,7 +68,7 @@ func (v *visit) databasePage(id string) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := databaseView{DB: db, Where: where(db)}
+	d := databaseView{DB: db, Where: v.t.where(db)}
 	cards, err := v.app.Schedules(v.ctx, v.actor)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func (v *visit) databasePage(id string) (*page, error) {
 		return nil, err
 	}
 	d.Backups = ops.Total
-	return &page{Name: "database", Title: db.Name + " · Databases", Tab: "databases", Live: true, Data: d}, nil
+	return &page{Name: "database", Title: v.t.Say("{name} · Databases", "name", db.Name), Tab: "databases", Live: true, Data: d}, nil
 }
 
 // doDatabaseTest shows what the test found on the database's page itself: it is a look, it leaves nothing behind.
@@ -115,11 +115,11 @@ type databaseForm struct {
 }
 
 func showDatabaseNew(v *visit) (reply, error) {
-	return databaseNew(newForm("engine", string(safepoint.PostgreSQL), "port", "5432", "tls", string(safepoint.TLSVerifyFull))), nil
+	return v.databaseNew(newForm("engine", string(safepoint.PostgreSQL), "port", "5432", "tls", string(safepoint.TLSVerifyFull))), nil
 }
 
-func databaseNew(f *form) *page {
-	return &page{Name: "database_edit", Title: "Connect a database", Tab: "databases",
+func (v *visit) databaseNew(f *form) *page {
+	return &page{Name: "database_edit", Title: v.t.Say("Connect a database"), Tab: "databases",
 		Data: databaseForm{F: f, New: true, Engine: f.Get("engine"), Action: "/databases/new", Back: "/databases"}}
 }
 
@@ -147,7 +147,7 @@ func (v *visit) databaseInput() (in app.DatabaseInput, err error) {
 func doDatabaseNew(v *visit) (reply, error) {
 	f := v.posted("password", "url")
 	f.spread(v.value("url"))
-	p := databaseNew(f)
+	p := v.databaseNew(f)
 	in, err := v.databaseInput()
 	if err != nil {
 		return f.refused(p, err)
@@ -194,7 +194,7 @@ func showDatabaseEdit(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return databaseEdit(db, newForm("name", db.Name, "engine", string(db.Engine), "host", db.Host, "port", strconv.Itoa(db.Port), "user", db.User,
+	return v.databaseEdit(db, newForm("name", db.Name, "engine", string(db.Engine), "host", db.Host, "port", strconv.Itoa(db.Port), "user", db.User,
 		"dbname", db.DBName, "path", db.Path, "tls", string(db.TLS), "ca_cert", db.CACert, "version", strconv.Itoa(db.Version), "instant_switch", box(db.InstantSwitch))), nil
 }
 
@@ -206,9 +206,9 @@ func box(on bool) string {
 	return ""
 }
 
-func databaseEdit(db safepoint.Database, f *form) *page {
+func (v *visit) databaseEdit(db safepoint.Database, f *form) *page {
 	f.Values.Set("engine", string(db.Engine))
-	return &page{Name: "database_edit", Title: "Edit " + db.Name, Tab: "databases",
+	return &page{Name: "database_edit", Title: v.t.Say("Edit {name}", "name", db.Name), Tab: "databases",
 		Data: databaseForm{F: f, ID: db.ID, Name: db.Name, Engine: string(db.Engine), Stored: db.HasPassword, Action: "/databases/" + db.ID + "/edit", Back: "/databases/" + db.ID}}
 }
 
@@ -218,7 +218,7 @@ func doDatabaseEdit(v *visit) (reply, error) {
 		return nil, err
 	}
 	f := v.posted("password", "url")
-	p := databaseEdit(db, f)
+	p := v.databaseEdit(db, f)
 	in, err := v.databaseInput()
 	if err != nil {
 		return f.refused(p, err)
@@ -241,14 +241,14 @@ func (v *visit) databaseQuestion(f *form) (*page, error) {
 		return nil, err
 	}
 	d := p.Data.(databaseView)
-	q := question{F: f, Title: "Remove " + d.DB.Name + "?", Bold: d.DB.Name, Button: "Remove database", Danger: true,
-		Lead:   []string{"is no longer backed up by Safepoint. The database itself is not touched."},
+	q := question{F: f, Title: v.t.Say("Remove {name}?", "name", d.DB.Name), Button: v.t.Say("Remove database"), Danger: true,
+		Body:   []template.HTML{v.t.HTML("**{name}** is no longer backed up by Safepoint. The database itself is not touched.", "name", properName(d.DB.Name))},
 		Action: "/databases/" + d.DB.ID + "/delete", Back: "/databases/" + d.DB.ID}
 	if n := len(d.Schedules); n > 0 {
-		q.More = append(q.More, fmt.Sprintf("%s of it will not run any more.", v.t.Count(n, "{n} schedule", "{n} schedules")))
+		q.Body = append(q.Body, v.t.CountHTML(n, "{n} schedule of it will not run any more.", "{n} schedules of it will not run any more."))
 	}
 	if d.Backups > 0 {
-		q.More = append(q.More, fmt.Sprintf("%s of it stay in DB Logs and can be downloaded, but not restored from here.", v.t.Count(d.Backups, "{n} backup", "{n} backups")))
+		q.Body = append(q.Body, v.t.CountHTML(d.Backups, "{n} backup of it stays in DB Logs and can be downloaded, but not restored from here.", "{n} backups of it stay in DB Logs and can be downloaded, but not restored from here."))
 		q.Confirm = d.DB.Name
 	}
 	return v.ask("databases", q), nil
@@ -261,7 +261,7 @@ func doDatabaseDelete(v *visit) (reply, error) {
 		return nil, err
 	}
 	if want := p.Data.(question).Confirm; want != "" && v.r.PostFormValue("confirm") != want {
-		f.Errors["confirm"] = "Type " + want + " exactly as shown. Nothing was removed."
+		f.Errors["confirm"] = v.t.Say("Type {name} exactly as shown. Nothing was removed.", "name", want)
 		p.Status = http.StatusUnprocessableEntity
 		return p, nil
 	}

@@ -33,7 +33,7 @@ type encryptionView struct {
 }
 
 func showEncryption(v *visit) (reply, error) {
-	return v.encryption(newForm("source", "make", "name", "Recovery key", "keep", "1"))
+	return v.encryption(newForm("source", "make", "name", v.t.Say("Recovery key"), "keep", "1"))
 }
 
 func (v *visit) encryption(f *form) (*page, error) {
@@ -46,19 +46,19 @@ func (v *visit) encryption(f *form) (*page, error) {
 		d.Since = v.t.Full(e.Since)
 	}
 	for _, r := range e.Recipients {
-		row := recipientRow{Recipient: r, Short: safepoint.ShortKey(r.PublicKey), Added: v.t.Ago(r.CreatedAt), State: "off", Label: "Not used any more"}
+		row := recipientRow{Recipient: r, Short: safepoint.ShortKey(r.PublicKey), Added: v.t.Ago(r.CreatedAt), State: "off", Label: v.t.Say("Not used any more")}
 		switch {
 		case r.Active():
-			row.State, row.Label, row.Last = "ok", "In use", e.On() && d.Active == 1
+			row.State, row.Label, row.Last = "ok", v.t.Say("In use"), e.On() && d.Active == 1
 			if !e.On() {
-				row.State, row.Label = "off", "Proven"
+				row.State, row.Label = "off", v.t.Say("Proven")
 			}
 		case r.ProvenAt.IsZero():
-			row.State, row.Label, row.Waiting = "warn", "Not proven yet", true
+			row.State, row.Label, row.Waiting = "warn", v.t.Say("Not proven yet"), true
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	return &page{Name: "encryption", Title: "Encryption", Tab: "settings", Data: d}, nil
+	return &page{Name: "encryption", Title: v.t.Say("Encryption"), Tab: "settings", Data: d}, nil
 }
 
 // stepUpFirst sends a person whose password was not entered lately to enter it, and back to the settings. Other errors
@@ -146,7 +146,7 @@ type recipientView struct {
 }
 
 func (v *visit) recipient(f *form, r safepoint.Recipient, challenge string) *page {
-	return &page{Name: "encryption_recipient", Title: "Prove " + r.Name, Tab: "settings",
+	return &page{Name: "encryption_recipient", Title: v.t.Say("Prove {name}", "name", r.Name), Tab: "settings",
 		Data: recipientView{F: f, R: r, Short: safepoint.ShortKey(r.PublicKey), Challenge: challenge}}
 }
 
@@ -198,11 +198,14 @@ func (v *visit) removeRecipient(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	q := question{F: f, Title: "Remove this recipient?", Bold: r.Name, Lead: []string{"will no longer open new backups."}, Button: "Remove recipient", Danger: true,
-		More:   []string{"Backups that were made for it still open with its key: keep the key as long as you keep them."},
+	q := question{F: f, Title: v.t.Say("Remove this recipient?"), Button: v.t.Say("Remove recipient"), Danger: true,
+		Body: []template.HTML{
+			v.t.HTML("**{name}** will no longer open new backups.", "name", properName(r.Name)),
+			v.t.HTML("Backups that were made for it still open with its key: keep the key as long as you keep them."),
+		},
 		Action: encryptionPath + "/" + r.ID + "/remove", Back: encryptionPath}
 	if r.ProvenAt.IsZero() {
-		q.Lead, q.More = []string{"was never proven, so no backup was made for it."}, nil
+		q.Body = []template.HTML{v.t.HTML("**{name}** was never proven, so no backup was made for it.", "name", properName(r.Name))}
 	}
 	return v.ask("settings", q), nil
 }
@@ -226,10 +229,11 @@ func (v *visit) forgetKey(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.ask("settings", question{F: f, Title: "Forget this key?", Bold: r.Name, Lead: []string{"will not be kept by Safepoint any more."}, Button: "Forget the key", Danger: true,
-		More: []string{
-			"From then on, whoever restores a backup made for it brings the key. Backups, safety backups and undo need no key.",
-			"Without the key nobody opens these backups, ever. There is no other way in.",
+	return v.ask("settings", question{F: f, Title: v.t.Say("Forget this key?"), Button: v.t.Say("Forget the key"), Danger: true,
+		Body: []template.HTML{
+			v.t.HTML("The key of **{name}** will not be kept by Safepoint any more.", "name", properName(r.Name)),
+			v.t.HTML("From then on, whoever restores a backup made for it brings the key. Backups, safety backups and undo need no key."),
+			v.t.HTML("Without the key nobody opens these backups, ever. There is no other way in."),
 		},
 		Action: encryptionPath + "/" + r.ID + "/forget", Back: encryptionPath}), nil
 }
@@ -252,8 +256,11 @@ func (v *visit) encryptionOff(f *form) (*page, error) {
 	if _, err := v.app.Encryption(v.ctx, v.actor); err != nil {
 		return nil, err
 	}
-	return v.ask("settings", question{F: f, Title: "Turn encryption off?", Bold: v.org.Name, Lead: []string{"will store new backups in the clear: who can read the storage can read your data."},
-		Button: "Turn encryption off", Danger: true, More: []string{"Backups that are there stay encrypted, and still need their keys."}, Confirm: v.org.Name,
+	return v.ask("settings", question{F: f, Title: v.t.Say("Turn encryption off?"), Button: v.t.Say("Turn encryption off"), Danger: true,
+		Body: []template.HTML{
+			v.t.HTML("**{organization}** will store new backups in the clear: who can read the storage can read your data.", "organization", properName(v.org.Name)),
+			v.t.HTML("Backups that are there stay encrypted, and still need their keys."),
+		}, Confirm: v.org.Name,
 		Action: encryptionPath + "/off", Back: encryptionPath}), nil
 }
 
@@ -270,7 +277,7 @@ func doEncryptionOff(v *visit) (reply, error) {
 }
 
 func doEncryptionOn(v *visit) (reply, error) {
-	f := newForm("source", "make", "name", "Recovery key", "keep", "1")
+	f := newForm("source", "make", "name", v.t.Say("Recovery key"), "keep", "1")
 	p, err := v.encryption(f)
 	if err != nil {
 		return nil, err

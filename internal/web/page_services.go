@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
 	"strconv"
@@ -19,10 +19,10 @@ type serviceRow struct {
 	Stuck       bool
 }
 
-func kindLabel(k safepoint.ServiceKind) string {
+func (c locale) kindLabel(k safepoint.ServiceKind) string {
 	switch k {
 	case safepoint.ServiceWebhook:
-		return "Webhook"
+		return c.Say("Webhook")
 	case safepoint.ServicePgBouncer:
 		return "PgBouncer"
 	case safepoint.ServiceSystemd:
@@ -32,26 +32,26 @@ func kindLabel(k safepoint.ServiceKind) string {
 	case safepoint.ServiceKubernetes:
 		return "Kubernetes"
 	case safepoint.ServiceCommand:
-		return "Command"
+		return c.Say("Command")
 	}
 	return string(k)
 }
 
 // kindSays is how a service of a kind is halted and resumed, in a few words.
-func kindSays(k safepoint.ServiceKind) string {
+func (c locale) kindSays(k safepoint.ServiceKind) string {
 	switch k {
 	case safepoint.ServiceWebhook:
-		return "Signed HTTP calls to the service itself"
+		return c.Say("Signed HTTP calls to the service itself")
 	case safepoint.ServicePgBouncer:
-		return "PAUSE and RESUME on its admin console"
+		return c.Say("PAUSE and RESUME on its admin console")
 	case safepoint.ServiceSystemd:
-		return "Units are stopped, and those that ran are started again"
+		return c.Say("Units are stopped, and those that ran are started again")
 	case safepoint.ServiceDocker:
-		return "Containers are stopped, and those that ran are started again"
+		return c.Say("Containers are stopped, and those that ran are started again")
 	case safepoint.ServiceKubernetes:
-		return "Workloads are scaled to 0, and back to what they were"
+		return c.Say("Workloads are scaled to 0, and back to what they were")
 	case safepoint.ServiceCommand:
-		return "Programs of the operator's halt and resume it"
+		return c.Say("Programs of the operator's halt and resume it")
 	}
 	return ""
 }
@@ -82,13 +82,13 @@ func showServices(v *visit) (reply, error) {
 	var d servicesView
 	at := 0 // among those that can be moved
 	for _, s := range list {
-		row := serviceRow{Service: s, KindLabel: kindLabel(s.Kind), First: at == 0, Last: at == own-1, Stuck: slices.Contains(v.state.Attention, s.Name)}
+		row := serviceRow{Service: s, KindLabel: v.t.kindLabel(s.Kind), First: at == 0, Last: at == own-1, Stuck: slices.Contains(v.state.Attention, s.Name)}
 		if s.Operator == nil {
 			at++
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	return &page{Name: "services", Title: "Services", Tab: "services", Live: true, Data: d}, nil
+	return &page{Name: "services", Title: v.t.Say("Services"), Tab: "services", Live: true, Data: d}, nil
 }
 
 // doServiceOrder moves one service up or down.
@@ -124,7 +124,7 @@ type serviceView struct {
 	S       safepoint.Service
 	Kind    string
 	Says    string
-	Status  halt.Status
+	Detail  string // what it says about itself
 	Look    string
 	Label   string
 	Timeout string
@@ -147,32 +147,32 @@ func showService(v *visit) (reply, error) {
 }
 
 func (v *visit) servicePage(s safepoint.Service) (*page, error) {
-	d := serviceView{S: s, Kind: kindLabel(s.Kind), Says: kindSays(s.Kind), Timeout: v.t.Lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
+	d := serviceView{S: s, Kind: v.t.kindLabel(s.Kind), Says: v.t.kindSays(s.Kind), Timeout: v.t.Lasted(s.Timeout), Stuck: slices.Contains(v.state.Attention, s.Name)}
 	st, err := v.app.ServiceStatus(v.ctx, v.actor, s.ID)
+	d.Detail = st.Detail
 	switch safepoint.ErrorCode(err) {
 	case "":
-		d.Status = st
 	case safepoint.CodeUnauthorized, safepoint.CodeForbidden, safepoint.CodeNotFound, safepoint.CodeInternal:
 		return nil, err
 	default: // it did not answer: that is what the page has to say
-		d.Status = halt.Status{Condition: halt.Unknown, Detail: safepoint.UserError(err).Message}
+		st.Condition, d.Detail = halt.Unknown, v.t.Message(safepoint.UserError(err))
 	}
-	d.Look, d.Label = condition(d.Status.Condition)
-	return &page{Name: "service", Title: s.Name + " · Services", Tab: "services", Data: d}, nil
+	d.Look, d.Label = v.t.condition(st.Condition)
+	return &page{Name: "service", Title: v.t.Say("{name} · Services", "name", s.Name), Tab: "services", Data: d}, nil
 }
 
-func condition(c halt.Condition) (look, label string) {
-	switch c {
+func (c locale) condition(is halt.Condition) (look, label string) {
+	switch is {
 	case halt.Running:
-		return "ok", "Running"
+		return "ok", c.Say("Running")
 	case halt.Halted:
-		return "warn", "Halted"
+		return "warn", c.Say("Halted")
 	case halt.Down:
-		return "off", "Not running"
+		return "off", c.Say("Not running")
 	case halt.Failing:
-		return "bad", "Failing"
+		return "bad", c.Say("Failing")
 	}
-	return "off", "Not known"
+	return "off", c.Say("Not known")
 }
 
 type serviceForm struct {
@@ -185,11 +185,11 @@ type serviceForm struct {
 }
 
 func showServiceNew(v *visit) (reply, error) {
-	return serviceNew(newForm("kind", string(safepoint.ServiceWebhook), "timeout", "60", "port", "6432")), nil
+	return v.serviceNew(newForm("kind", string(safepoint.ServiceWebhook), "timeout", "60", "port", "6432")), nil
 }
 
-func serviceNew(f *form) *page {
-	return &page{Name: "service_edit", Title: "Add service", Tab: "services", Data: serviceForm{F: f, New: true, Kind: f.Get("kind"), Action: "/services/new", Back: "/services"}}
+func (v *visit) serviceNew(f *form) *page {
+	return &page{Name: "service_edit", Title: v.t.Say("Add service"), Tab: "services", Data: serviceForm{F: f, New: true, Kind: f.Get("kind"), Action: "/services/new", Back: "/services"}}
 }
 
 func (v *visit) serviceInput() (in app.ServiceInput, err error) {
@@ -216,7 +216,7 @@ func (v *visit) serviceInput() (in app.ServiceInput, err error) {
 
 func doServiceNew(v *visit) (reply, error) {
 	f := v.posted("secret")
-	p := serviceNew(f)
+	p := v.serviceNew(f)
 	in, err := v.serviceInput()
 	if err != nil {
 		return f.refused(p, err)
@@ -247,13 +247,13 @@ func showServiceEdit(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return serviceEdit(s, newForm("name", s.Name, "halt_url", s.HaltURL, "resume_url", s.ResumeURL, "health_url", s.HealthURL, "host", s.Host,
+	return v.serviceEdit(s, newForm("name", s.Name, "halt_url", s.HaltURL, "resume_url", s.ResumeURL, "health_url", s.HealthURL, "host", s.Host,
 		"port", strconv.Itoa(s.Port), "user", s.User, "dbname", s.DBName, "timeout", strconv.Itoa(int(s.Timeout/time.Second)), "version", strconv.Itoa(s.Version))), nil
 }
 
-func serviceEdit(s safepoint.Service, f *form) *page {
+func (v *visit) serviceEdit(s safepoint.Service, f *form) *page {
 	f.Values.Set("kind", string(s.Kind))
-	return &page{Name: "service_edit", Title: "Edit " + s.Name, Tab: "services",
+	return &page{Name: "service_edit", Title: v.t.Say("Edit {name}", "name", s.Name), Tab: "services",
 		Data: serviceForm{F: f, Kind: string(s.Kind), Name: s.Name, Action: "/services/" + s.ID + "/edit", Back: "/services/" + s.ID}}
 }
 
@@ -263,7 +263,7 @@ func doServiceEdit(v *visit) (reply, error) {
 		return nil, err
 	}
 	f := v.posted("secret")
-	p := serviceEdit(s, f)
+	p := v.serviceEdit(s, f)
 	in, err := v.serviceInput()
 	if err != nil {
 		return f.refused(p, err)
@@ -280,9 +280,11 @@ func showServiceTest(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.ask("services", question{Page: true, Title: "Halt and resume " + s.Name + " now?", Bold: s.Name, Button: "Halt and resume",
-		Lead:   []string{"stops for a moment and is started again. People who use it notice."},
-		More:   []string{"This is what a restore does. No database is touched."},
+	return v.ask("services", question{Page: true, Title: v.t.Say("Halt and resume {service} now?", "service", s.Name), Button: v.t.Say("Halt and resume"),
+		Body: []template.HTML{
+			v.t.HTML("**{service}** stops for a moment and is started again. People who use it notice.", "service", properName(s.Name)),
+			v.t.HTML("This is what a restore does. No database is touched."),
+		},
 		Action: "/services/" + s.ID + "/test", Back: "/services/" + s.ID}), nil
 }
 
@@ -319,9 +321,11 @@ func (v *visit) serviceQuestion(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	return v.ask("services", question{F: f, Title: "Remove " + s.Name + "?", Bold: s.Name, Button: "Remove service", Danger: true,
-		Lead:   []string{"will not be halted by restores any more."},
-		More:   []string{fmt.Sprintf("What it writes while a restore runs may be lost. %s itself is not touched.", s.Name)},
+	return v.ask("services", question{F: f, Title: v.t.Say("Remove {name}?", "name", s.Name), Button: v.t.Say("Remove service"), Danger: true,
+		Body: []template.HTML{
+			v.t.HTML("**{service}** will not be halted by restores any more.", "service", properName(s.Name)),
+			v.t.HTML("What it writes while a restore runs may be lost. {service} itself is not touched.", "service", properName(s.Name)),
+		},
 		Action: "/services/" + s.ID + "/delete", Back: "/services/" + s.ID}), nil
 }
 

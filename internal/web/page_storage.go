@@ -32,5 +32,5 @@ func showStorage(v *visit) (reply, error) {
 			d.Databases = append(d.Databases, storageLine{c.Database.Name, "/logs?type=backup&status=succeeded&database=" + c.DatabaseID, c.Backups})
 		}
 	}
-	return &page{Name: "storage", Title: "Storage", Tab: "storage", Live: true, Data: d}, nil
+	return &page{Name: "storage", Title: v.t.Say("Storage"), Tab: "storage", Live: true, Data: d}, nil
 }

@@ -43,7 +43,7 @@ func showTables(v *visit) (reply, error) {
 	from = min(max(from, 0), max(0, (d.Total-1)/tablesPage))
 	d.Tables = match[from*tablesPage : min(d.Total, (from+1)*tablesPage)]
 	if d.Total > tablesPage {
-		d.Pager.Text = v.t.Number(from*tablesPage+1) + "–" + v.t.Number(from*tablesPage+len(d.Tables)) + " of " + v.t.Count(d.Total, "{n} table", "{n} tables")
+		d.Pager.Text = v.t.Count(d.Total, "{first}–{last} of {n} table", "{first}–{last} of {n} tables", "first", from*tablesPage+1, "last", from*tablesPage+len(d.Tables))
 		if from > 0 {
 			d.Pager.Newer = turn(v.r.URL, strconv.Itoa(from-1))
 		}
@@ -51,7 +51,7 @@ func showTables(v *visit) (reply, error) {
 			d.Pager.Older = turn(v.r.URL, strconv.Itoa(from+1))
 		}
 	}
-	return &page{Name: "tables", Title: "Tables of " + op.Name + " · DB Logs", Tab: "logs", Data: d}, nil
+	return &page{Name: "tables", Title: v.t.Say("Tables of {name} · DB Logs", "name", op.Name), Tab: "logs", Data: d}, nil
 }
 
 // doTables sends the SQL of chosen tables. It is a GET, as the download of the whole file is: the browser comes back to

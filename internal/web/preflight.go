@@ -47,8 +47,8 @@ func (v *visit) preflight(p app.RestorePreview) preflightView {
 	}
 	silent := 0
 	for _, s := range p.Answers {
-		line := answerLine{Name: s.Service.Name, Kind: kindLabel(s.Service.Kind), Timeout: v.t.Lasted(s.Service.Timeout), Meaning: s.Meaning, Why: s.Status.Detail}
-		line.Look, line.Label = condition(s.Status.Condition)
+		line := answerLine{Name: s.Service.Name, Kind: v.t.kindLabel(s.Service.Kind), Timeout: v.t.Lasted(s.Service.Timeout), Meaning: s.Meaning, Why: s.Status.Detail}
+		line.Look, line.Label = v.t.condition(s.Status.Condition)
 		if s.Status.Condition == halt.Unknown {
 			silent++
 			line.Look, line.Label = "bad", "No answer"
