@@ -35,8 +35,8 @@ func (cmd *auditCmd) Run(ctx context.Context, env *Env) error {
 	return env.print(found, func(w ioWriter) {
 		var rows [][]string
 		for _, e := range found {
-			rows = append(rows, []string{when(e.At), e.ActorName, e.IP, e.Via, e.Action, joined(e.ObjectName, e.ObjectID), e.Outcome, e.Detail})
+			rows = append(rows, []string{exactly(e.At), e.ActorName, e.IP, e.Via, e.Action, joined(e.ObjectName, e.ObjectID), e.Outcome, e.Detail})
 		}
-		table(w, []string{"at", "who", "from", "via", "action", "object", "outcome", "detail"}, rows)
+		table(w, columns("at", "~who 2", "from 5", "via 6", "action", "~object 1", "outcome", "~detail 3"), rows)
 	})
 }

@@ -6,7 +6,7 @@ import (
 
 type backupCmd struct {
 	Remote
-	Database string `arg:"" help:"The database, by name or ID."`
+	Database string `arg:"" help:"The database, by name or ID." complete:"database"`
 	Wait     bool   `short:"w" help:"Wait until it has ended; the exit code tells how."`
 }
 

@@ -5,7 +5,6 @@
 package cli
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +36,7 @@ type Globals struct {
 type Remote struct {
 	URL          string `name:"url" help:"The server; default: the one you signed in to last." env:"SAFEPOINT_URL" group:"Server"`
 	Token        string `name:"token" help:"An API token; better in the environment, where other users cannot see it." env:"SAFEPOINT_TOKEN" group:"Server"`
-	Organization string `name:"organization" short:"o" help:"The organization, by name or ID; default: the one you signed in to last." env:"SAFEPOINT_ORGANIZATION" group:"Server"`
+	Organization string `name:"organization" short:"o" help:"The organization, by name or ID; default: the one you signed in to last." env:"SAFEPOINT_ORGANIZATION" group:"Server" complete:"organization"`
 }
 
 type commands struct {
@@ -70,6 +69,8 @@ type commands struct {
 	Doctor  doctorCmd  `cmd:"" help:"Look at a data directory and at database servers: what stands where, and what is safe to do next." group:"Without a server"`
 	Recover recoverCmd `cmd:"" help:"List backup files again whose server's data directory is lost." group:"Without a server"`
 	Key     keyCmd     `cmd:"" help:"Keys that open encrypted backup files." group:"Without a server"`
+
+	Completion completionCmd `cmd:"" help:"Print what your shell needs to complete commands, flags and names." group:"Without a server"`
 }
 
 // Env is where a command reads and writes.
@@ -123,7 +124,47 @@ func run(ctx context.Context, args []string, env *Env) (code int) {
 		}
 	}()
 	var c commands
-	parser, err := kong.New(&c,
+	p, err := newCommandLine(&c, env)
+	if err != nil {
+		panic("cli: the commands are declared wrongly: " + err.Error())
+	}
+	switch {
+	case len(args) == 0:
+		args = []string{"--help"}
+	case args[0] == completeWord:
+		complete(ctx, p.Model, args[1:], env.Out)
+		return exitOK
+	}
+	k, err := p.Parse(args)
+	env.Globals = c.Globals
+	if err != nil {
+		env.JSON = env.JSON || wantsJSON(args)
+		var parse *kong.ParseError
+		if errors.As(err, &parse) {
+			k = parse.Context
+		}
+		return env.fail(ctx, usage{error: err, hint: seeHelp(k)})
+	}
+	k.BindTo(ctx, (*context.Context)(nil))
+	err = k.Run(env)
+	var u usage
+	if errors.As(err, &u) && u.hint == "" {
+		err = usage{error: u.error, hint: seeHelp(k)}
+	}
+	return env.fail(ctx, err)
+}
+
+// seeHelp points to the help of the command that was called, as far as it is known.
+func seeHelp(k *kong.Context) string {
+	if k == nil || k.Selected() == nil {
+		return "See safepoint --help."
+	}
+	return "See safepoint " + path(k.Selected()) + " --help."
+}
+
+// newCommandLine is the command line, declared by c.
+func newCommandLine(c *commands, env *Env) (*kong.Kong, error) {
+	p, err := kong.New(c,
 		kong.Name("safepoint"),
 		kong.Description(description()),
 		kong.Vars{"version": "safepoint " + Version, "addr": server.DefaultAddr},
@@ -131,20 +172,10 @@ func run(ctx context.Context, args []string, env *Env) (code int) {
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 	)
-	if err != nil {
-		panic("cli: the commands are declared wrongly: " + err.Error())
+	if err == nil {
+		addHelp(p.Model.Node)
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	k, err := parser.Parse(args)
-	env.Globals = c.Globals
-	if err != nil {
-		env.JSON = env.JSON || wantsJSON(args)
-		return env.fail(ctx, usage{error: err})
-	}
-	k.BindTo(ctx, (*context.Context)(nil))
-	return env.fail(ctx, k.Run(env))
+	return p, err
 }
 
 // wantsJSON finds --json in arguments that could not be parsed.
@@ -160,7 +191,7 @@ func wantsJSON(args []string) bool {
 // usage is a command line that cannot be understood.
 type usage struct {
 	error
-	hint string // "" points to --help
+	hint string // "" becomes the command's --help
 }
 
 func (u usage) Unwrap() error { return u.error }
@@ -180,15 +211,15 @@ func (env *Env) fail(ctx context.Context, err error) int {
 	if err == nil {
 		return exitOK
 	}
+	var done reported
+	if errors.As(err, &done) {
+		return exitCode(err)
+	}
 	var s signalled
 	if ctx.Err() != nil && errors.As(context.Cause(ctx), &s) {
 		err = s
 	}
 	code := exitCode(err)
-	var done reported
-	if errors.As(err, &done) {
-		return code
-	}
 	e := shown(err)
 	if env.JSON {
 		writeJSON(env.Err, map[string]any{"error": map[string]any{
@@ -213,7 +244,7 @@ func shown(err error) *safepoint.Error {
 	var u usage
 	switch {
 	case errors.As(err, &u):
-		return &safepoint.Error{Code: "usage", Message: u.Error(), Hint: cmp.Or(u.hint, "See safepoint --help.")}
+		return &safepoint.Error{Code: "usage", Message: u.Error(), Hint: u.hint}
 	case errors.As(err, &e):
 		return safepoint.UserError(e)
 	}

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
@@ -9,7 +8,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -260,54 +258,11 @@ func TestPasswordIn(t *testing.T) {
 func TestDurationText(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		350 * time.Millisecond: "350 ms", 12 * time.Second: "12 s", 372 * time.Second: "6 min 12 s",
-		17*time.Hour + 14*time.Minute: "17 h 14 min", 75 * time.Hour: "3 days 3 h",
+		17*time.Hour + 14*time.Minute: "17 h 14 min", 75 * time.Hour: "3 d 3 h", time.Minute: "1 min", 362 * time.Second: "6 min 02 s",
 	} {
 		if got := durationText(d); got != want {
 			t.Errorf("%v: %q, want %q", d, got, want)
 		}
-	}
-}
-
-// TestFollow reads what a command prints that never ends by itself, interrupts it, and looks at its exit code.
-func TestFollow(t *testing.T) {
-	s, err := server.Open(t.Context(), server.Config{DataDir: t.TempDir(), Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	running, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(running) }()
-	defer func() {
-		stop()
-		if err := errors.Join(<-ended, s.Close()); err != nil {
-			t.Error(err)
-		}
-	}()
-	token := firstAdmin(t, s)
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"state", "--follow"}, "operating\n"},
-		{[]string{"--json", "state", "--follow"}, `{"state":"operating"}` + "\n"},
-	} {
-		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
-			ctx, interrupt := context.WithCancelCause(t.Context())
-			out, in := io.Pipe()
-			code := make(chan int, 1)
-			go func() {
-				code <- run(ctx, append(c.args, "--url", s.URL(), "--token", token), &Env{In: strings.NewReader(""), Out: in, Err: io.Discard})
-				in.Close()
-			}()
-			line, err := bufio.NewReader(out).ReadString('\n')
-			if err != nil || line != c.want {
-				t.Errorf("printed %q, %v, want %q", line, err, c.want)
-			}
-			interrupt(signalled{os.Interrupt})
-			if got := <-code; got != exitInterrupted {
-				t.Errorf("exit code %d", got)
-			}
-		})
 	}
 }
 

@@ -61,6 +61,15 @@ func newClient(ctx context.Context, url, token, organization string) (*client.Cl
 	return client.New(cfg)
 }
 
+// listHints say where the names are that choose was given none of.
+var listHints = map[string]string{
+	"organization": "safepoint login says which organizations are yours; leave --organization out for the one you signed in to.",
+	"database":     "See safepoint database list.",
+	"schedule":     "See safepoint schedule list.",
+	"service":      "See safepoint service list.",
+	"entry":        "See safepoint logs; what is older is found with --text or --limit.",
+}
+
 // choose finds what ref names, by ID or by name.
 func choose[T any](noun, ref string, all []T, idName func(T) (id, name string)) (found T, err error) {
 	var ids []string
@@ -76,7 +85,7 @@ func choose[T any](noun, ref string, all []T, idName func(T) (id, name string)) 
 	}
 	switch len(ids) {
 	case 0:
-		return found, safepoint.Errorf(safepoint.CodeNotFound, "There is no %s %q.", noun, ref)
+		return found, safepoint.Errorf(safepoint.CodeNotFound, "There is no %s %q.", noun, ref).WithHint("%s", listHints[noun])
 	case 1:
 		return found, nil
 	}

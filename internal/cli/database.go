@@ -32,7 +32,7 @@ func (cmd *databaseListCmd) Run(ctx context.Context, env *Env) error {
 		for _, d := range all {
 			rows = append(rows, []string{d.ID, d.Name, safepoint.Engine(d.Engine).Label(), d.ServerVersion, databasePlace(d)})
 		}
-		table(w, []string{"id", "name", "engine", "version", "where"}, rows)
+		table(w, columns("id", "~name", "engine 1", "version 2", "~where 3"), rows)
 	})
 }
 
@@ -46,7 +46,7 @@ func databasePlace(d wire.Database) string {
 func (env *Env) printDatabase(d wire.Database) error {
 	return env.print(d, func(w ioWriter) {
 		facts(w, "ID", d.ID, "Name", d.Name, "Engine", safepoint.Engine(d.Engine).Label(), "Version", d.ServerVersion,
-			"Where", databasePlace(d), "TLS", d.TLS, "Password", yesNo(d.HasPassword), "Instant switch", yesNo(d.InstantSwitch), "Created at", when(d.CreatedAt), "Created by", d.CreatedBy)
+			"Where", databasePlace(d), "TLS", d.TLS, "Password", yesNo(d.HasPassword), "Instant switch", yesNo(d.InstantSwitch), "Created At", exactly(d.CreatedAt), "Created By", d.CreatedBy)
 	})
 }
 
@@ -106,7 +106,7 @@ func fillSecrets(env *Env, in *wire.DatabaseInput, s Secret, caFile string) erro
 
 type databaseEditCmd struct {
 	Remote
-	Database    string  `arg:"" help:"The database, by name or ID."`
+	Database    string  `arg:"" help:"The database, by name or ID." complete:"database"`
 	Name        *string `help:"Its new name here."`
 	DatabaseURL *string `name:"database-url" help:"Its new URL. Without a password, the stored one is kept."`
 	Secret
@@ -144,7 +144,7 @@ func (cmd *databaseEditCmd) Run(ctx context.Context, env *Env) error {
 
 type databaseTestCmd struct {
 	Remote
-	Database string `arg:"" help:"The database, by name or ID."`
+	Database string `arg:"" help:"The database, by name or ID." complete:"database"`
 }
 
 func (cmd *databaseTestCmd) Run(ctx context.Context, env *Env) error {
@@ -165,7 +165,7 @@ func (cmd *databaseTestCmd) Run(ctx context.Context, env *Env) error {
 			return // printed as the error
 		}
 		facts(w, "Server version", t.ServerVersion, "Encoding", t.Encoding, "Size", sizeText(t.Size),
-			"Tables", number(int64(t.Tables)), "Dump program", t.Tool, "Took", seconds(t.TookSeconds))
+			"Tables", number(t.Tables), "Dump program", t.Tool, "Took", seconds(t.TookSeconds))
 		printFindings(w, t.Findings)
 		if t.OK {
 			fmt.Fprintf(w, "%s can be backed up and restored.\n", d.Name)
@@ -203,7 +203,7 @@ func printFindings(w ioWriter, fs []wire.Finding) {
 
 type databaseRemoveCmd struct {
 	Remote
-	Database string `arg:"" help:"The database, by name or ID."`
+	Database string `arg:"" help:"The database, by name or ID." complete:"database"`
 	Yes      bool   `short:"y" help:"Do not ask."`
 }
 

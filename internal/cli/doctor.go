@@ -25,12 +25,6 @@ type doctorCmd struct {
 }
 
 // Help is shown below the flags' summary.
-func (doctorCmd) Help() string {
-	return "It looks and changes nothing, unless --fix asks for it. Restores leave databases called safepoint_…_staging and safepoint_…_aside, " +
-		"with a comment that says of which restore; nothing is ever dropped on a name alone, and a set-aside database never. " +
-		"Ends with 0 if all is well, and with 1 if something was found that needs somebody."
-}
-
 func (cmd *doctorCmd) Run(ctx context.Context, env *Env) error {
 	if cmd.Data == "" && len(cmd.Database) == 0 {
 		return usagef("name a data directory with --data, or a database with --database")

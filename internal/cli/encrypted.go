@@ -182,7 +182,7 @@ func (env *Env) locked(path string, sum bool) error {
 		}
 	}
 	return env.print(l, func(w ioWriter) {
-		facts(w, "File", path, "File size", exactSize(l.Size), "Encrypted", l.Encrypted.text(), "SHA-256", l.SHA256,
+		facts(w, "File", path, "File Size", exactSize(l.Size), "Encrypted", l.Encrypted.text(), "SHA-256", l.SHA256,
 			"Not known", "what it holds, who made it, and whether it is whole: that takes one of its keys (--identity FILE)")
 	})
 }

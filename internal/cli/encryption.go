@@ -74,7 +74,7 @@ func printEncryption(w ioWriter, e wire.Encryption) {
 		rows = append(rows, []string{r.ID, r.Name, encrypt.Short(r.PublicKey), use, yesNo(r.KeyKept)})
 	}
 	fmt.Fprintln(w)
-	table(w, []string{"id", "name", "recipient", "use", "key kept"}, rows)
+	table(w, columns("id", "~name", "recipient", "use", "key kept 1"), rows)
 }
 
 type encryptionAddCmd struct {
@@ -138,7 +138,7 @@ func (env *Env) prove(ctx context.Context, c *client.Client, recipient, challeng
 
 type encryptionProveCmd struct {
 	Remote
-	ID       string `arg:"" help:"The recipient."`
+	ID       string `arg:"" help:"The recipient." complete:"recipient"`
 	Word     string `arg:"" optional:"" help:"What age -d -i KEY printed of the challenge."`
 	Identity string `placeholder:"FILE" help:"Or the file with the key, which opens the challenge here and does not leave this machine."`
 }
@@ -172,7 +172,7 @@ func (cmd *encryptionProveCmd) Run(ctx context.Context, env *Env) error {
 type encryptionRemoveCmd struct {
 	Remote
 	Lately
-	ID  string `arg:"" help:"The recipient."`
+	ID  string `arg:"" help:"The recipient." complete:"recipient"`
 	Yes bool   `short:"y" help:"Do not ask."`
 }
 
@@ -193,7 +193,7 @@ func (cmd *encryptionRemoveCmd) Run(ctx context.Context, env *Env) error {
 type encryptionForgetCmd struct {
 	Remote
 	Lately
-	ID  string `arg:"" help:"The recipient."`
+	ID  string `arg:"" help:"The recipient." complete:"recipient"`
 	Yes bool   `short:"y" help:"Do not ask."`
 }
 

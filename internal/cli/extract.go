@@ -94,7 +94,8 @@ func (env *Env) pick(ctx context.Context, r *archive.Reader, tables []string, s 
 	e, ok := kinds.Engine(r.Header().Engine)
 	picker, can := e.(engine.Picker)
 	if !ok || !can {
-		return picked, safepoint.Errorf(safepoint.CodeInvalid, "Tables cannot be taken out of a backup of %s.", r.Header().Engine.Label())
+		return picked, safepoint.Errorf(safepoint.CodeInvalid, "Tables cannot be taken out of a backup of %s.", r.Header().Engine.Label()).
+			WithHint("Load all of it with safepoint load.")
 	}
 	if picked, err = picker.Pick(ctx, r, s); err != nil {
 		return picked, err
@@ -137,9 +138,9 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 func printTables(w ioWriter, tables []archive.Table) {
 	var rows [][]string
 	for _, t := range tables {
-		rows = append(rows, []string{t.Plain(), fmt.Sprint(t.Rows), bytesText(t.Length), bytesText(t.RawLength)})
+		rows = append(rows, []string{t.Plain(), grouped(t.Rows), bytesText(t.Length), bytesText(t.RawLength)})
 	}
-	table(w, []string{"table", "rows", "compressed", "sql"}, rows)
+	table(w, columns("~table", ">rows", ">compressed 2", ">sql 1"), rows)
 }
 
 // tableFacts is a table of a backup file as JSON.

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"time"
 
@@ -140,8 +139,8 @@ func (f fileFacts) print(w ioWriter) {
 		whole = "every byte is as it was written"
 	}
 	facts(w, "File", f.File, "Database", f.Database, "Engine", safepoint.Engine(f.Engine).Label()+" "+f.ServerVersion,
-		"Encoding", f.Encoding, "Created at", when(f.CreatedAt), "Tool", f.Tool, "Converted from", f.MadeFrom, "Backup of operation", f.OperationID,
-		"Tables", fmt.Sprint(f.Tables), "Rows", fmt.Sprint(f.Rows), "File size", exactSize(f.Size), "SQL", bytesText(f.RawSize),
+		"Encoding", f.Encoding, "Created At", exactly(f.CreatedAt), "Tool", f.Tool, "Converted from", f.MadeFrom, "Backup of operation", f.OperationID,
+		"Tables", grouped(f.Tables), "Rows", grouped(f.Rows), "File Size", exactSize(f.Size), "SQL", bytesText(f.RawSize),
 		"SHA-256", f.SHA256, "Encrypted", f.Encrypted.text(), "Signature", f.Signature, "Whole", whole)
 }
 

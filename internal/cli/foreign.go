@@ -184,7 +184,7 @@ func (cmd *inspectCmd) inspectForeign(ctx context.Context, env *Env) error {
 
 func printForeign(w ioWriter, path string, c foreign.Contents) {
 	facts(w, "File", path, "Made by", c.Origin+" (not by Safepoint)", "Server version", c.ServerVersion, "Encoding", c.Encoding,
-		"Tables with rows", fmt.Sprint(len(c.Tables)), "Rows", fmt.Sprint(c.Rows), "SQL", bytesText(c.SQL),
+		"Tables with rows", grouped(len(c.Tables)), "Rows", grouped(c.Rows), "SQL", bytesText(c.SQL),
 		"Extensions", strings.Join(c.Extensions, ", "), "Owners", strings.Join(c.Owners, ", "), "Roles", strings.Join(c.Roles, ", "), "Code", codeSummary(c))
 	for _, note := range c.Notes {
 		fmt.Fprintf(w, "Note: %s\n", note)
@@ -195,24 +195,24 @@ func printForeign(w ioWriter, path string, c foreign.Contents) {
 	fmt.Fprintln(w)
 	var rows [][]string
 	for _, kind := range slices.Sorted(maps.Keys(c.Statements)) {
-		rows = append(rows, []string{kind, fmt.Sprint(c.Statements[kind])})
+		rows = append(rows, []string{kind, grouped(c.Statements[kind])})
 	}
-	table(w, []string{"statement", "count"}, rows)
+	table(w, columns("~statement", ">count"), rows)
 	if len(c.Code) > 0 {
 		fmt.Fprintln(w)
 		rows = nil
 		for _, o := range c.Code {
 			rows = append(rows, []string{o.Kind, o.Name})
 		}
-		table(w, []string{"code", "name"}, rows)
+		table(w, columns("code", "~name"), rows)
 	}
 	if len(c.Tables) > 0 {
 		fmt.Fprintln(w)
 		rows = nil
 		for _, t := range c.Tables {
-			rows = append(rows, []string{t.Schema + "." + t.Name, fmt.Sprint(t.Rows)})
+			rows = append(rows, []string{t.Schema + "." + t.Name, grouped(t.Rows)})
 		}
-		table(w, []string{"table", "rows"}, rows)
+		table(w, columns("~table", ">rows"), rows)
 	}
 }
 

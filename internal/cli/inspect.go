@@ -47,7 +47,7 @@ func (cmd *inspectCmd) Run(ctx context.Context, env *Env) error {
 		for _, e := range c.Entries {
 			rows = append(rows, []string{string(e.Section), e.Kind, entryObject(e), number(e.Rows), bytesText(e.Length), bytesText(e.RawLength)})
 		}
-		table(w, []string{"section", "kind", "object", "rows", "compressed", "sql"}, rows)
+		table(w, columns("section 2", "kind 3", "~object", ">rows", ">compressed 4", ">sql 1"), rows)
 	})
 }
 

@@ -104,7 +104,8 @@ func (cmd *keySignerCmd) Run(env *Env) error {
 		}
 		defer b.Close()
 		if public = b.Signer(); public == nil {
-			return safepoint.Errorf(safepoint.CodeArchive, "%s is not signed.", cmd.File)
+			return safepoint.Errorf(safepoint.CodeArchive, "%s is not signed.", cmd.File).
+				WithHint("Backups of a server are; safepoint dump signs with --sign-key only.")
 		}
 	}
 	signer := hex.EncodeToString(public)

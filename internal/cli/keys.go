@@ -38,7 +38,8 @@ func (t Trust) trust() (archive.Trust, error) {
 func privateKey(path string) (ed25519.PrivateKey, error) {
 	key, _, err := readKey(path)
 	if err == nil && key == nil {
-		err = safepoint.Errorf(safepoint.CodeInvalid, "%s is a public key: signing needs the private one.", path)
+		err = safepoint.Errorf(safepoint.CodeInvalid, "%s is a public key: signing needs the private one.", path).
+			WithHint("Name signing.key of a data directory, or another private key in PEM form.")
 	}
 	return key, err
 }
@@ -61,5 +62,6 @@ func readKey(path string) (ed25519.PrivateKey, ed25519.PublicKey, error) {
 			}
 		}
 	}
-	return nil, nil, safepoint.Errorf(safepoint.CodeInvalid, "%s holds no Ed25519 key in PEM form.", path)
+	return nil, nil, safepoint.Errorf(safepoint.CodeInvalid, "%s holds no Ed25519 key in PEM form.", path).
+		WithHint("Name signing.key of a data directory, or its public key as openssl pkey -pubout writes it.")
 }

@@ -67,7 +67,8 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 	}
 	e = kinds.WithOrigin(e, cmd.Origin.policy())
 	if h := b.Header(); h.Engine != t.Engine {
-		return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and the target is %s.", h.Engine.Label(), t.Engine.Label())
+		return safepoint.Errorf(safepoint.CodeArchive, "This is a backup of a %s database, and the target is %s.", h.Engine.Label(), t.Engine.Label()).
+			WithHint("Name a database of the same kind with --into.")
 	}
 	if cmd.Replace {
 		return cmd.replace(ctx, env, e, t, b)

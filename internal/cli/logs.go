@@ -4,14 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
@@ -32,10 +29,10 @@ type logsListCmd struct {
 	Remote
 	Type     string `enum:",backup,restore" default:"" help:"Only backup or restore."`
 	Status   string `enum:",queued,running,succeeded,failed,cancelled,missed" default:"" help:"Only queued, running, succeeded, failed, cancelled or missed."`
-	Database string `help:"Only of this database, by name or ID."`
+	Database string `help:"Only of this database, by name or ID." complete:"database"`
 	Text     string `help:"Only names with this in them."`
 	Limit    int    `short:"n" default:"20" help:"At most this many."`
-	Follow   bool   `short:"f" help:"Go on and print each entry again when its status changes."`
+	Follow   bool   `short:"f" help:"Go on, and print each new entry and each change of its status, until Ctrl-C. A server that is restarted is waited for."`
 }
 
 func (cmd *logsListCmd) Run(ctx context.Context, env *Env) error {
@@ -54,19 +51,19 @@ func (cmd *logsListCmd) Run(ctx context.Context, env *Env) error {
 		}
 		f.DatabaseID = d.ID
 	}
+	if cmd.Follow {
+		return newFollower(env, c, f).run(ctx, cmd.Limit)
+	}
 	found, err := cmd.fetch(ctx, c, f)
 	if err != nil {
 		return err
-	}
-	if cmd.Follow {
-		return cmd.follow(ctx, env, c, f, found)
 	}
 	return env.print(found, func(w ioWriter) {
 		var rows [][]string
 		for _, o := range found {
 			rows = append(rows, operationRow(o))
 		}
-		table(w, operationHeader, rows)
+		table(w, operationColumns, rows)
 	})
 }
 
@@ -86,49 +83,9 @@ func (cmd *logsListCmd) fetch(ctx context.Context, c *client.Client, f safepoint
 	}
 }
 
-// follow prints what is there, oldest first, then each entry that is new or changed its status, until interrupted.
-func (cmd *logsListCmd) follow(ctx context.Context, env *Env, c *client.Client, f safepoint.OperationFilter, found []wire.Operation) error {
-	seen := map[string]string{}
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		slices.Reverse(found)
-		for _, o := range found {
-			if seen[o.ID] == o.Status {
-				continue
-			}
-			seen[o.ID] = o.Status
-			if err := env.line(o); err != nil {
-				return err
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-		f.Cursor, f.Limit = "", min(cmd.Limit, 200)
-		page, err := c.Operations(ctx, f)
-		if err != nil {
-			return err
-		}
-		found = page.Items
-	}
-}
-
-// line prints one entry on one line: JSON lines with --json.
-func (env *Env) line(o wire.Operation) error {
-	if env.JSON {
-		return json.NewEncoder(env.Out).Encode(o)
-	}
-	_, err := fmt.Fprintf(env.Out, "%s  %s  %-7s  %-9s  %-9s  %s  %s\n", when(o.CreatedAt), o.ID, o.Type, o.Trigger, o.Status,
-		oneLine(o.DatabaseName), oneLine(failureText(o.Failure)))
-	return err
-}
-
 type logsViewCmd struct {
 	Remote
-	ID   string `arg:"" help:"The entry, by ID or file name."`
+	ID   string `arg:"" help:"The entry, by ID or file name." complete:"entry"`
 	Wait bool   `short:"w" help:"Wait until it has ended; the exit code tells how."`
 }
 
@@ -160,15 +117,15 @@ func (cmd *logsViewCmd) Run(ctx context.Context, env *Env) error {
 		fmt.Fprintln(w)
 		var rows [][]string
 		for _, e := range journal {
-			rows = append(rows, []string{when(e.At), e.Step, e.Event, e.Detail})
+			rows = append(rows, []string{exactly(e.At), e.Step, e.Event, e.Detail})
 		}
-		table(w, []string{"at", "step", "event", "detail"}, rows)
+		table(w, columns("at", "step", "event", "~detail 1"), rows)
 	})
 }
 
 type logsDownloadCmd struct {
 	Remote
-	ID            string `arg:"" help:"The backup, by ID or file name."`
+	ID            string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
 	Output        string `short:"O" placeholder:"FILE" help:"Where to put it; default: the file's own name, here."`
 	Force         bool   `help:"Replace a file that is there."`
 	PasswordStdin bool   `help:"Where the server wants your password again, read it from standard input."`
@@ -261,7 +218,7 @@ func (c *counting) Write(p []byte) (int, error) {
 
 type logsDeleteCmd struct {
 	Remote
-	ID      string `arg:"" help:"The backup, by ID or file name."`
+	ID      string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
 	Yes     bool   `short:"y" help:"Do not ask."`
 	Confirm string `placeholder:"NAME" help:"The database's name, where this is its last backup."`
 }
@@ -287,7 +244,7 @@ func (cmd *logsDeleteCmd) Run(ctx context.Context, env *Env) error {
 
 type logsCancelCmd struct {
 	Remote
-	ID string `arg:"" help:"The backup or restore, by ID."`
+	ID string `arg:"" help:"The backup or restore, by ID." complete:"running"`
 }
 
 func (cmd *logsCancelCmd) Run(ctx context.Context, env *Env) error {

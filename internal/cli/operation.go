@@ -18,12 +18,12 @@ const waitEvery = 500 * time.Millisecond
 
 func printOperation(w io.Writer, o wire.Operation) {
 	facts(w,
-		"ID", o.ID, "Name", o.Name, "Type", o.Type, "Trigger", o.Trigger, "Status", o.Status,
-		"Why", failureText(o.Failure), "Database", o.DatabaseName, "Date created", when(o.CreatedAt),
-		"Started", when(o.StartedAt), "Finished", when(o.FinishedAt), "Took", seconds(o.DurationSeconds), "By", by(o),
-		"File size", exactSize(o.Size), "SQL", sizeText(o.RawSize), "Tables", number(int64(o.Tables)), "Rows", number(o.Rows),
-		"SHA-256", o.SHA256, "Encrypted for", encryptedFor(o), "Verified", when(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", when(o.DeletedAt),
-		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", when(o.SourceAt),
+		"ID", o.ID, "Name", o.Name, "Type", title(o.Type), "Trigger", title(o.Trigger), "Status", title(o.Status),
+		"Why", failureText(o.Failure), "Database", o.DatabaseName, "Date Created", exactly(o.CreatedAt),
+		"Started", exactly(o.StartedAt), "Finished", exactly(o.FinishedAt), "Took", seconds(o.DurationSeconds), "By", by(o),
+		"File Size", exactSize(o.Size), "SQL", sizeText(o.RawSize), "Tables", number(o.Tables), "Rows", number(o.Rows),
+		"SHA-256", o.SHA256, "Encrypted for", encryptedFor(o), "Verified", exactly(o.VerifiedAt), "Server version", o.ServerVersion, "Deleted", exactly(o.DeletedAt),
+		"Made by restore", o.RestoreID, "Restored from", joined(o.SourceName, o.SourceID), "Of", exactly(o.SourceAt),
 		"Mode", modeOf(o), "Safety backup", o.SafetyID, "No safety backup", failureText(o.SafetyFailure), "Step", o.Step, haltedName(o), span(o.HaltedAt, o.ResumedAt),
 		"Can be undone until", undoable(o), "Undone by", o.UndoneByID, "Did not resume", strings.Join(o.Attention, ", "),
 	)
@@ -79,13 +79,6 @@ func joined(name, id string) string {
 	return name + " (" + id + ")"
 }
 
-func exactSize(n int64) string {
-	if n < 1024 {
-		return sizeText(n)
-	}
-	return fmt.Sprintf("%s (%d bytes)", bytesText(n), n)
-}
-
 // span is how long something lasted, or since when it lasts.
 func span(from, to time.Time) string {
 	switch {
@@ -102,14 +95,14 @@ func operationRow(o wire.Operation) []string {
 	if name == "" {
 		name = o.SourceName
 	}
-	status := o.Status
+	status := title(o.Status)
 	if o.Progress != nil {
 		status += fmt.Sprintf(" %d%%", o.Progress.Percent)
 	}
 	if !o.DeletedAt.IsZero() {
 		status += ", deleted"
 	}
-	return []string{o.ID, when(o.CreatedAt), o.Type, o.Trigger, status, o.DatabaseName, sizeText(o.Size), seconds(o.DurationSeconds), name}
+	return []string{o.ID, when(o.CreatedAt), title(o.Type), title(o.Trigger), status, o.DatabaseName, sizeText(o.Size), seconds(o.DurationSeconds), name}
 }
 
-var operationHeader = []string{"id", "date created", "type", "trigger", "status", "database", "file size", "took", "name"}
+var operationColumns = columns("id", "date created", "type", "trigger 5", "status", "~database 1", ">file size 2", ">took 3", "~name 4")

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"text/tabwriter"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -31,19 +30,6 @@ func (env *Env) print(v any, text func(w io.Writer)) error {
 	return nil
 }
 
-// table writes rows under a header, in columns.
-func table(w io.Writer, header []string, rows [][]string) {
-	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(t, strings.ToUpper(strings.Join(header, "\t")))
-	for _, r := range rows {
-		for i := range r {
-			r[i] = oneLine(r[i])
-		}
-		fmt.Fprintln(t, strings.Join(r, "\t"))
-	}
-	t.Flush()
-}
-
 // facts writes pairs of name and value, one a line, without those that have no value.
 func facts(w io.Writer, pairs ...string) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
@@ -53,89 +39,6 @@ func facts(w io.Writer, pairs ...string) {
 		}
 	}
 	t.Flush()
-}
-
-// oneLine keeps what a server or a file said from moving the cursor or starting a line of its own.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, s)
-}
-
-// when is a time in the terminal's zone, "" for the zero time.
-func when(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Local().Format("2006-01-02 15:04:05 MST")
-}
-
-// bytesText is a size with a binary unit.
-func bytesText(n int64) string {
-	const units = "KMGTPE"
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, u := float64(n)/1024, 0
-	for v >= 1024 && u < len(units)-1 {
-		v, u = v/1024, u+1
-	}
-	return fmt.Sprintf("%.1f %ciB", v, units[u])
-}
-
-// sizeText is bytesText, "" for nothing.
-func sizeText(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return bytesText(n)
-}
-
-func seconds(s float64) string {
-	if s == 0 {
-		return ""
-	}
-	return durationText(time.Duration(s * float64(time.Second)))
-}
-
-// durationText is a duration as people say it: "350 ms", "12 s", "6 min 12 s", "17 h 14 min".
-func durationText(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return fmt.Sprintf("%d ms", d.Milliseconds())
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%d days %d h", int(d.Hours())/24, int(d.Hours())%24)
-}
-
-func number(n int64) string {
-	if n == 0 {
-		return ""
-	}
-	return fmt.Sprint(n)
-}
-
-// count is "1 table", "3 tables".
-func count[N int | int64](n N, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func yesNo(b bool) string {
-	if b {
-		return "yes"
-	}
-	return "no"
 }
 
 // confirm asks question on a terminal; elsewhere it wants --yes. yes is that flag.
@@ -184,11 +87,11 @@ func fileError(err error, path string) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
-		return safepoint.Errorf(safepoint.CodeNotFound, "There is no file or folder %s.", path).WithCause(err)
+		return safepoint.Errorf(safepoint.CodeNotFound, "There is no file or folder %s.", path).WithHint("Check the path; it counts from the folder you are in.").WithCause(err)
 	case errors.Is(err, fs.ErrPermission):
-		return safepoint.Errorf(safepoint.CodePrivilege, "You may not use %s.", path).WithCause(err)
+		return safepoint.Errorf(safepoint.CodePrivilege, "You may not use %s.", path).WithHint("Run this as the user it belongs to, or choose another place.").WithCause(err)
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return safepoint.Errorf(safepoint.CodeSpace, "The disk of %s is full.", path).WithCause(err)
+		return safepoint.Errorf(safepoint.CodeSpace, "The disk of %s is full.", path).WithHint("Make room there, or choose another place.").WithCause(err)
 	}
 	return err
 }

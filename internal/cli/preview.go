@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 )
@@ -68,11 +67,11 @@ func printComparison(w io.Writer, p wire.RestorePreview) {
 		fmt.Fprintf(w, "As far as is known, %s as in the backup.\n", plural(c.Same, "table is", "tables are"))
 		return
 	}
-	header := []string{"table", "in the backup"}
+	cols := columns("~table", ">in the backup")
 	if c.NewestID != "" {
-		header = append(header, "at "+when(c.NewestAt))
+		cols = append(cols, column{title: "AT " + when(c.NewestAt), right: true, rank: 2})
 	}
-	header = append(header, "now", "the restore")
+	cols = append(cols, columns(">now", "~the restore 1")...)
 	var rows [][]string
 	for _, t := range c.Changes {
 		row := []string{t.Name, rowsText(t.BackupRows, true)}
@@ -81,12 +80,12 @@ func printComparison(w io.Writer, p wire.RestorePreview) {
 		}
 		rows = append(rows, append(row, rowsText(t.LiveRows, t.Exact), fateText(t)))
 	}
-	table(w, header, rows)
+	table(w, cols, rows)
 	if c.More > 0 {
 		fmt.Fprintf(w, "and %s\n", plural(c.More, "more table", "more tables"))
 	}
-	fmt.Fprintf(w, "Tables taken away: %d, brought back: %d, with other rows: %d, as in the backup: %d, not known: %d. Rows in the backup: %d.\n",
-		c.Vanishing, c.Returning, c.Differing, c.Same, c.Unknown, c.BackupRows)
+	fmt.Fprintf(w, "Tables taken away: %d, brought back: %d, with other rows: %d, as in the backup: %d, not known: %d. Rows in the backup: %s.\n",
+		c.Vanishing, c.Returning, c.Differing, c.Same, c.Unknown, grouped(c.BackupRows))
 }
 
 func rowsText(n *int64, exact bool) string {
@@ -94,9 +93,9 @@ func rowsText(n *int64, exact bool) string {
 	case n == nil:
 		return "-"
 	case !exact:
-		return fmt.Sprintf("about %d", *n)
+		return "about " + grouped(*n)
 	}
-	return fmt.Sprint(*n)
+	return grouped(*n)
 }
 
 func fateText(t wire.TableChange) string {
@@ -123,7 +122,7 @@ func printHalt(w io.Writer, p wire.RestorePreview) {
 	for _, s := range p.Answers {
 		rows = append(rows, []string{s.Name, s.Kind, durationText(inSeconds(s.TimeoutSeconds)), s.Meaning})
 	}
-	table(w, []string{"service", "kind", "timeout", "now"}, rows)
+	table(w, columns("~service", "kind 2", ">timeout 1", "~now 3"), rows)
 	rows = nil
 	for _, mode := range p.Modes {
 		text := "not known yet"
@@ -136,7 +135,7 @@ func printHalt(w io.Writer, p wire.RestorePreview) {
 		}
 		rows = append(rows, []string{name, text, modeText(mode)})
 	}
-	table(w, []string{"mode", "halted for", "what it does"}, rows)
+	table(w, columns("mode", "halted for", "~what it does 1"), rows)
 }
 
 // modeText says what a mode means here.
@@ -156,12 +155,3 @@ func safetyText(p wire.RestorePreview) string {
 	}
 	return fmt.Sprintf("about %s, %s free in the storage", bytesText(p.SafetySize), bytesText(p.SpaceFree))
 }
-
-func plural(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

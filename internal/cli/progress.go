@@ -1,14 +1,17 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 )
 
@@ -23,10 +26,10 @@ type meter struct {
 	lines bool
 	last  time.Time
 	label string
-
-	bars *mpb.Progress
-	bar  *mpb.Bar
-	mu   sync.Mutex // label is also read by the bar's own goroutine
+	more  string // behind the amount
+	bars  *mpb.Progress
+	bar   *mpb.Bar
+	mu    sync.Mutex // label and more are also read by the bar's own goroutine
 }
 
 // meter starts a meter; unit writes its numbers, nil means percent.
@@ -72,17 +75,22 @@ func (m *meter) show(label string, done, total int64) {
 		return
 	}
 	m.last = time.Now()
-	if done == 0 { // nothing is measured yet, or this part has no measure
+	if done == 0 && m.more == "" { // nothing is measured yet, or this part has no measure
 		fmt.Fprintf(m.w, "%s\n", m.label)
 		return
 	}
 	fmt.Fprintf(m.w, "%s: %s\n", m.label, m.amount(done, total))
 }
 
-// amount is "3 MiB of 8 MiB", "3 MiB" where the total is not known, "40%".
+// amount is "3 MiB of 8 MiB", "3 MiB" where the total is not known, "40%, 84 MiB/s".
 func (m *meter) amount(done, total int64) string {
 	if m.unit == nil {
-		return fmt.Sprintf("%d%%", done)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.more == "" {
+			return fmt.Sprintf("%d%%", done)
+		}
+		return fmt.Sprintf("%d%%, %s", done, m.more)
 	}
 	if total <= 0 {
 		return m.unit(done)
@@ -97,21 +105,65 @@ func (m *meter) end() {
 	}
 }
 
-// showOperation shows a server's operation.
+// showOperation shows a server's operation in the console's words: phase, percent, done of expected, rate, time left.
 func (m *meter) showOperation(o wire.Operation) {
-	label := o.Status
 	var percent int64
-	if p := o.Progress; p != nil && o.Status == "running" {
-		label, percent = p.Phase, int64(p.Percent)
-		if p.SecondsLeft > 0 && m.bar != nil {
-			label += ", " + durationText(time.Duration(p.SecondsLeft)*time.Second) + " left"
-		}
+	var more []string
+	if p := o.Progress; p != nil && o.Status == string(safepoint.StatusRunning) {
+		percent, more = int64(p.Percent), progressFacts(o)
 	}
-	if o.Step != "" && o.Status == "running" {
-		label = o.Step
-	}
-	if !o.FinishedAt.IsZero() && o.Status == "succeeded" {
+	if o.Status == string(safepoint.StatusSucceeded) {
 		percent = 100
 	}
-	m.show(label, percent, 100)
+	m.mu.Lock()
+	m.more = strings.Join(more, ", ")
+	m.mu.Unlock()
+	m.show(phaseText(o), percent, 100)
+}
+
+// progressFacts are done of expected, rate, and the time left once it can be told: from 5 percent and 10 seconds on.
+func progressFacts(o wire.Operation) (facts []string) {
+	p := o.Progress
+	if p.TablesOf > 0 && p.Phase != "verify" {
+		facts = append(facts, fmt.Sprintf("table %s of %s", grouped(min(p.Tables+1, p.TablesOf)), grouped(p.TablesOf)))
+	}
+	switch {
+	case p.BytesOf > 0:
+		facts = append(facts, bytesText(p.Bytes)+" of about "+bytesText(p.BytesOf))
+	case p.Bytes > 0:
+		facts = append(facts, bytesText(p.Bytes))
+	}
+	if p.Rate > 0 {
+		facts = append(facts, bytesText(p.Rate)+"/s")
+	}
+	if p.SecondsLeft > 0 && p.Percent >= 5 && p.At.Sub(o.StartedAt) >= 10*time.Second {
+		facts = append(facts, aboutText(time.Duration(p.SecondsLeft)*time.Second)+" left")
+	}
+	return facts
+}
+
+// stepTexts are a restore's steps in people's words.
+var stepTexts = map[string]string{
+	"check": "Checking", "stage": "Restoring into staging", "verify": "Verifying", "halt": "Halting services",
+	"guard": "Safety backup", "switch": "Switching", "resume": "Resuming services", "clean": "Setting aside",
+}
+
+// phaseText says what o is doing, or that it ended.
+func phaseText(o wire.Operation) string {
+	switch {
+	case o.Status == string(safepoint.StatusQueued):
+		return "Waiting for its turn"
+	case o.Ended():
+		return title(o.Status)
+	case o.CancelAsked:
+		return "Stopping"
+	case o.Type == string(safepoint.TypeRestore):
+		if o.Mode == string(safepoint.RestoreInPlace) && o.Step == "stage" {
+			return "Loading"
+		}
+		return cmp.Or(stepTexts[o.Step], title(o.Step), "Starting")
+	case o.Progress != nil && o.Progress.Phase == "verify":
+		return "Reading the file again"
+	}
+	return "Writing"
 }

@@ -23,12 +23,6 @@ type recoverCmd struct {
 }
 
 // Help is shown below the flags' summary.
-func (recoverCmd) Help() string {
-	return "For when the data directory is lost and the backup files are not. Each file is read whole, and listed in DB Logs as it was: " +
-		"name, dates, size, SHA-256. Databases come back without their connections, passwords and schedules: add these in the console. " +
-		"Files of a signer that is not known here are listed, and nothing of them is added, until you name the signer with --trust or its key with --key."
-}
-
 func (cmd *recoverCmd) Run(ctx context.Context, env *Env) error {
 	r := server.Rebuilding{From: cmd.From, DataDir: cmd.Data, Organization: cmd.Organization, Admin: cmd.Admin, Trust: cmd.Trust, Quick: cmd.Quick,
 		Log: Logging{}.logger(env)}
@@ -89,7 +83,7 @@ func (cmd *recoverCmd) show(w ioWriter, out server.Rebuilt) {
 		}
 		rows = append(rows, []string{string(f.Kind), database, at, bytesText(f.Size), name, why})
 	}
-	table(w, []string{"what", "database", "made at", "size", "name", ""}, rows)
+	table(w, columns("what", "~database 1", "made at", ">size 2", "~name 3", "~why 4"), rows)
 	if len(out.Signers) > 0 {
 		fmt.Fprintln(w)
 		rows = nil
@@ -98,9 +92,9 @@ func (cmd *recoverCmd) show(w ioWriter, out server.Rebuilt) {
 			if s.Trusted {
 				trusted = "trusted"
 			}
-			rows = append(rows, []string{s.Key, fmt.Sprint(s.Backups), when(s.First), when(s.Last), trusted})
+			rows = append(rows, []string{s.Key, grouped(s.Backups), when(s.First), when(s.Last), trusted})
 		}
-		table(w, []string{"signed by", "backups", "from", "to", ""}, rows)
+		table(w, columns("signed by", ">backups", "from 2", "to 1", "trust"), rows)
 	}
 	cmd.next(w, out, kinds)
 }

@@ -12,7 +12,7 @@ import (
 
 type restoreCmd struct {
 	Remote
-	ID       string   `arg:"" help:"The backup to restore, by ID or file name."`
+	ID       string   `arg:"" help:"The backup to restore, by ID or file name." complete:"backup"`
 	Into     string   `placeholder:"NAME" help:"Restore into a new database of this name, on the same server (SQLite: a new file in the same folder). The live one is not touched, no service is halted, and nobody is asked."`
 	Table    []string `short:"t" sep:"none" placeholder:"NAME" help:"With --into: only this table: orders, app.orders or app.*; once for each."`
 	Confirm  string   `placeholder:"NAME" help:"The database's name, exactly: what will be replaced."`

@@ -32,9 +32,9 @@ func (cmd *scheduleListCmd) Run(ctx context.Context, env *Env) error {
 	return env.print(all, func(w ioWriter) {
 		var rows [][]string
 		for _, s := range all {
-			rows = append(rows, []string{s.ID, s.Name, s.DatabaseName, yesNo(s.IsActive), s.Interval, when(s.NextRun), lastRun(s)})
+			rows = append(rows, []string{s.ID, s.Name, s.DatabaseName, trueFalse(s.IsActive), everyText(s.Interval), when(s.NextRun), lastRun(s)})
 		}
-		table(w, []string{"id", "name", "database", "is active", "interval", "next run", "last run"}, rows)
+		table(w, columns("id", "~name", "~database 3", "is active", "interval 2", "next run 1", "~last run 4"), rows)
 	})
 }
 
@@ -42,24 +42,20 @@ func lastRun(s wire.Schedule) string {
 	if s.LastRun == nil {
 		return ""
 	}
-	return s.LastRun.Status + " " + when(s.LastRun.CreatedAt)
+	return title(s.LastRun.Status) + ", " + when(s.LastRun.CreatedAt)
 }
 
 func (env *Env) printSchedule(s wire.Schedule) error {
 	return env.print(s, func(w ioWriter) {
-		interval := s.Interval
-		if i, err := safepoint.ParseInterval(s.Interval); err == nil {
-			interval = i.String()
-		}
-		facts(w, "ID", s.ID, "Name", s.Name, "Description", s.Description, "Is active", yesNo(s.IsActive), "Backup after every", interval,
-			"Database", s.DatabaseName, "Created at", when(s.CreatedAt), "Created by", s.CreatedBy, "Next run", when(s.NextRun),
-			"Last run", lastRun(s), "Disabled at", when(s.DisabledAt), "Disabled by", s.DisabledBy)
+		facts(w, "ID", s.ID, "Name", s.Name, "Description", s.Description, "Is Active", trueFalse(s.IsActive), "Backup After Every", everyText(s.Interval),
+			"Database", s.DatabaseName, "Created At", exactly(s.CreatedAt), "Created By", s.CreatedBy, "Next run", when(s.NextRun),
+			"Last run", lastRun(s), "Disabled At", exactly(s.DisabledAt), "Disabled By", s.DisabledBy)
 	})
 }
 
 type scheduleViewCmd struct {
 	Remote
-	Schedule string `arg:"" help:"The schedule, by name or ID."`
+	Schedule string `arg:"" help:"The schedule, by name or ID." complete:"schedule"`
 }
 
 func (cmd *scheduleViewCmd) Run(ctx context.Context, env *Env) error {
@@ -77,7 +73,7 @@ func (cmd *scheduleViewCmd) Run(ctx context.Context, env *Env) error {
 type scheduleCreateCmd struct {
 	Remote
 	Name        string    `arg:"" help:"What the schedule is called."`
-	Database    string    `required:"" help:"The database it backs up, by name or ID."`
+	Database    string    `required:"" help:"The database it backs up, by name or ID." complete:"database"`
 	Interval    string    `required:"" enum:"8h,12h,24h,3d,7d" help:"Backup after every: ${enum}."`
 	Description string    `help:"What it is for."`
 	FirstRun    time.Time `help:"When the first run falls, such as 2026-11-23T02:00:00+01:00; default: now."`
@@ -103,7 +99,7 @@ func (cmd *scheduleCreateCmd) Run(ctx context.Context, env *Env) error {
 
 type scheduleEditCmd struct {
 	Remote
-	Schedule    string  `arg:"" help:"The schedule, by name or ID."`
+	Schedule    string  `arg:"" help:"The schedule, by name or ID." complete:"schedule"`
 	Name        *string `help:"Its new name."`
 	Description *string `help:"Its new description."`
 	Interval    *string `help:"Backup after every: 8h, 12h, 24h, 3d, 7d."`
@@ -144,7 +140,7 @@ func set[T any](dst *T, given *T) {
 
 type scheduleDisableCmd struct {
 	Remote
-	Schedule string `arg:"" help:"The schedule, by name or ID."`
+	Schedule string `arg:"" help:"The schedule, by name or ID." complete:"schedule"`
 	Yes      bool   `short:"y" help:"Do not ask."`
 }
 
@@ -157,7 +153,7 @@ func (cmd *scheduleDisableCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	question := fmt.Sprintf("Disable this schedule? %s will no longer be backed up every %s.", s.Name, s.Interval)
+	question := fmt.Sprintf("Disable this schedule? %s will no longer be backed up every %s.\nExisting backups are kept, and you can enable the schedule again at any time.", s.Name, everyText(s.Interval))
 	if s.OnlyOne {
 		question = fmt.Sprintf("This is the only schedule for %s. Nothing else will back it up.\n%s", s.DatabaseName, question)
 	}
@@ -172,7 +168,7 @@ func (cmd *scheduleDisableCmd) Run(ctx context.Context, env *Env) error {
 
 type scheduleEnableCmd struct {
 	Remote
-	Schedule string `arg:"" help:"The schedule, by name or ID."`
+	Schedule string `arg:"" help:"The schedule, by name or ID." complete:"schedule"`
 }
 
 func (cmd *scheduleEnableCmd) Run(ctx context.Context, env *Env) error {

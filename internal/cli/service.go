@@ -61,7 +61,7 @@ func (cmd *serviceListCmd) Run(ctx context.Context, env *Env) error {
 			}
 			lines = append(lines, []string{r.ID, r.Name, r.Kind, fmt.Sprint(r.Position), seconds(r.TimeoutSeconds), servicePlace(r.Service), status})
 		}
-		table(w, []string{"id", "name", "kind", "order", "timeout", "where", "status"}, lines)
+		table(w, columns("id", "~name", "kind 2", ">order 3", ">timeout 4", "~where 5", "~status 1"), lines)
 	})
 }
 
@@ -131,7 +131,7 @@ func readText(path string) (string, error) {
 
 type serviceOrderCmd struct {
 	Remote
-	Services []string `arg:"" help:"All services but the operator's, by name or ID, first to be halted first."`
+	Services []string `arg:"" help:"All services but the operator's, by name or ID, first to be halted first." complete:"service"`
 }
 
 func (cmd *serviceOrderCmd) Run(ctx context.Context, env *Env) error {
@@ -155,7 +155,7 @@ func (cmd *serviceOrderCmd) Run(ctx context.Context, env *Env) error {
 
 type serviceTestCmd struct {
 	Remote
-	Service string `arg:"" help:"The service, by name or ID."`
+	Service string `arg:"" help:"The service, by name or ID." complete:"service"`
 	Yes     bool   `short:"y" help:"Do not ask."`
 }
 
@@ -201,8 +201,8 @@ func within(done bool, took float64) string {
 
 type serviceResumeCmd struct {
 	Remote
-	Service string `arg:"" optional:"" help:"The service, by name or ID."`
-	Restore string `help:"Instead: every service that this restore halted and could not resume, by the restore's ID; its database is opened, too." placeholder:"ID"`
+	Service string `arg:"" optional:"" help:"The service, by name or ID." complete:"service"`
+	Restore string `help:"Instead: every service that this restore halted and could not resume, by the restore's ID; its database is opened, too." placeholder:"ID" complete:"restore"`
 }
 
 func (cmd *serviceResumeCmd) Run(ctx context.Context, env *Env) error {
@@ -231,7 +231,7 @@ func (cmd *serviceResumeCmd) Run(ctx context.Context, env *Env) error {
 
 type serviceRemoveCmd struct {
 	Remote
-	Service string `arg:"" help:"The service, by name or ID."`
+	Service string `arg:"" help:"The service, by name or ID." complete:"service"`
 	Yes     bool   `short:"y" help:"Do not ask."`
 }
 

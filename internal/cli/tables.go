@@ -12,7 +12,7 @@ import (
 
 type logsTablesCmd struct {
 	Remote
-	ID string `arg:"" help:"The backup, by ID or file name."`
+	ID string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
 }
 
 func (cmd *logsTablesCmd) Run(ctx context.Context, env *Env) error {
@@ -31,15 +31,15 @@ func (cmd *logsTablesCmd) Run(ctx context.Context, env *Env) error {
 	return env.print(tables, func(w ioWriter) {
 		var rows [][]string
 		for _, t := range tables {
-			rows = append(rows, []string{t.Name, fmt.Sprint(t.Rows), bytesText(t.Size), bytesText(t.RawSize)})
+			rows = append(rows, []string{t.Name, grouped(t.Rows), bytesText(t.Size), bytesText(t.RawSize)})
 		}
-		table(w, []string{"table", "rows", "compressed", "sql"}, rows)
+		table(w, columns("~table", ">rows", ">compressed 2", ">sql 1"), rows)
 	})
 }
 
 type logsExtractCmd struct {
 	Remote
-	ID string `arg:"" help:"The backup, by ID or file name."`
+	ID string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
 	Choice
 	Out           string `short:"O" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
 	DataOnly      bool   `xor:"only" help:"Rows without definitions."`

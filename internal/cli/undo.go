@@ -7,7 +7,7 @@ import (
 
 type undoCmd struct {
 	Remote
-	ID   string `arg:"" help:"The restore to undo, by ID."`
+	ID   string `arg:"" help:"The restore to undo, by ID." complete:"undo"`
 	Yes  bool   `short:"y" help:"Do not ask."`
 	Wait bool   `short:"w" help:"Wait until it has ended; the exit code tells how."`
 }

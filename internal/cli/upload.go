@@ -12,7 +12,7 @@ import (
 type uploadCmd struct {
 	Remote
 	File     string `arg:"" help:"The file: a backup of Safepoint, or a dump as safepoint convert takes them. - is standard input."`
-	Database string `required:"" help:"The database it is of, by ID or name."`
+	Database string `required:"" help:"The database it is of, by ID or name." complete:"database"`
 	NoOwner  bool   `help:"Of a dump that Safepoint did not make: leave out owners and rights."`
 	Wait     bool   `help:"Wait until it was checked whole and can be restored."`
 }

@@ -18,12 +18,6 @@ type watchdogCmd struct {
 }
 
 // Help is shown below the flags' summary.
-func (watchdogCmd) Help() string {
-	return "If the server dies, or stands still, while a restore has halted services, and nobody starts it again within --after, " +
-		"this opens the database and resumes the services as the server's next start would. A server that stands still is ended first. " +
-		"Give it the flags of the server that say where programs and services are."
-}
-
 func (cmd *watchdogCmd) Run(ctx context.Context, env *Env) error {
 	fmt.Fprintf(env.Out, "Watching %s: acts after %s without a sign of life\n", cmd.Data, cmd.After)
 	err := server.Watch(ctx, server.Config{DataDir: cmd.Data, Programs: cmd.PgBin, Services: cmd.Services, Version: Version, Log: cmd.logger(env)}, cmd.After)

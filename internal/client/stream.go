@@ -132,7 +132,7 @@ func (c *Client) Wait(ctx context.Context, id string, every time.Duration, seen 
 			if o.Ended() {
 				return o, nil
 			}
-		case !passing(err) || ctx.Err() != nil:
+		case !Passing(err) || ctx.Err() != nil:
 			return o, err
 		case lost.IsZero():
 			lost = time.Now()
@@ -147,7 +147,8 @@ func (c *Client) Wait(ctx context.Context, id string, every time.Duration, seen 
 	}
 }
 
-func passing(err error) bool {
+// Passing says whether err may be gone in a moment: the server is being restarted, or the network is away.
+func Passing(err error) bool {
 	switch safepoint.ErrorCode(err) {
 	case safepoint.CodeUnreachable, safepoint.CodeRefused, safepoint.CodeInterrupted, safepoint.CodeTooMany:
 		return true
