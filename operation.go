@@ -218,6 +218,7 @@ type OperationPage struct {
 	Next       string // cursor of the older page, "" at the end
 	Previous   string // cursor of the newer page, "" at the start
 	Total      int    // rows that match the filter
+	More       bool   // there are more than Total: of a search by text, only the newest matches are counted
 	All        int    // rows of the organization without a filter
-	Offset     int    // rows of the filter before this page
+	Offset     int    // rows of the filter before this page, -1 where they were not counted
 }

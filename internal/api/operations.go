@@ -82,7 +82,7 @@ func (a *API) operationList(tag string) {
 				ScheduleID: in.Schedule, Text: in.Text, From: in.From, To: in.To, Cursor: in.Cursor, Limit: in.Limit,
 			})
 			return reply(wire.OperationPage{
-				Items: wire.Map(p.Operations, wire.FromOperation), Next: p.Next, Previous: p.Previous, Total: p.Total, All: p.All,
+				Items: wire.Map(p.Operations, wire.FromOperation), Next: p.Next, Previous: p.Previous, Total: p.Total, More: p.More, All: p.All,
 			}, err)
 		})
 }

@@ -79,7 +79,7 @@ type ScheduleCard struct {
 	LastGood  *safepoint.Operation  // newest succeeded backup of the schedule
 	LastRun   *safepoint.Operation  // newest ended run
 	Running   *safepoint.Operation  // queued or running now
-	Runs      []safepoint.Operation // the last 30 days, oldest first; in the list of all cards only with IDs, status, times and size
+	Runs      []safepoint.Operation // the last 30 days, oldest first; in a list only with IDs, status, times and size, and left out of the list of all
 	OnlyOne   bool                  // the only active schedule of its database
 	Backups   int                   // kept files of the database
 	UpdatedBy string                // who changed it last, "" if nobody

@@ -238,7 +238,7 @@ func (w *world) dump(table string) string {
 	db, err := sql.Open("sqlite", w.catalogPath())
 	w.ok(err)
 	defer db.Close()
-	rows, err := db.Query(`SELECT * FROM ` + table + ` ORDER BY 1, 2`)
+	rows, err := db.Query(`SELECT * FROM ` + table + ` ORDER BY 1`)
 	w.ok(err)
 	defer rows.Close()
 	columns, err := rows.Columns()

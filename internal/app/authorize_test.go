@@ -152,6 +152,9 @@ var routes = map[string]route{
 	}},
 
 	"Schedules": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Schedules(w.ctx, by)) }},
+	"ScheduleList": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.ScheduleList(w.ctx, by, ScheduleFilter{}))
+	}},
 	"Schedule": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Schedule(w.ctx, by, th.schedule))
 	}},

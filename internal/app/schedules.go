@@ -13,7 +13,8 @@ import (
 // runsShown is how far back a card's strip reaches.
 const runsShown = 30 * 24 * time.Hour
 
-// Schedules returns the organization's cards, active ones first, then by name.
+// Schedules returns all cards of the organization, active ones first, then by name. Their Runs are left out: a page of
+// cards is what ScheduleList gives.
 func (a *App) Schedules(ctx context.Context, by safepoint.Actor) ([]ScheduleCard, error) {
 	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
 		return nil, err
@@ -22,18 +23,7 @@ func (a *App) Schedules(ctx context.Context, by safepoint.Actor) ([]ScheduleCard
 	if err != nil {
 		return nil, err
 	}
-	if d.runs, err = a.Catalog.RunsSince(ctx, by.OrganizationID, d.now.Add(-runsShown)); err != nil {
-		return nil, err
-	}
-	cards := make([]ScheduleCard, 0, len(d.schedules))
-	for _, s := range d.schedules {
-		card, err := d.card(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		cards = append(cards, card)
-	}
-	return cards, nil
+	return d.fill(ctx, d.all())
 }
 
 // Schedule returns one card.
@@ -52,8 +42,12 @@ func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (Sche
 	if d.runs[id], err = a.Catalog.ScheduleRuns(ctx, by.OrganizationID, id, d.now.Add(-runsShown)); err != nil {
 		return ScheduleCard{}, err
 	}
-	card, err := d.card(ctx, s)
-	if err == nil && !s.IsActive {
+	cards, err := d.fill(ctx, []ScheduleCard{d.card(s)})
+	if err != nil {
+		return ScheduleCard{}, err
+	}
+	card := cards[0]
+	if !s.IsActive {
 		card.Newest, _, err = a.Catalog.NewestBackup(ctx, by.OrganizationID, s.DatabaseID, "")
 		card.AtOnce = runNow(s.Schedule, card.Newest, d.now)
 	}
@@ -69,7 +63,7 @@ type deck struct {
 	databases map[string]safepoint.Database
 	runs      map[string][]safepoint.Operation // by schedule
 	open      map[string]*safepoint.Operation  // the newest run that waits or runs, by schedule
-	backups   map[string]int                   // by database
+	backups   map[string]catalog.Kept          // by database
 	active    map[string]int                   // active schedules by database
 }
 
@@ -105,9 +99,18 @@ func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
 	return d, err
 }
 
-func (d *deck) card(ctx context.Context, s catalog.Schedule) (ScheduleCard, error) {
+// all are the cards of all schedules, of whose last runs only ID and status are there.
+func (d *deck) all() []ScheduleCard {
+	cards := make([]ScheduleCard, len(d.schedules))
+	for i, s := range d.schedules {
+		cards[i] = d.card(s)
+	}
+	return cards
+}
+
+func (d *deck) card(s catalog.Schedule) ScheduleCard {
 	card := ScheduleCard{
-		Schedule: s.Schedule, Database: d.databases[s.DatabaseID], Runs: d.runs[s.ID], Backups: d.backups[s.DatabaseID],
+		Schedule: s.Schedule, Database: d.databases[s.DatabaseID], Runs: d.runs[s.ID], Backups: d.backups[s.DatabaseID].Backups, Running: d.open[s.ID],
 		OnlyOne: s.IsActive && d.active[s.DatabaseID] == 1, UpdatedBy: s.UpdatedBy, UpdatedAt: s.UpdatedAt,
 	}
 	if due, _ := s.Due(s.Done, d.now); !due.IsZero() {
@@ -115,10 +118,35 @@ func (d *deck) card(ctx context.Context, s catalog.Schedule) (ScheduleCard, erro
 	} else if s.IsActive {
 		card.NextRun = s.NextRun(d.now)
 	}
-	var err error
-	card.Running = d.open[s.ID]
-	card.LastGood, card.LastRun, err = d.app.Catalog.LastRuns(ctx, d.orgID, s.ID)
-	return card, err
+	if s.LastRun != "" {
+		card.LastRun = &safepoint.Operation{ID: s.LastRun, Status: s.LastStatus}
+	}
+	if s.LastGood != "" {
+		card.LastGood = &safepoint.Operation{ID: s.LastGood, Status: safepoint.StatusSucceeded}
+	}
+	return card
+}
+
+// fill reads the last runs of cards, all at once.
+func (d *deck) fill(ctx context.Context, cards []ScheduleCard) ([]ScheduleCard, error) {
+	var ids []string
+	for _, c := range cards {
+		for _, op := range []*safepoint.Operation{c.LastRun, c.LastGood} {
+			if op != nil {
+				ids = append(ids, op.ID)
+			}
+		}
+	}
+	last, err := d.app.Catalog.OperationsByID(ctx, d.orgID, ids...)
+	for i, c := range cards {
+		if c.LastRun != nil {
+			cards[i].LastRun = last[c.LastRun.ID]
+		}
+		if c.LastGood != nil {
+			cards[i].LastGood = last[c.LastGood.ID]
+		}
+	}
+	return cards, err
 }
 
 // CreateSchedule makes a schedule, active from now on. Without a first run chosen, it runs within a minute.

@@ -51,13 +51,29 @@ type ScheduleList struct {
 	NextRun time.Time             // the earliest of all; zero: none
 }
 
-// ScheduleList returns the cards that f selects, active ones first, then by name.
+// ScheduleList returns the cards that f selects, active ones first, then by name, with their Runs. What it reads of
+// schedules that are not on the page is one row each.
 func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFilter) (ScheduleList, error) {
-	cards, err := a.Schedules(ctx, by)
+	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
+		return ScheduleList{}, err
+	}
+	d, err := a.deck(ctx, by.OrganizationID)
 	if err != nil {
 		return ScheduleList{}, err
 	}
-	return ListSchedules(cards, f), nil
+	l := ListSchedules(d.all(), f)
+	if l.Cards, err = d.fill(ctx, l.Cards); err != nil {
+		return ScheduleList{}, err
+	}
+	ids := make([]string, len(l.Cards))
+	for i, c := range l.Cards {
+		ids[i] = c.ID
+	}
+	runs, err := a.Catalog.RunsSince(ctx, by.OrganizationID, d.now.Add(-runsShown), ids...)
+	for i, c := range l.Cards {
+		l.Cards[i].Runs = runs[c.ID]
+	}
+	return l, err
 }
 
 // ListSchedules makes the page of f out of all cards.

@@ -26,7 +26,7 @@ func BenchmarkLogs(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	at := func(i int64) string { return logCursor{false, 1700000000000 + i*60000, "op_x"}.String() }
+	at := func(i int64) string { return logCursor{false, (1700000000000 + i*60000) * placesPerMs}.String() }
 	for name, f := range map[string]safepoint.OperationFilter{
 		"first":    {},
 		"deep":     {Cursor: at(500000)},

@@ -235,7 +235,7 @@ const kept = `type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND de
 // BackupTotals sums up the organization's kept backups: the newest and the oldest (nil if there is none), how many,
 // and their size in bytes.
 func (c *Catalog) BackupTotals(ctx context.Context, orgID string) (newest, oldest *safepoint.Operation, count int, bytes int64, err error) {
-	err = c.db.QueryRowContext(ctx, `SELECT count(*), coalesce(sum(size), 0) FROM operations WHERE organization_id = $1 AND `+kept, orgID).
+	err = c.db.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0), coalesce(sum(bytes), 0) FROM kept_counts WHERE organization_id = $1`, orgID).
 		Scan(&count, &bytes)
 	for _, end := range []struct {
 		order string
@@ -365,13 +365,16 @@ func insertOperation(ctx context.Context, tx *sql.Tx, op safepoint.Operation, j 
 	return err
 }
 
-func placeholders(n int) string {
+func placeholders(n int) string { return placeholdersFrom(1, n) }
+
+// placeholdersFrom are n placeholders, the first of which has a number.
+func placeholdersFrom(first, n int) string {
 	var b strings.Builder
 	for i := range n {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		fmt.Fprintf(&b, "$%d", i+1)
+		fmt.Fprintf(&b, "$%d", first+i)
 	}
 	return b.String()
 }

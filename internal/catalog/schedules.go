@@ -3,13 +3,15 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"slices"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 )
 
 const scheduleColumns = `id, organization_id, database_id, name, description, is_active, interval_ms, anchor,
-	created_at, created_by, created_by_name, disabled_at, disabled_by_name, enabled_at, version, updated_by_name, updated_at, done_until`
+	created_at, created_by, created_by_name, disabled_at, disabled_by_name, enabled_at, version, updated_by_name, updated_at, done_until,
+	last_run, last_status, last_good`
 
 // Schedule is a schedule with who changed it last, and how far its due times have been dealt with.
 type Schedule struct {
@@ -17,13 +19,18 @@ type Schedule struct {
 	Done      time.Time // zero: none yet
 	UpdatedBy string    // "" if nobody did
 	UpdatedAt time.Time
+
+	LastRun    string           // its newest run that ended, "" if there is none
+	LastStatus safepoint.Status // how that ended
+	LastGood   string           // its newest run that succeeded, "" if there is none
 }
 
 func scanSchedule(row scanner) (Schedule, error) {
 	var s Schedule
 	var interval, anchor, created, disabled, enabled, updated, done int64
 	err := row.Scan(&s.ID, &s.OrganizationID, &s.DatabaseID, &s.Name, &s.Description, &s.IsActive, &interval, &anchor,
-		&created, &s.CreatedBy, &s.CreatedByName, &disabled, &s.DisabledByName, &enabled, &s.Version, &s.UpdatedBy, &updated, &done)
+		&created, &s.CreatedBy, &s.CreatedByName, &disabled, &s.DisabledByName, &enabled, &s.Version, &s.UpdatedBy, &updated, &done,
+		&s.LastRun, &s.LastStatus, &s.LastGood)
 	s.Interval = safepoint.Interval(time.Duration(interval) * time.Millisecond)
 	s.Anchor, s.CreatedAt, s.DisabledAt = fromMillis(anchor), fromMillis(created), fromMillis(disabled)
 	s.EnabledAt, s.UpdatedAt, s.Done = fromMillis(enabled), fromMillis(updated), fromMillis(done)
@@ -140,40 +147,53 @@ func (c *Catalog) setActive(ctx context.Context, orgID, id, update string, args 
 	return s, changed, err
 }
 
-// RunsSince returns the scheduled runs of the whole organization that were due at or after since, by schedule, each
+// RunsSince returns the runs of some schedules of the organization that were due at or after since, by schedule, each
 // oldest first. Of each run only what a strip shows is filled in: IDs, status, times and size.
-func (c *Catalog) RunsSince(ctx context.Context, orgID string, since time.Time) (map[string][]safepoint.Operation, error) {
-	rows, err := c.db.QueryContext(ctx, `SELECT schedule_id, status, id, due_at, created_at, started_at, finished_at, size FROM operations
-		WHERE schedule_id <> '' AND organization_id = $1 AND due_at >= $2 ORDER BY due_at`, orgID, toMillis(since))
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
+func (c *Catalog) RunsSince(ctx context.Context, orgID string, since time.Time, scheduleIDs ...string) (map[string][]safepoint.Operation, error) {
 	bySchedule := map[string][]safepoint.Operation{}
-	for rows.Next() {
+	if len(scheduleIDs) == 0 {
+		return bySchedule, nil
+	}
+	args := []any{orgID, toMillis(since)}
+	for _, id := range scheduleIDs {
+		args = append(args, id)
+	}
+	runs, err := collect(ctx, c.db, func(row scanner) (safepoint.Operation, error) {
 		op := safepoint.Operation{OrganizationID: orgID, Type: safepoint.TypeBackup, Trigger: safepoint.TriggerScheduled}
 		var due, created, started, finished int64
-		if err := rows.Scan(&op.ScheduleID, &op.Status, &op.ID, &due, &created, &started, &finished, &op.Size); err != nil {
-			return nil, err
-		}
+		err := row.Scan(&op.ScheduleID, &op.Status, &op.ID, &due, &created, &started, &finished, &op.Size)
 		op.DueAt, op.CreatedAt, op.StartedAt, op.FinishedAt = fromMillis(due), fromMillis(created), fromMillis(started), fromMillis(finished)
+		return op, err
+	}, `SELECT schedule_id, status, id, due_at, created_at, started_at, finished_at, size FROM operations
+		WHERE schedule_id <> '' AND coalesce(organization_id, '') = $1 AND due_at >= $2 AND schedule_id IN (`+placeholdersFrom(3, len(scheduleIDs))+`)
+		ORDER BY schedule_id, due_at`, args...)
+	for _, op := range runs {
 		bySchedule[op.ScheduleID] = append(bySchedule[op.ScheduleID], op)
 	}
-	return bySchedule, rows.Err()
+	return bySchedule, err
 }
 
-// LastRuns returns the newest succeeded and the newest ended run of a schedule, nil where there is none.
-func (c *Catalog) LastRuns(ctx context.Context, orgID, scheduleID string) (good, ended *safepoint.Operation, err error) {
-	newest := func(condition string) (*safepoint.Operation, error) {
-		return c.first(ctx, `WHERE schedule_id = $2 AND schedule_id <> '' AND organization_id = $1 AND `+condition+` ORDER BY due_at DESC LIMIT 1`,
-			orgID, scheduleID)
+// OperationsByID returns those of the organization's operations that are named, by ID. "" names none.
+func (c *Catalog) OperationsByID(ctx context.Context, orgID string, ids ...string) (map[string]*safepoint.Operation, error) {
+	byID := map[string]*safepoint.Operation{}
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	if len(ids) > 0 && ids[0] == "" {
+		ids = ids[1:]
 	}
-	ended, err = newest(`status NOT IN ('queued','running')`)
-	if err != nil || ended == nil || ended.Status == safepoint.StatusSucceeded {
-		return ended, ended, err
+	for some := range slices.Chunk(ids, 10_000) { // a statement has at most 32,766 arguments
+		args := []any{orgID}
+		for _, id := range some {
+			args = append(args, id)
+		}
+		ops, err := c.operations(ctx, `WHERE coalesce(organization_id, '') = $1 AND id IN (`+placeholdersFrom(2, len(some))+`)`, args...)
+		if err != nil {
+			return nil, err
+		}
+		for i := range ops {
+			byID[ops[i].ID] = &ops[i]
+		}
 	}
-	good, err = newest(`status = 'succeeded'`)
-	return good, ended, err
+	return byID, nil
 }
 
 // NewestBackup returns the newest kept backup of a database but the one named, nil if there is none, and how many
@@ -185,7 +205,8 @@ func (c *Catalog) NewestBackup(ctx context.Context, orgID, databaseID, but strin
 		return nil, 0, err
 	}
 	var n int
-	err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE `+others, orgID, databaseID, but).Scan(&n)
+	err = c.db.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0) - (SELECT count(*) FROM operations WHERE id = $3 AND organization_id = $1 AND database_id = $2 AND `+kept+`)
+		FROM kept_counts WHERE organization_id = $1 AND database_id = $2`, orgID, databaseID, but).Scan(&n)
 	return newest, n, err
 }
 
@@ -211,21 +232,24 @@ func (c *Catalog) first(ctx context.Context, where string, args ...any) (*safepo
 	return &found[0], nil
 }
 
-// KeptBackups counts the kept backup files of each database of the organization that has any.
-func (c *Catalog) KeptBackups(ctx context.Context, orgID string) (map[string]int, error) {
-	rows, err := c.db.QueryContext(ctx, `SELECT database_id, count(*) FROM operations WHERE organization_id = $1 AND `+kept+` GROUP BY database_id`, orgID)
-	if err != nil {
-		return nil, err
+// Kept is what is kept of the backups of one database.
+type Kept struct {
+	Backups int
+	Bytes   int64
+}
+
+// KeptBackups says for each database of the organization how many backup files of it are kept; one without any is
+// left out.
+func (c *Catalog) KeptBackups(ctx context.Context, orgID string) (map[string]Kept, error) {
+	type line struct {
+		id string
+		Kept
 	}
-	defer rows.Close()
-	counts := map[string]int{}
-	for rows.Next() {
-		var id string
-		var n int
-		if err := rows.Scan(&id, &n); err != nil {
-			return nil, err
-		}
-		counts[id] = n
+	lines, err := collect(ctx, c.db, func(row scanner) (l line, err error) { return l, row.Scan(&l.id, &l.Backups, &l.Bytes) },
+		`SELECT database_id, n, bytes FROM kept_counts WHERE organization_id = $1 AND n > 0`, orgID)
+	byID := map[string]Kept{}
+	for _, l := range lines {
+		byID[l.id] = l.Kept
 	}
-	return counts, rows.Err()
+	return byID, err
 }

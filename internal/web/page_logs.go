@@ -77,8 +77,8 @@ func showLogs(v *visit) (reply, error) {
 		last := &d.Days[len(d.Days)-1]
 		last.Rows = append(last.Rows, v.row(op))
 	}
-	if n := len(d.Page.Operations); n > 0 {
-		d.Pager.Text = fmt.Sprintf("%s–%s of %s", v.t.Number(d.Page.Offset+1), v.t.Number(d.Page.Offset+n), v.t.Number(d.Page.Total))
+	if len(d.Page.Operations) > 0 {
+		d.Pager.Text = shownOf(v.t, d.Page)
 	}
 	d.Pager.Newer, d.Pager.Older = turn(v.r.URL, d.Page.Previous), turn(v.r.URL, d.Page.Next)
 	d.Statuses = statusChoices
@@ -97,6 +97,18 @@ type statusChoice safepoint.Status
 func (s statusChoice) Label() string { return title(string(s)) }
 
 var statusChoices = []statusChoice{"queued", "running", "succeeded", "failed", "cancelled", "missed"}
+
+// shownOf says which of the matching rows a page shows.
+func shownOf(t locale, p safepoint.OperationPage) string {
+	if p.Offset < 0 {
+		return t.Say("More than {total}", "total", t.Number(p.Total))
+	}
+	from, to := t.Number(p.Offset+1), t.Number(p.Offset+len(p.Operations))
+	if p.More {
+		return t.Say("{from}–{to} of more than {total}", "from", from, "to", to, "total", t.Number(p.Total))
+	}
+	return t.Say("{from}–{to} of {total}", "from", from, "to", to, "total", t.Number(p.Total))
+}
 
 // pager turns pages of a list that is read by cursor.
 type pager struct{ Newer, Older, Text string }

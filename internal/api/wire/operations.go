@@ -171,7 +171,8 @@ type OperationPage struct {
 	Items    []Operation `json:"items" nullable:"false"`
 	Next     string      `json:"next,omitempty" doc:"Cursor of the older page"`
 	Previous string      `json:"previous,omitempty" doc:"Cursor of the newer page"`
-	Total    int         `json:"total" doc:"Entries that match the filter"`
+	Total    int         `json:"total" doc:"Entries that match the filter; of those that match a text, 1,000 at most are counted"`
+	More     bool        `json:"more,omitempty" doc:"More entries match than total says"`
 	All      int         `json:"all" doc:"Entries of the organization"`
 }
 
