@@ -26,7 +26,7 @@ func stretched(s string) string {
 		letters += len([]rune(rest[:open]))
 		rest = rest[shut+1:]
 	}
-	const filler = "lórem ípsum dólor "
+	const filler = "lórém ípsúm dólór "
 	for more := (letters*2 + 4) / 5; more > 0; more -= len([]rune(filler)) {
 		out.WriteString(" " + string([]rune(filler)[:min(more, len([]rune(filler))-1)]))
 	}

@@ -23,9 +23,12 @@ import (
 
 var update = flag.Bool("update", false, "write the golden pages")
 
-func newTestServer(t *testing.T, f *fake) http.Handler {
+func newTestServer(t *testing.T, f *fake) http.Handler { t.Helper(); return newTestServerIn(t, f, "") }
+
+// newTestServerIn speaks one language, whoever asks.
+func newTestServerIn(t *testing.T, f *fake, tag string) http.Handler {
 	t.Helper()
-	h, err := New(Config{App: f, Version: "test", Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return testNow }})
+	h, err := New(Config{App: f, Version: "test", Language: tag, Log: slog.New(slog.DiscardHandler), Now: func() time.Time { return testNow }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +100,7 @@ func into(status safepoint.Status) *fake {
 			op.NewName, op.Only, op.Status, op.Switched, op.SafetyID, op.Attention = "harbor_march", []string{"public.orders"}, status, false, "", nil
 			op.HaltedAt, op.ResumedAt, op.UndoUntil, op.Step, op.Services = time.Time{}, time.Time{}, time.Time{}, safepoint.StepSwitch, 0
 			if status == safepoint.StatusFailed {
-				op.Failure = &safepoint.Failure{Code: safepoint.CodeConflict, Message: "The name is taken."}
+				op.Failure = safepoint.Errorf(safepoint.CodeConflict, "The name is taken.").Failure()
 			}
 		}
 	}
@@ -221,13 +224,13 @@ func stories() []story {
 			f.fail = safepoint.Invalid("confirm", "Type harbor_prod exactly as shown. Nothing was started.")
 		}), path: "/logs/op_2200/restore", post: typed("confirm", "harbor"), fragment: true, status: 422, want: []string{"Nothing was started.", `value="harbor"`}},
 		{name: "restore-new-not-ready", fake: with(sample(), func(f *fake) {
-			f.restore.Ready, f.restore.Findings = false, []engine.Finding{{Blocker: true, Code: safepoint.CodeSpace, Message: "db-01 needs 37 GiB and has 9.4 GiB.", Hint: "Free up space there."}}
+			f.restore.Ready, f.restore.Findings = false, []engine.Finding{blocker(safepoint.CodeSpace, "db-01 needs 37 GiB and has 9.4 GiB.", "Free up space there.")}
 		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "db-01 needs 37 GiB"}},
 		{name: "restore-new-compared", fake: with(sample(), compared), path: "/logs/op_2200/restore", want: []string{"1\u00a0table will be gone, 1\u00a0comes back, 2\u00a0get other rows and 62\u00a0stay", "will be gone", "about\u00a02,400,112", "−1,240\u00a0rows", "3\u00a0services answer", "Dump program"}},
 		{name: "restore-new-compared-dialog", fake: with(sample(), compared), path: "/logs/op_2200/restore", fragment: true, want: []string{"Today, 14:00"}},
 		{name: "restore-new-silent", fake: with(sample(), func(f *fake) {
 			compared(f)
-			f.restore.Answers[1].Status, f.restore.Answers[1].Failure = halt.Status{Condition: halt.Unknown}, &safepoint.Failure{Code: safepoint.CodeUnreachable, Message: "pgb:6432 did not answer within 3 s."}
+			f.restore.Answers[1].Status, f.restore.Answers[1].Failure = halt.Status{Condition: halt.Unknown}, safepoint.Errorf(safepoint.CodeUnreachable, "pgb:6432 did not answer within 3 s.").Failure()
 			f.restore.Answers[1].Meaning = "It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed."
 			f.restore.Passed = f.restore.Passed[:1]
 			f.restore.Rows, f.restore.RowsUnknown = nil, "The database took too long to say how many rows it has."
@@ -242,11 +245,12 @@ func stories() []story {
 		}), path: "/logs/op_2200/restore", want: []string{"280\u00a0more tables"}},
 		{name: "restore-new-in-place", fake: with(sample(), func(f *fake) {
 			f.restore.Mode, f.restore.Modes = safepoint.RestoreInPlace, []safepoint.RestoreMode{safepoint.RestoreInPlace}
-			f.restore.Findings = []engine.Finding{{InPlace: true, Code: safepoint.CodePrivilege, Message: "The user backup may not create databases.", Hint: "The restore is done in place."}}
+			f.restore.Findings = []engine.Finding{note(safepoint.CodePrivilege, "The user backup may not create databases.", "The restore is done in place.")}
+			f.restore.Findings[0].InPlace = true
 		}), path: "/logs/op_2200/restore", want: []string{"is replaced in place,", "the only way back"}},
 		{name: "restore-new-blocked", fake: with(sample(), func(f *fake) {
 			compared(f)
-			f.restore.Ready, f.restore.Findings = false, []engine.Finding{{Message: "A note."}, {Blocker: true, Code: safepoint.CodeBlocked, Message: "Logical replication reads from harbor: s1.", Hint: "Drop the slots first."}}
+			f.restore.Ready, f.restore.Findings = false, []engine.Finding{note(safepoint.CodeBlocked, "A note.", ""), blocker(safepoint.CodeBlocked, "Logical replication reads from harbor: s1.", "Drop the slots first.")}
 		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "Drop the slots first.", "1\u00a0table will be gone"}},
 		{name: "restore-new-no-services", fake: with(sample(), func(f *fake) { f.restore.Services, f.restore.Busy = nil, nil }), path: "/logs/op_2200/restore", want: []string{"No service will be halted, because none is set up."}},
 
@@ -256,7 +260,7 @@ func stories() []story {
 			op.Status, op.FinishedAt, op.Step, op.SafetyID = safepoint.StatusRunning, time.Time{}, safepoint.StepGuard, ""
 		}), path: "/restores/op_restore", want: []string{"Step 7 of 8, making the safety backup", "Undo restore", "Too late to cancel", "Services were halted for 214\u00a0ms"}},
 		{name: "restore-instant-unguarded", fake: instantly(func(op *safepoint.Operation) {
-			op.SafetyID, op.SafetyFailure = "", &safepoint.Failure{Code: safepoint.CodeSpace, Message: "The safety backup failed: nas-02 is full.", Hint: "Free 12 GiB."}
+			op.SafetyID, op.SafetyFailure = "", safepoint.Errorf(safepoint.CodeSpace, "The safety backup failed: nas-02 is full.").WithHint("Free 12 GiB.").Failure()
 		}), path: "/restores/op_restore", want: []string{"without a safety backup", "It is tried again by itself.", "Undo restore"}},
 		{name: "log-instant", fake: instantly(func(*safepoint.Operation) {}), path: "/logs/op_restore", want: []string{"Instant switch", "214\u00a0ms"}},
 		{name: "restore-in-place-done", fake: ended(func(o *safepoint.Operation) { o.Mode, o.UndoUntil = safepoint.RestoreInPlace, time.Time{} }), path: "/restores/op_restore", want: []string{"in place.", "nothing was set aside", "Committing"}},
@@ -283,7 +287,7 @@ func stories() []story {
 		{name: "databases-unconnected", fake: with(sample(), unconnected), path: "/databases", want: []string{"no connection yet"}},
 		{name: "database-test", fake: sample(), path: "/databases/db_harbor_prod/test", post: typed("x", "y"), want: []string{"The database answered in 42\u00a0ms.", "may not create databases"}},
 		{name: "database-test-failed", fake: with(sample(), func(f *fake) {
-			f.test = app.TestResult{Failure: &safepoint.Failure{Code: safepoint.CodePassword, Message: "db-01 refused the password of backup.", Hint: "Enter it again."}}
+			f.test = app.TestResult{Failure: safepoint.Errorf(safepoint.CodePassword, "db-01 refused the password of backup.").WithHint("Enter it again.").Failure()}
 		}), path: "/databases/db_harbor_prod/test", post: typed("x", "y"), want: []string{"refused the password of backup."}},
 		{name: "database-new", fake: sample(), path: "/databases/new", want: []string{"Connect a database", "verify-full", "SQLite"}},
 		{name: "database-new-try", fake: sample(), path: "/databases/new", post: typed("do", "test", "name", "shop", "engine", "sqlite", "path", "/srv/shop.db", "password", "secret-typed"), want: []string{"The database answered", `value="/srv/shop.db"`}},
@@ -318,7 +322,7 @@ func stories() []story {
 		{name: "service-test", fake: sample(), path: "/services/svc_web/test", want: []string{"Halt and resume booking-web now?"}},
 		{name: "service-tested", fake: sample(), path: "/services/svc_web/test", post: typed("x", "y"), want: []string{"It halted and resumed.", "153\u00a0ms"}},
 		{name: "service-test-failed", fake: with(sample(), func(f *fake) {
-			f.svcTest = app.ServiceTest{Halted: true, Failure: &safepoint.Failure{Message: "booking-web did not become healthy."}}
+			f.svcTest = app.ServiceTest{Halted: true, Failure: safepoint.Errorf(safepoint.CodeHalt, "booking-web did not become healthy.").Failure()}
 		}), path: "/services/svc_web/test", post: typed("x", "y"), want: []string{"did not become healthy.", "It was not resumed."}},
 		{name: "service-delete", fake: sample(), path: "/services/svc_web/delete", want: []string{"Remove booking-web?"}},
 
@@ -407,7 +411,7 @@ func stories() []story {
 		}, "The restore needs you"},
 		{"was-left", func(o *safepoint.Operation) {
 			o.Step, o.Status, o.ResumedAt = safepoint.StepSwitch, safepoint.StatusFailed, time.Time{}
-			o.Failure = &safepoint.Failure{Code: safepoint.CodeNeedsOperator, Message: "Neither is called harbor_prod."}
+			o.Failure = safepoint.Errorf(safepoint.CodeNeedsOperator, "Neither is called harbor_prod.").Failure()
 		}, "The restore was left to you"},
 		{"cancelled", func(o *safepoint.Operation) { o.Step, o.Status = safepoint.StepStage, safepoint.StatusCancelled }, "The restore was cancelled."},
 		{"queued", func(o *safepoint.Operation) {
@@ -420,7 +424,7 @@ func stories() []story {
 	for _, x := range failures {
 		f := ended(func(o *safepoint.Operation) {
 			o.Status, o.Switched, o.UndoUntil = safepoint.StatusFailed, false, time.Time{}
-			o.Failure = &safepoint.Failure{Code: safepoint.CodeMismatch, Message: "Table public.invoices has 1,204,118 rows, the backup’s record says 1,204,131.", Hint: "Choose another backup."}
+			o.Failure = safepoint.Errorf(safepoint.CodeMismatch, "Table public.invoices has 1,204,118 rows, the backup’s record says 1,204,131.").WithHint("Choose another backup.").Failure()
 			x.change(o)
 		})
 		if x.name == "recovering" {
@@ -431,7 +435,10 @@ func stories() []story {
 	return list
 }
 
-func (s story) get(t *testing.T) *httptest.ResponseRecorder {
+func (s story) get(t *testing.T) *httptest.ResponseRecorder { t.Helper(); return s.in(t, "") }
+
+// in is the page in a language.
+func (s story) in(t *testing.T, tag string) *httptest.ResponseRecorder {
 	t.Helper()
 	session, method := s.session, http.MethodGet
 	switch session {
@@ -447,7 +454,7 @@ func (s story) get(t *testing.T) *httptest.ResponseRecorder {
 	if s.fragment {
 		header = []string{"X-Fragment", "dialog"}
 	}
-	return ask(newTestServer(t, s.fake), session, method, s.path, s.post, header...)
+	return ask(newTestServerIn(t, s.fake, tag), session, method, s.path, s.post, header...)
 }
 
 // assetHash changes with every change of a static file; golden pages do not.

@@ -26,6 +26,17 @@ func backup(id, db string, at time.Time, took time.Duration, bytes int64) safepo
 		RawSize: bytes * 4, SHA256: "9f2c41d0aa17b3c55d80e1f2a3948576b1c2d3e4f50617283940a1b2c3d47be1", VerifiedAt: at.Add(took), Tables: 66, Rows: 41208553, ServerVersion: "17.6"}
 }
 
+// note and blocker are findings whose words can be said in other languages, as an engine's can.
+func note(code safepoint.Code, message, hint string) engine.Finding {
+	return engine.Finding{Code: code, Message: message, Hint: hint, Said: safepoint.Phrase{Sentence: message}, Advised: safepoint.Phrase{Sentence: hint}}
+}
+
+func blocker(code safepoint.Code, message, hint string) engine.Finding {
+	f := note(code, message, hint)
+	f.Blocker = true
+	return f
+}
+
 // sample is an organization with something to look at: the mock's.
 func sample() *fake {
 	org := safepoint.Organization{ID: "org_harbor", Name: "Harborline Freight", TimeZone: "Europe/Berlin", UndoWindow: 24 * time.Hour}
@@ -64,7 +75,7 @@ func sample() *fake {
 			{ID: "aud_2", At: ago(time.Hour), ActorName: "Tomas Reyl", IP: "203.0.113.9", Via: "session", Action: "backup.delete", ObjectName: "harbor_prod_2026-11-20_0600.sql.zst", Outcome: "denied", Detail: "a Viewer"},
 			{ID: "aud_1", At: ago(26 * time.Hour), IP: "198.51.100.4", Via: "session", Action: "signin", ObjectName: "root@example.org", Outcome: "failed"},
 		},
-		test:    app.TestResult{OK: true, Took: 42 * time.Millisecond, Info: engine.Info{ServerVersion: "17.6", Size: 71 * gib, Tables: 66, Tool: "pg_dump 17.6"}, Findings: []engine.Finding{{Message: "The role may not create databases.", Hint: "A restore would run in place, with services halted throughout."}}},
+		test:    app.TestResult{OK: true, Took: 42 * time.Millisecond, Info: engine.Info{ServerVersion: "17.6", Size: 71 * gib, Tables: 66, Tool: "pg_dump 17.6"}, Findings: []engine.Finding{note(safepoint.CodePrivilege, "The role may not create databases.", "A restore would run in place, with services halted throughout.")}},
 		svcTest: app.ServiceTest{Halted: true, Resumed: true, HaltTook: 153 * time.Millisecond, ResumeTook: 1200 * time.Millisecond},
 	}
 	f.cards = sampleCards(f)
@@ -75,7 +86,7 @@ func sample() *fake {
 	f.restore = app.RestorePreview{Backup: f.ops[4], Database: f.dbs[0], Changes: 17*time.Hour + 14*time.Minute, Services: f.svcs, Ready: true, Space: f.over.Space, Confirm: "harbor_prod",
 		Mode: safepoint.RestoreGuarded, Modes: []safepoint.RestoreMode{safepoint.RestoreGuarded, safepoint.RestoreInstant},
 		HaltTimes: map[safepoint.RestoreMode]time.Duration{safepoint.RestoreGuarded: 8*time.Minute + 37*time.Second, safepoint.RestoreInstant: 214 * time.Millisecond},
-		Findings:  []engine.Finding{{Message: "The role reporting does not exist on this server.", Hint: "Its grants are left out."}},
+		Findings:  []engine.Finding{note(safepoint.CodePrivilege, "The role reporting does not exist on this server.", "Its grants are left out.")},
 		Estimates: map[safepoint.Step]time.Duration{safepoint.StepGuard: 6 * time.Minute, safepoint.StepHalt: 20 * time.Second, safepoint.StepResume: 30 * time.Second}, Busy: &f.ops[0]}
 	f.delete = app.DeletePreview{Backup: f.ops[2], Others: 86, Newest: f.ops[1].CreatedAt}
 	f.tables = []app.BackupTable{
@@ -107,7 +118,7 @@ func sampleCards(f *fake) []app.ScheduleCard {
 			op := backup(fmt.Sprintf("op_%d_%d", i, n), k.Database.Name, t, 6*time.Minute+12*time.Second, 17*gib+int64(float64(gib)*(float64(n)/90+.1*math.Sin(float64(n)))))
 			op.DueAt = t
 			if i == 0 && n == 40 || i == 1 && n >= 28 {
-				op.Status, op.Size, op.Failure = safepoint.StatusFailed, 0, &safepoint.Failure{Code: safepoint.CodeSpace, Message: "Not enough space: 6.4 GiB needed, 2.1 GiB free.", Hint: "Free up space, then run it again."}
+				op.Status, op.Size, op.Failure = safepoint.StatusFailed, 0, safepoint.Errorf(safepoint.CodeSpace, "Not enough space: 6.4 GiB needed, 2.1 GiB free.").WithHint("Free up space, then run it again.").Failure()
 			}
 			if i == 1 && n == 9 {
 				op.Status, op.Size = safepoint.StatusMissed, 0
@@ -130,11 +141,11 @@ func sampleOps() []safepoint.Operation {
 	running.Progress = safepoint.Progress{Phase: "dump", Table: "public.shipment_events", Tables: 40, TablesOf: 66, Bytes: 11*gib + gib/2, BytesOf: 18*gib + gib/3, Percent: 62, Rate: 50 << 20, SecondsETA: 130, At: testNow}
 	failed := backup("op_failed", "billing_prod", ago(12*time.Hour+14*time.Minute), 4*time.Second, 0)
 	failed.Status, failed.SHA256, failed.VerifiedAt, failed.RawSize, failed.Tables, failed.Rows = safepoint.StatusFailed, "", time.Time{}, 0, 0, 0
-	failed.Failure = &safepoint.Failure{Code: safepoint.CodeSpace, Message: "Not enough space: 6.4 GiB needed, 2.1 GiB free.", Hint: "Free up space, then run it again."}
+	failed.Failure = safepoint.Errorf(safepoint.CodeSpace, "Not enough space: 6.4 GiB needed, 2.1 GiB free.").WithHint("Free up space, then run it again.").Failure()
 	safety := backup("op_safety", "docs_archive", ago(22*time.Hour), 6*time.Minute+51*time.Second, 42*gib)
 	safety.Trigger, safety.RestoreID = safepoint.TriggerSafety, "op_restore"
 	cancelled := backup("op_cancelled", "harbor_prod", ago(27*time.Hour), time.Minute, 0)
-	cancelled.Status, cancelled.SHA256, cancelled.VerifiedAt, cancelled.Failure = safepoint.StatusCancelled, "", time.Time{}, &safepoint.Failure{Code: safepoint.CodeCancelled, Message: "Cancelled by Ines Marlow."}
+	cancelled.Status, cancelled.SHA256, cancelled.VerifiedAt, cancelled.Failure = safepoint.StatusCancelled, "", time.Time{}, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled by Ines Marlow.").Failure()
 	return []safepoint.Operation{
 		running,
 		backup("op_1400", "harbor_prod", ago(74*time.Minute), 6*time.Minute+12*time.Second, 18*gib+gib*2/5),

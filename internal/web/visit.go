@@ -32,7 +32,7 @@ type visit struct {
 
 // anonymous is a visit of nobody.
 func (s *server) anonymous(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{s: s, w: w, r: r, ctx: r.Context(), app: s.App, t: locale{Language: language.Choose(r.Header.Get("Accept-Language")), now: s.Now(), loc: time.UTC}, session: sessionOf(r)}
+	return &visit{s: s, w: w, r: r, ctx: r.Context(), app: s.App, t: locale{Language: language.Choose(r.Header.Get("Accept-Language"), s.Language), now: s.Now(), loc: time.UTC}, session: sessionOf(r)}
 }
 
 // identify finds out who asks. Its error is CodeUnauthorized for nobody.

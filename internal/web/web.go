@@ -30,6 +30,8 @@ type Config struct {
 	TrustedProxies []netip.Prefix
 	// Stopping is closed when the server stops: streams end then, so that it can drain. nil never ends them.
 	Stopping <-chan struct{}
+	// Language is the tag of the one language that everybody is spoken to in. "" means the reader's own.
+	Language string
 	// Now is the clock. nil means time.Now.
 	Now func() time.Time
 }

@@ -41,25 +41,21 @@ func (e *Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding
 		return nil, plainWords(err, path)
 	}
 	if p.JournalMode != "wal" {
-		findings = append(findings, engine.Finding{
-			Code:    safepoint.CodeBlocked,
-			Message: fmt.Sprintf("%s is not in WAL mode: while a backup reads it, programs that write to it have to wait.", filepath.Base(path)),
-			Hint:    "PRAGMA journal_mode=WAL, once, lets them go on.",
-		})
+		findings = append(findings, engine.Found(safepoint.Errorf(safepoint.CodeBlocked,
+			"%s is not in WAL mode: while a backup reads it, programs that write to it have to wait.", filepath.Base(path)).
+			WithHint("PRAGMA journal_mode=WAL, once, lets them go on.")))
 	}
 	if len(all.leftOut) > 0 {
-		findings = append(findings, engine.Finding{
-			Code:    safepoint.CodeVersion,
-			Message: "Samples for the query planner (sqlite_stat4) are not part of a backup.",
-			Hint:    "Run ANALYZE after a restore. All else that ANALYZE wrote is kept.",
-		})
+		findings = append(findings, engine.Found(safepoint.Errorf(safepoint.CodeVersion, "Samples for the query planner (sqlite_stat4) are not part of a backup.").
+			WithHint("Run ANALYZE after a restore. All else that ANALYZE wrote is kept.")))
 	}
 	return findings, nil
 }
 
 func blocker(err error) engine.Finding {
-	said := safepoint.UserError(err)
-	return engine.Finding{Blocker: true, Code: said.Code, Message: said.Message, Hint: said.Hint}
+	f := engine.Found(safepoint.UserError(err))
+	f.Blocker = true
+	return f
 }
 
 // CanRestore looks at the file, at its folder, at the disk and, with a reader, at the archive.
@@ -88,11 +84,8 @@ func (e *Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Rea
 		}
 		restored = max(p.PageSize*p.PageCount, r.Summary().RawSize/2)
 		if p.Encoding != "" && p.Encoding != info.Encoding && !info.Empty {
-			findings = append(findings, engine.Finding{
-				Code:    safepoint.CodeVersion,
-				Message: fmt.Sprintf("The backup's text is stored as %s, the database's as %s.", p.Encoding, info.Encoding),
-				Hint:    "Programs that have the file open must be started again after the restore.",
-			})
+			findings = append(findings, engine.Found(safepoint.Errorf(safepoint.CodeVersion, "The backup's text is stored as %s, the database's as %s.", p.Encoding, info.Encoding).
+				WithHint("Programs that have the file open must be started again after the restore.")))
 		}
 	}
 	space, err := spaceFinding(folder, info.Size, restored, r != nil)
@@ -114,10 +107,8 @@ func spaceFinding(folder string, present, restored int64, blocks bool) ([]engine
 	if free >= need {
 		return nil, nil
 	}
-	return []engine.Finding{{
-		Blocker: blocks,
-		Code:    safepoint.CodeSpace,
-		Message: fmt.Sprintf("A restore needs about %d MB in %s, and %d MB are free.", need>>20+1, folder, free>>20),
-		Hint:    "Free some space on that disk: the restored database and the earlier one are kept beside the live one for a while.",
-	}}, nil
+	f := engine.Found(safepoint.Errorf(safepoint.CodeSpace, "A restore needs about %d MB in %s, and %d MB are free.", need>>20+1, folder, free>>20).
+		WithHint("Free some space on that disk: the restored database and the earlier one are kept beside the live one for a while."))
+	f.Blocker = blocks
+	return []engine.Finding{f}, nil
 }
