@@ -30,6 +30,15 @@ func NewPhrase(format string, args ...any) Phrase {
 	return p
 }
 
+// String is the phrase in English.
+func (p Phrase) String() string {
+	places := make([]string, 0, 2*len(p.Values))
+	for i, v := range p.Values {
+		places = append(places, "{"+strconv.Itoa(i+1)+"}", v)
+	}
+	return strings.NewReplacer(places...).Replace(p.Sentence)
+}
+
 // Sentence is the key of a format in a catalogue of translations: "%s needs %s." becomes "{1} needs {2}.".
 func Sentence(format string) string { return eachVerb(format, func(int, string) {}) }
 

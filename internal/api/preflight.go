@@ -1,22 +1,27 @@
 package api
 
 import (
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/app"
 )
 
 func preflight(p app.RestorePreview) wire.Preflight {
+	unknown := ""
+	if p.RowsUnknown != nil {
+		unknown = p.RowsUnknown.Message
+	}
 	return wire.Preflight{
 		At:      p.At.UTC(),
 		Answers: wire.Map(p.Answers, serviceAnswer), Versions: wire.Versions(p.Versions), LiveSize: p.LiveSize,
-		Rows: comparison(p.Rows), RowsUnknown: p.RowsUnknown, Passed: append([]string{}, p.Passed...),
+		Rows: comparison(p.Rows), RowsUnknown: unknown, Passed: wire.Map(p.Passed, safepoint.Phrase.String),
 	}
 }
 
 func serviceAnswer(s app.ServiceAnswer) wire.ServiceAnswer {
 	return wire.ServiceAnswer{
 		ID: s.Service.ID, Name: s.Service.Name, Kind: string(s.Service.Kind), TimeoutSeconds: s.Service.Timeout.Seconds(),
-		Condition: string(s.Status.Condition), Detail: s.Status.Detail, Failure: wire.FromFailure(s.Failure), Meaning: s.Meaning,
+		Condition: string(s.Status.Condition), Detail: s.Status.Detail, Failure: wire.FromFailure(s.Failure), Meaning: s.Meaning.String(),
 	}
 }
 

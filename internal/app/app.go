@@ -110,11 +110,11 @@ type RestorePreview struct {
 
 	Answers     []ServiceAnswer // of Services, in their order
 	Versions    Versions
-	LiveSize    int64       // bytes of the live database, 0 if not known
-	SafetySize  int64       // bytes that the safety backup may come to
-	Rows        *Comparison // the backup against what is live, nil if nothing can be compared
-	RowsUnknown string      // why not
-	Passed      []string    // checks in which nothing stands in the way, in sentences
+	LiveSize    int64              // bytes of the live database, 0 if not known
+	SafetySize  int64              // bytes that the safety backup may come to
+	Rows        *Comparison        // the backup against what is live, nil if nothing can be compared
+	RowsUnknown *safepoint.Error   // why not
+	Passed      []safepoint.Phrase // checks in which nothing stands in the way, in sentences
 }
 
 // RestoreInput is a restore over the live database, as a person confirms it.

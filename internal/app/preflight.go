@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ type ServiceAnswer struct {
 	Service safepoint.Service
 	Status  halt.Status        // Unknown if it did not answer
 	Failure *safepoint.Failure // why it did not
-	Meaning string             // what a restore will do about it, in a sentence
+	Meaning safepoint.Phrase   // what a restore will do about it, in a sentence
 }
 
 // looked is what a look at a backup and at its database found.
@@ -38,7 +37,7 @@ type looked struct {
 	versions Versions
 	live     engine.Info
 	rows     *Comparison
-	unknown  string // why rows is nil
+	unknown  *safepoint.Error // why rows is nil
 }
 
 // askServices asks all of them at once.
@@ -70,18 +69,18 @@ func (a *App) askService(ctx context.Context, s safepoint.Service) ServiceAnswer
 }
 
 // meaning is what a restore does with a service that is in a condition.
-func meaning(c halt.Condition) string {
+func meaning(c halt.Condition) safepoint.Phrase {
 	switch c {
 	case halt.Running:
-		return "It answers, and will be halted and resumed."
+		return safepoint.NewPhrase("It answers, and will be halted and resumed.")
 	case halt.Failing:
-		return "It runs, but not well. It will be halted and resumed."
+		return safepoint.NewPhrase("It runs, but not well. It will be halted and resumed.")
 	case halt.Down:
-		return "It is down, and stays down."
+		return safepoint.NewPhrase("It is down, and stays down.")
 	case halt.Halted:
-		return "It is halted already, and stays so."
+		return safepoint.NewPhrase("It is halted already, and stays so.")
 	}
-	return "It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed."
+	return safepoint.NewPhrase("It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed.")
 }
 
 // silent is the finding that services do not answer.
@@ -96,15 +95,15 @@ func silent(answers []ServiceAnswer) []engine.Finding {
 	case 0:
 		return nil
 	case 1:
-		return []engine.Finding{{Code: safepoint.CodeHalt, Message: names[0] + " does not answer now. A restore halts nothing and changes nothing while it does not.",
-			Hint: "Test it on the Services page before you begin, or remove it there if it is gone for good."}}
+		return []engine.Finding{engine.Found(safepoint.Errorf(safepoint.CodeHalt, "%s does not answer now. A restore halts nothing and changes nothing while it does not.", names[0]).
+			WithHint("Test it on the Services page before you begin, or remove it there if it is gone for good."))}
 	}
-	return []engine.Finding{{Code: safepoint.CodeHalt, Message: fmt.Sprintf("%d services do not answer now. A restore halts nothing and changes nothing while they do not.", len(names)),
-		Hint: "Test them on the Services page before you begin, or remove there what is gone for good."}}
+	return []engine.Finding{engine.Found(safepoint.Errorf(safepoint.CodeHalt, "%d services do not answer now. A restore halts nothing and changes nothing while they do not.", len(names)).
+		WithHint("Test them on the Services page before you begin, or remove there what is gone for good."))}
 }
 
 // compareRows compares the backup with the newest one that is kept and with what is live. Neither is worth a wait.
-func (a *App) compareRows(ctx context.Context, op safepoint.Operation, backup *content, e engine.Engine, t engine.Target) (*Comparison, string) {
+func (a *App) compareRows(ctx context.Context, op safepoint.Operation, backup *content, e engine.Engine, t engine.Target) (*Comparison, *safepoint.Error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	newest := a.newerContent(ctx, op, backup)
@@ -113,27 +112,27 @@ func (a *App) compareRows(ctx context.Context, op safepoint.Operation, backup *c
 	if c == nil {
 		return nil, why
 	}
-	return c, ""
+	return c, nil
 }
 
 // census is how many rows are live, nil if that is not known, and then why.
-func (a *App) census(ctx context.Context, e engine.Engine, t engine.Target) ([]engine.TableCount, string) {
+func (a *App) census(ctx context.Context, e engine.Engine, t engine.Target) ([]engine.TableCount, *safepoint.Error) {
 	counter, ok := e.(engine.Counter)
 	if !ok {
-		return nil, fmt.Sprintf("Rows of %s cannot be counted.", t.Engine.Label())
+		return nil, safepoint.Errorf(safepoint.CodeTool, "Rows of %s cannot be counted.", t.Engine.Label())
 	}
 	counts, err := counter.Census(ctx, t)
 	if err != nil {
 		f := a.failure(ctx, "live rows are not known before a restore", err)
 		if ctx.Err() != nil {
-			return nil, "The database took too long to say how many rows it has."
+			return nil, safepoint.Errorf(safepoint.CodeUnreachable, "The database took too long to say how many rows it has.")
 		}
-		return nil, f.Message
+		return nil, f.Failed()
 	}
 	if counts == nil {
 		counts = []engine.TableCount{}
 	}
-	return counts, ""
+	return counts, nil
 }
 
 // newerContent is what the newest backup that was made of the database holds, if it is newer than op and can be opened.
@@ -165,32 +164,32 @@ func (p *RestorePreview) take(l looked) {
 }
 
 // passed are the checks in which nothing stands in the way, in sentences.
-func (p *RestorePreview) passed(family safepoint.Engine, opened bool) []string {
+func (p *RestorePreview) passed(family safepoint.Engine, opened bool) []safepoint.Phrase {
 	has := func(c safepoint.Code) bool {
 		return slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Code == c })
 	}
-	var ok []string
+	var ok []safepoint.Phrase
 	if opened {
-		ok = append(ok, "The file is where it was stored and has its size, and its table of contents is signed. It is read whole and checked before anything is loaded.")
+		ok = append(ok, safepoint.NewPhrase("The file is where it was stored and has its size, and its table of contents is signed. It is read whole and checked before anything is loaded."))
 	}
 	if v := p.Versions; v.Server != "" && !has(safepoint.CodeVersion) {
-		what := fmt.Sprintf("The server runs %s %s.", family.Label(), v.Server)
+		what := safepoint.NewPhrase("The server runs %s %s.", family.Label(), v.Server)
 		switch {
 		case v.Backup == v.Server:
-			what = fmt.Sprintf("The backup and the server are both of %s %s.", family.Label(), v.Server)
+			what = safepoint.NewPhrase("The backup and the server are both of %s %s.", family.Label(), v.Server)
 		case v.Backup != "":
-			what = fmt.Sprintf("The backup is of %s %s, and the server runs %s.", family.Label(), v.Backup, v.Server)
+			what = safepoint.NewPhrase("The backup is of %s %s, and the server runs %s.", family.Label(), v.Backup, v.Server)
 		}
 		ok = append(ok, what)
 	}
 	if opened && p.Ready {
 		if !has(safepoint.CodePrivilege) {
-			ok = append(ok, "The user has the rights that a restore needs.")
+			ok = append(ok, safepoint.NewPhrase("The user has the rights that a restore needs."))
 		}
-		ok = append(ok, "There is room for the safety backup.")
+		ok = append(ok, safepoint.NewPhrase("There is room for the safety backup."))
 	}
 	if n := len(p.Answers); n > 0 && !has(safepoint.CodeHalt) {
-		ok = append(ok, "Every service answers.")
+		ok = append(ok, safepoint.NewPhrase("Every service answers."))
 	}
 	return ok
 }

@@ -95,7 +95,7 @@ func TestPreviewWithoutTheDatabase(t *testing.T) {
 	w.ok(os.Remove(d.Path))
 	p, err := w.PreviewRestore(w.ctx, w.admin, b.ID)
 	w.ok(err)
-	if p.Ready || p.Rows != nil || p.RowsUnknown != "The database could not be asked." {
+	if p.Ready || p.Rows != nil || p.RowsUnknown == nil || p.RowsUnknown.Message != "The database could not be asked." {
 		t.Errorf("got %+v, %q", p.Rows, p.RowsUnknown)
 	}
 }
@@ -248,7 +248,7 @@ func TestCompare(t *testing.T) {
 func TestMeaning(t *testing.T) {
 	seen := map[string]bool{}
 	for _, c := range []halt.Condition{halt.Running, halt.Failing, halt.Down, halt.Halted, halt.Unknown} {
-		seen[meaning(c)] = true
+		seen[meaning(c).String()] = true
 	}
 	if len(seen) != 5 {
 		t.Errorf("got %v", seen)

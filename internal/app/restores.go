@@ -54,7 +54,9 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	p.take(l)
 	if err != nil {
 		f := a.failure(ctx, "restore cannot start", slow(ctx, err, address(d)))
-		p.Findings = append(p.Findings, engine.Finding{Blocker: true, Code: f.Code, Message: f.Message, Hint: f.Hint})
+		blocker := engine.Found(f.Failed())
+		blocker.Blocker = true
+		p.Findings = append(p.Findings, blocker)
 	}
 	if err := a.previewModes(ctx, &p); err != nil {
 		return p, err
@@ -95,13 +97,13 @@ func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Op
 // was given.
 func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) (l looked, err error) {
 	var r *archive.Reader
-	l.unknown = "The database could not be asked."
+	l.unknown = safepoint.Errorf(safepoint.CodeUnreachable, "The database could not be asked.")
 	if locked {
-		l.unknown = "The backup is encrypted, and its key is not here."
+		l.unknown = safepoint.Errorf(safepoint.CodeKey, "The backup is encrypted, and its key is not here.")
 	} else {
 		opened, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
 		if err != nil {
-			l.unknown = "The backup could not be opened."
+			l.unknown = safepoint.Errorf(safepoint.CodeArchive, "The backup could not be opened.")
 			return l, err
 		}
 		defer file.Close()

@@ -148,7 +148,10 @@ func (l *Language) Message(e *safepoint.Error) string { return l.phrase(e.Said, 
 // Hint is what to do about err.
 func (l *Language) Hint(e *safepoint.Error) string { return l.phrase(e.Advised, e.Hint) }
 
-// Phrase is a recorded phrase in this language, or english where only that is known.
+// Phrase is a recorded phrase in this language.
+func (l *Language) Phrase(p safepoint.Phrase) string { return l.phrase(p, "") }
+
+// phrase is a recorded phrase in this language, or english where only that is known.
 func (l *Language) phrase(p safepoint.Phrase, english string) string {
 	if p.Sentence == "" {
 		return english

@@ -1,10 +1,6 @@
 package web
 
-import (
-	"time"
-
-	"github.com/safepoint-db/safepoint"
-)
+import "github.com/safepoint-db/safepoint"
 
 // activity is the bar under the tabs while something runs.
 type activity struct {
@@ -60,15 +56,6 @@ func doing(c locale, op safepoint.Operation) string {
 	return c.Say("Scheduled backup of {database}", "database", db)
 }
 
-// left is the time an operation still needs: from 5 percent and 10 seconds on, in whole minutes; "" while it is a guess.
-func left(c locale, op safepoint.Operation) string {
-	p := op.Progress
-	if p.Percent < 5 || p.SecondsETA <= 0 || p.At.Sub(op.StartedAt) < 10*time.Second {
-		return ""
-	}
-	return c.Say("{time} left", "time", c.About(time.Duration(p.SecondsETA)*time.Second))
-}
-
 func (v *visit) halted() *halted {
 	if v.state.State != safepoint.StateHalted {
 		return nil
@@ -82,7 +69,7 @@ func (v *visit) halted() *halted {
 	}
 	for _, op := range v.running {
 		if op.ID == v.state.OperationID {
-			h.Step = stepOf(op)
+			h.Step = stepOf(v.t, op)
 			if op.CreatedByName == "" {
 				continue
 			}

@@ -1,6 +1,10 @@
 package web
 
-import "github.com/safepoint-db/safepoint"
+import (
+	"html/template"
+
+	"github.com/safepoint-db/safepoint"
+)
 
 func showCancel(v *visit) (reply, error) {
 	op, err := v.app.Operation(v.ctx, v.actor, v.id())
@@ -24,11 +28,19 @@ func (v *visit) cancelQuestion(op safepoint.Operation, f *form) (*page, error) {
 	if !cancellable(op) {
 		return nil, safepoint.Errorf(safepoint.CodeConflict, "Too late to cancel: the switch takes a few seconds.").WithHint("When it is done, the restore can be undone.")
 	}
-	q := question{F: f, Title: "Cancel this backup?", Button: "Cancel backup", Stay: "Keep going", Action: "/logs/" + op.ID + "/cancel", Back: pathOf(op),
-		More: []string{"The unfinished file is removed. The schedule is not changed."}}
+	q := question{F: f, Title: v.t.Say("Cancel this backup?"), Button: v.t.Say("Cancel backup"), Stay: v.t.Say("Keep going"), Action: "/logs/" + op.ID + "/cancel", Back: pathOf(op),
+		Body: []template.HTML{v.t.HTML("The unfinished file is removed. The schedule is not changed.")}}
 	if op.Type == safepoint.TypeRestore {
-		q.Title, q.Button, q.Stay, q.Danger = "Cancel this restore?", "Cancel restore", "Keep restoring", true
-		q.More = []string{"The staging copy is thrown away and services resume. " + op.DatabaseName + " stays as it is now.", "A safety backup that was made is kept."}
+		q.Title, q.Button, q.Stay, q.Danger = v.t.Say("Cancel this restore?"), v.t.Say("Cancel restore"), v.t.Say("Keep restoring"), true
+		database := properName(op.DatabaseName)
+		switch {
+		case op.NewName != "":
+			q.Body = []template.HTML{v.t.HTML("What was loaded is thrown away. **{database}** is not touched.", "database", database)}
+		case op.Mode == safepoint.RestoreInPlace:
+			q.Body = []template.HTML{v.t.HTML("What was loaded is taken back and services resume. **{database}** stays as it is now. The safety backup is kept.", "database", database)}
+		default:
+			q.Body = []template.HTML{v.t.HTML("The staging copy is thrown away and services resume. **{database}** stays as it is now. A safety backup that was made is kept.", "database", database)}
+		}
 	}
 	return v.ask("logs", q), nil
 }

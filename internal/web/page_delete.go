@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"html/template"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
@@ -21,20 +21,18 @@ func (v *visit) deleteQuestion(pre app.DeletePreview, f *form) (*page, error) {
 		return nil, safepoint.Errorf(safepoint.CodeConflict, "%s is in use by a running restore.", b.Name).WithHint("Delete it when the restore is done.")
 	}
 	q := question{
-		F: f, Title: "Delete this backup?", Bold: b.Name, Mono: true, Button: "Delete backup", Danger: true,
-		Lead:   []string{fmt.Sprintf("(%s) will be removed for good. This cannot be undone.", v.t.Size(b.Size))},
+		F: f, Title: v.t.Say("Delete this backup?"), Button: v.t.Say("Delete backup"), Danger: true,
+		Body:   []template.HTML{v.t.HTML("**{file}** ({size}) will be removed for good. This cannot be undone.", "file", monoName(b.Name), "size", v.t.Size(b.Size))},
 		Action: "/logs/" + b.ID + "/delete", Back: "/logs/" + b.ID,
 	}
-	switch {
-	case pre.Others == 1:
-		q.More = append(q.More, fmt.Sprintf("%s keeps 1 other backup, from %s.", b.DatabaseName, v.t.At(pre.Newest)))
-	case pre.Others > 1:
-		q.More = append(q.More, fmt.Sprintf("%s keeps %s other backups. The newest one is from %s.", b.DatabaseName, v.t.Number(pre.Others), v.t.At(pre.Newest)))
-	default:
-		q.Warn = "This is the only backup of " + b.DatabaseName + ". Without it, you cannot restore this database."
+	if pre.Others > 0 {
+		q.Body = append(q.Body, v.t.CountHTML(pre.Others, "{database} keeps {n} other backup. It is from {moment}.", "{database} keeps {n} other backups. The newest one is from {moment}.",
+			"database", properName(b.DatabaseName), "moment", v.t.At(pre.Newest)))
+	} else {
+		q.Warn = v.t.Say("This is the only backup of {database}. Without it, you cannot restore this database.", "database", b.DatabaseName)
 	}
 	if pre.WayBackOf != nil {
-		q.More = append(q.More, "This backup is the way back from the restore of "+v.t.Minute(made(*pre.WayBackOf))+".")
+		q.Body = append(q.Body, v.t.HTML("This backup is the way back from the restore of {moment}.", "moment", v.t.Minute(made(*pre.WayBackOf))))
 	}
 	if pre.NeedsTyping {
 		q.Confirm = pre.Confirm

@@ -1,20 +1,22 @@
 package web
 
 import (
-	"fmt"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // logRow is one operation as DB Logs shows it.
 type logRow struct {
 	ID, Name, Link    string
-	Kind              string // "Backup" or "Restore"
+	Restore           bool   // no backup
+	Kind              string // "Backup" or "Restore", said
 	State, Label      string // the pill
-	Sub, Origin       string
+	Sub               string // a name: the database, or the file restored
+	Facts             []string
 	ISO, Rel, Abs     string
 	Took              string
 	Running           bool
@@ -81,22 +83,44 @@ func showLogs(v *visit) (reply, error) {
 		d.Pager.Text = shownOf(v.t, d.Page)
 	}
 	d.Pager.Newer, d.Pager.Older = turn(v.r.URL, d.Page.Previous), turn(v.r.URL, d.Page.Next)
-	d.Statuses = statusChoices
+	for _, status := range statusOrder {
+		d.Statuses = append(d.Statuses, statusChoice{status, v.t.Say(statusLabels[status])})
+	}
 	d.Words = filterWords(v.t, d)
 	if len(d.Days) == 0 && !d.Filtered {
 		if d.FirstDue, err = v.firstDue(); err != nil {
 			return nil, err
 		}
 	}
-	return &page{Name: "logs", Title: "DB Logs", Tab: "logs", Live: true, Busy: len(v.running) > 0, Data: d}, nil
+	return &page{Name: "logs", Title: v.t.Say("DB Logs"), Tab: "logs", Live: true, Busy: len(v.running) > 0, Data: d}, nil
 }
 
+// statusLabels are the statuses in people's words.
+var statusLabels = map[safepoint.Status]string{
+	safepoint.StatusQueued: language.Mark("Queued"), safepoint.StatusRunning: language.Mark("Running"), safepoint.StatusSucceeded: language.Mark("Succeeded"),
+	safepoint.StatusFailed: language.Mark("Failed"), safepoint.StatusCancelled: language.Mark("Cancelled"), safepoint.StatusMissed: language.Mark("Missed"),
+}
+
+// word is what stands for k among words, said; k itself where nothing does.
+func word[K ~string](c locale, words map[K]string, k K) string {
+	if w := words[k]; w != "" {
+		return c.Say(w)
+	}
+	return string(k)
+}
+
+// typeLabels are the types of operations.
+var typeLabels = map[safepoint.OperationType]string{safepoint.TypeBackup: language.Mark("Backup"), safepoint.TypeRestore: language.Mark("Restore")}
+
 // statusChoice is an option of the filter by status.
-type statusChoice safepoint.Status
+type statusChoice struct {
+	Status safepoint.Status
+	Label  string
+}
 
-func (s statusChoice) Label() string { return title(string(s)) }
-
-var statusChoices = []statusChoice{"queued", "running", "succeeded", "failed", "cancelled", "missed"}
+var statusOrder = []safepoint.Status{
+	safepoint.StatusQueued, safepoint.StatusRunning, safepoint.StatusSucceeded, safepoint.StatusFailed, safepoint.StatusCancelled, safepoint.StatusMissed,
+}
 
 // shownOf says which of the matching rows a page shows.
 func shownOf(t locale, p safepoint.OperationPage) string {
@@ -129,7 +153,7 @@ func (v *visit) firstDue() (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	return "The first run of " + name + " is due " + v.t.At(next) + ".", nil
+	return v.t.Say("The first run of {name} is due {when}. It will appear here while it runs.", "name", name, "when", v.t.At(next)), nil
 }
 
 // dayStart reads "2026-11-22" in the organization's zone and adds days; zero for anything else.
@@ -152,106 +176,103 @@ func turn(u *url.URL, cursor string) string {
 	return u.Path + "?" + q.Encode()
 }
 
+// filterWords says what is selected: "Type is Restore and Status is Failed".
 func filterWords(c locale, d logsView) string {
 	var w []string
 	if d.Filter.Type != "" {
-		w = append(w, "Type is "+title(string(d.Filter.Type)))
+		w = append(w, c.Say("Type is {type}", "type", word(c, typeLabels, d.Filter.Type)))
 	}
 	if d.Filter.Status != "" {
-		w = append(w, "Status is "+title(string(d.Filter.Status)))
+		w = append(w, c.Say("Status is {status}", "status", word(c, statusLabels, d.Filter.Status)))
 	}
 	for _, db := range d.Databases {
 		if db.ID == d.Filter.DatabaseID {
-			w = append(w, "Database is "+db.Name)
+			w = append(w, c.Say("Database is {name}", "name", db.Name))
 		}
 	}
 	if d.Filter.Text != "" {
-		w = append(w, "Name has “"+d.Filter.Text+"”")
+		w = append(w, c.Say("Name has “{text}”", "text", d.Filter.Text))
 	}
 	if d.FromDay != "" {
-		w = append(w, "From "+d.FromDay)
+		w = append(w, c.Say("From {day}", "day", d.FromDay))
 	}
 	if d.ToDay != "" {
-		w = append(w, "To "+d.ToDay)
+		w = append(w, c.Say("To {day}", "day", d.ToDay))
 	}
 	return c.List(w)
 }
 
-func title(s string) string {
-	if s == "" {
-		return s
-	}
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
 // pill is the look and the word of a status.
-func pill(op safepoint.Operation) (state, label string) {
+func pill(c locale, op safepoint.Operation) (state, label string) {
+	label = word(c, statusLabels, op.Status)
 	switch op.Status {
 	case safepoint.StatusSucceeded:
 		if len(op.Attention) > 0 || op.Unguarded() {
-			return "warn", "Needs care"
+			return "warn", c.Say("Needs care")
 		}
-		return "ok", "Succeeded"
-	case safepoint.StatusFailed:
-		return "bad", "Failed"
-	case safepoint.StatusMissed:
-		return "bad", "Missed"
-	case safepoint.StatusCancelled:
-		return "off", "Cancelled"
-	case safepoint.StatusQueued:
-		return "off", "Queued"
+		return "ok", label
+	case safepoint.StatusFailed, safepoint.StatusMissed:
+		return "bad", label
+	case safepoint.StatusCancelled, safepoint.StatusQueued:
+		return "off", label
 	}
-	return "run", "Running"
+	return "run", label
 }
 
-func origin(op safepoint.Operation) string {
+// origin says what started an operation.
+func origin(c locale, op safepoint.Operation) string {
 	by := cmpOr(op.CreatedByName, "Safepoint")
 	switch op.Trigger {
 	case safepoint.TriggerScheduled:
-		return "Scheduled"
+		return c.Say("Scheduled")
 	case safepoint.TriggerSafety:
-		return "Safety backup, made by a restore"
+		return c.Say("Safety backup, made by a restore")
 	case safepoint.TriggerUpload:
-		return "Uploaded by " + by
+		return c.Say("Uploaded by {name}", "name", by)
 	case safepoint.TriggerUndo:
-		return "Undo, by " + by
+		return c.Say("Undo, by {name}", "name", by)
 	}
 	if op.Type == safepoint.TypeRestore {
-		return "By " + by
+		return c.Say("By {name}", "name", by)
 	}
-	return "Manual, by " + by
+	return c.Say("Manual, by {name}", "name", by)
 }
 
 func (v *visit) row(op safepoint.Operation) logRow {
-	r := logRow{ID: op.ID, Name: op.Name, Link: "/logs/" + op.ID, Kind: "Backup", Sub: op.DatabaseName, Origin: origin(op),
-		ISO: v.t.ISO(op.CreatedAt), Rel: v.t.Ago(op.CreatedAt), Abs: v.t.Time(op.CreatedAt) + nb + v.t.zone(op.CreatedAt),
+	c := v.t
+	r := logRow{ID: op.ID, Name: op.Name, Link: "/logs/" + op.ID, Restore: op.Type == safepoint.TypeRestore, Kind: word(c, typeLabels, op.Type), Sub: op.DatabaseName, Facts: []string{origin(c, op)},
+		ISO: c.ISO(op.CreatedAt), Rel: c.Ago(op.CreatedAt), Abs: c.Time(op.CreatedAt) + nb + c.zone(op.CreatedAt),
 		Verified: !op.VerifiedAt.IsZero(), Gone: !op.DeletedAt.IsZero(), Asked: op.CancelAsked}
-	r.State, r.Label = pill(op)
-	if op.Type == safepoint.TypeRestore {
-		r.Kind, r.Link = "Restore", "/restores/"+op.ID
+	r.State, r.Label = pill(c, op)
+	if r.Restore {
+		r.Link = "/restores/" + op.ID
 		if op.Mode == safepoint.RestoreInstant {
-			r.Origin += ", instant switch"
+			r.Facts = append(r.Facts, c.Say("instant switch"))
 		}
-		if !op.HaltedAt.IsZero() && !op.ResumedAt.IsZero() {
-			r.Origin += ", services halted " + v.t.Lasted(op.ResumedAt.Sub(op.HaltedAt))
+		if t := op.HaltTime(); t > 0 {
+			r.Facts = append(r.Facts, c.Say("services halted {time}", "time", c.Lasted(t)))
 		}
 	} else if op.Size > 0 {
-		r.Size = v.t.Size(op.Size)
+		r.Size = c.Size(op.Size)
+	}
+	if r.Gone {
+		r.Facts = append(r.Facts, c.Say("deleted"))
 	}
 	if !op.StartedAt.IsZero() {
-		r.Took = v.t.Lasted(op.Duration(v.t.now))
+		r.Took = c.Lasted(op.Duration(c.now))
 	}
 	switch {
 	case op.Failure != nil && op.Status != safepoint.StatusSucceeded:
-		r.Error, r.Hint = op.Failure.Message, op.Failure.Hint
+		r.Error, r.Hint = c.Message(op.Failure.Failed()), c.Hint(op.Failure.Failed())
 	case op.SafetyFailure != nil && op.UndoneByID == "" && op.Status.Ended():
-		r.Error, r.Hint = "There is no safety backup: "+op.SafetyFailure.Message, op.SafetyFailure.Hint
+		why := op.SafetyFailure.Failed()
+		r.Error, r.Hint = c.Say("There is no safety backup: {reason}", "reason", c.Message(why)), c.Hint(why)
 	}
 	whole := op.Type == safepoint.TypeBackup && op.Status == safepoint.StatusSucceeded && op.DeletedAt.IsZero()
 	r.CanRestore, r.CanDelete = whole, whole
 	if !op.Status.Ended() {
 		r.Running, r.CanCancel = true, cancellable(op)
-		r.progress(v.t, op)
+		r.progress(c, op)
 	}
 	return r
 }
@@ -265,37 +286,35 @@ func (r *logRow) progress(c locale, op safepoint.Operation) {
 	p := op.Progress
 	r.Percent, r.Measured, r.ETA = p.Percent, p.Percent > 0, left(c, op)
 	if op.Status == safepoint.StatusQueued {
-		r.Phase = "Waiting for its turn"
+		r.Phase = c.Say("Waiting for its turn")
 		return
 	}
 	r.Phase = phaseWords(c, op)
 	switch {
 	case p.BytesOf > 0:
-		r.Done = c.Size(p.Bytes) + " of about " + c.Size(p.BytesOf)
+		r.Done = c.Say("{done} of about {total}", "done", c.Size(p.Bytes), "total", c.Size(p.BytesOf))
 	case p.Bytes > 0:
 		r.Done = c.Size(p.Bytes)
 	}
 	if p.Rate > 0 {
-		r.Rate = c.Size(p.Rate) + "/s"
+		r.Rate = rate(c, p.Rate)
 	}
 }
 
+// rate is bytes per second: "50 MiB/s".
+func rate(c locale, bytes int64) string { return c.Say("{size}/s", "size", c.Size(bytes)) }
+
 func phaseWords(c locale, op safepoint.Operation) string {
 	p := op.Progress
-	if op.CancelAsked {
-		return "Stopping"
+	switch {
+	case op.CancelAsked:
+		return c.Say("Stopping")
+	case op.Type == safepoint.TypeRestore:
+		return stepOf(c, op)
+	case p.Phase == "verify":
+		return c.Say("Reading the file again")
+	case p.TablesOf > 0:
+		return c.Say("Writing table {table} of {tables}", "table", min(p.Tables+1, p.TablesOf), "tables", p.TablesOf)
 	}
-	if op.Type == safepoint.TypeRestore {
-		return stepOf(op)
-	}
-	switch p.Phase {
-	case "verify":
-		return "Reading the file again"
-	case "dump", "":
-		if p.TablesOf > 0 {
-			return fmt.Sprintf("Writing table %s of %s", c.Number(min(p.Tables+1, p.TablesOf)), c.Number(p.TablesOf))
-		}
-		return "Writing"
-	}
-	return title(p.Phase)
+	return c.Say("Writing")
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html/template"
 	"strings"
 	"time"
 
@@ -9,6 +10,10 @@ import (
 
 type restoreView struct {
 	Op         safepoint.Operation
+	Heading    template.HTML
+	Lede       []template.HTML
+	WayBack    string
+	CancelText template.HTML
 	Undo       bool // this is an undo
 	Running    bool
 	Queued     bool
@@ -16,6 +21,7 @@ type restoreView struct {
 	Steps      []stepView
 	Now        *stepView // the running one
 	StepText   string
+	ValueText  string // for screen readers, of the bar
 	Left       string
 	SoFar      string
 	HaltedFor  string
@@ -32,9 +38,8 @@ type restoreView struct {
 	SourceLink string
 	Busy       *safepoint.Operation
 	Way        string // how it goes about it
-	Took       string // how long services were halted
-	Instant    bool
-	Guarding   bool // services run again, and the safety backup is made
+	HaltedText string // how long services were halted
+	Guarding   bool   // services run again, and the safety backup is made
 }
 
 type serviceLine struct{ ID, Name, State, Look string }
@@ -54,7 +59,7 @@ func showRestore(v *visit) (reply, error) {
 		return nil, err
 	}
 	p := &page{Name: "restore", Tab: "logs", Live: true, Busy: !op.Status.Ended(), Data: d}
-	p.Title = "Restoring " + op.DatabaseName
+	p.Title = v.t.Say("Restoring {database}", "database", op.DatabaseName)
 	switch {
 	case d.Outcome != nil:
 		p.Title = d.Outcome.Title
@@ -63,9 +68,9 @@ func showRestore(v *visit) (reply, error) {
 			p.Icon = d.Outcome.Look
 		}
 	case d.Queued:
-		p.State, p.Icon = "Waiting", "run"
+		p.State, p.Icon = v.t.Say("Waiting"), "run"
 	default:
-		p.State, p.Icon, p.Say = v.t.Number(op.Progress.Percent)+"%", "run", quarter(v.t, op)
+		p.State, p.Icon, p.Say = v.t.percent(op.Progress.Percent), "run", quarter(v.t, op)
 	}
 	return p, nil
 }
@@ -81,27 +86,28 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 		return d, err
 	}
 	if op.NewName == "" && !d.Undo {
-		d.Way = ways[op.Mode]
+		d.Way = v.t.Say(ways[op.Mode])
 	}
-	if t := op.HaltTime(); t > 0 {
-		d.Took = v.t.Lasted(t)
-	}
-	d.Instant, d.Guarding = op.Mode == safepoint.RestoreInstant && op.NewName == "" && !d.Undo, op.CanYield()
+	d.HaltedText, d.Guarding = haltedWords(v.t, op), op.CanYield()
 	d.Steps = steps(v.t, op, journal)
 	for i := range d.Steps {
 		if d.Steps[i].State == "now" {
 			d.Now = &d.Steps[i]
 		}
 	}
-	d.StepText, d.Left, d.SoFar = stepOf(op), left(v.t, op), v.t.Lasted(op.Duration(v.t.now))
+	d.StepText, d.Left, d.SoFar = stepOf(v.t, op), left(v.t, op), v.t.Lasted(op.Duration(v.t.now))
+	d.ValueText = v.t.Say("{percent} percent, {step}", "percent", op.Progress.Percent, "step", d.StepText)
+	if d.Left != "" {
+		d.ValueText = v.t.Say("{percent} percent, {step}, {left}", "percent", op.Progress.Percent, "step", d.StepText, "left", d.Left)
+	}
 	d.Recovering = d.Running && recovering(journal)
 	if !op.HaltedAt.IsZero() && op.ResumedAt.IsZero() && !op.Status.Ended() {
 		d.HaltedFor = v.t.Since(op.HaltedAt)
 	}
 	if d.Running && !op.Progress.At.IsZero() && v.t.now.Sub(op.Progress.At) > 2*time.Minute {
-		d.Slow = "No progress for " + v.t.Lasted(v.t.now.Sub(op.Progress.At)) + ". The last sign of it was at " + v.t.Time(op.Progress.At) + "."
+		d.Slow = v.t.Say("No progress for {time}. The last sign of it was at {moment}.", "time", v.t.Lasted(v.t.now.Sub(op.Progress.At)), "moment", v.t.Time(op.Progress.At))
 	}
-	d.lines(op, services, journal)
+	d.lines(v.t, op, services, journal)
 	d.Log = technical(v.t, journal)
 	d.CanCancel = cancellable(op) && v.admin()
 	d.CanUndo, d.UndoneBy = v.canUndo(op), op.UndoneByID
@@ -115,6 +121,8 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 			d.SourceLink = "/restores/" + op.SourceID
 		}
 	}
+	d.Heading, d.Lede = restoreHeading(v.t, op, d.Outcome != nil), restoreLede(v.t, op, d.SourceLink)
+	d.WayBack, d.CancelText = d.wayBack(v.t), d.cancelWords(v.t)
 	if d.Queued {
 		for _, o := range v.running {
 			if o.ID != op.ID && o.Status == safepoint.StatusRunning {
@@ -154,36 +162,35 @@ func recovering(journal []safepoint.JournalEntry) bool {
 }
 
 // lines says of each service what the journal says of it.
-func (d *restoreView) lines(op safepoint.Operation, services []safepoint.Service, journal []safepoint.JournalEntry) {
-	told := map[string]string{}
+func (d *restoreView) lines(c locale, op safepoint.Operation, services []safepoint.Service, journal []safepoint.JournalEntry) {
+	running := serviceLine{State: c.Say("Running"), Look: "ok"}
+	halted := serviceLine{State: c.Say("Halted"), Look: "warn"}
+	idle := serviceLine{State: c.Say("Was not running"), Look: "off"}
+	told := map[string]serviceLine{}
 	for _, e := range journal {
 		for _, s := range services {
 			switch e.Detail {
 			case "Halted " + s.Name + ".":
-				told[s.Name] = "Halted"
+				told[s.Name] = halted
 			case "Resumed " + s.Name + ".":
-				told[s.Name] = "Running"
+				told[s.Name] = running
 			case s.Name + " was not running; it is left as it is.":
-				told[s.Name] = "Was not running"
+				told[s.Name] = idle
 			}
 		}
 	}
 	for _, name := range op.Attention {
-		told[name] = "Did not resume"
+		told[name] = serviceLine{State: c.Say("Did not resume"), Look: "bad"}
 	}
 	for _, s := range services {
-		line := serviceLine{ID: s.ID, Name: s.Name, State: told[s.Name], Look: "ok"}
-		switch line.State {
-		case "":
-			line.State = "Running"
-		case "Halted":
-			d.Halted++
-			line.Look = "warn"
-		case "Did not resume":
-			line.Look = "bad"
-		case "Was not running":
-			line.Look = "off"
+		line, known := told[s.Name]
+		if !known {
+			line = running
 		}
+		if line == halted {
+			d.Halted++
+		}
+		line.ID, line.Name = s.ID, s.Name
 		d.Services = append(d.Services, line)
 	}
 }

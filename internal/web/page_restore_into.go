@@ -31,7 +31,7 @@ func (v *visit) restoreInto(f *form, tables []string) (*page, error) {
 	if d.NeedsKey, err = v.needsKey(op); err != nil {
 		return nil, err
 	}
-	return &page{Name: "restore_into", Title: "Restore into a new database", Tab: "logs", Data: d}, nil
+	return &page{Name: "restore_into", Title: v.t.Say("Restore into a new database"), Tab: "logs", Data: d}, nil
 }
 
 func doRestoreInto(v *visit) (reply, error) {

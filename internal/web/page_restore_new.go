@@ -1,12 +1,13 @@
 package web
 
 import (
-	"strings"
+	"html/template"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 type restoreNewView struct {
@@ -14,7 +15,8 @@ type restoreNewView struct {
 	P        app.RestorePreview
 	At       string // the backup's moment
 	Now      string
-	Changes  string
+	Changes  string // how long changes were made that will be replaced
+	Unknown  bool   // nobody knows how long
 	Blockers []engine.Finding
 	Notes    []engine.Finding
 	Names    string // services
@@ -26,6 +28,7 @@ type restoreNewView struct {
 	Mode     safepoint.RestoreMode
 
 	Preflight preflightView
+	BusyLink  template.HTML // what is under way
 }
 
 // way is a mode that may be chosen.
@@ -37,8 +40,8 @@ type way struct {
 }
 
 var wayTexts = map[safepoint.RestoreMode]string{
-	safepoint.RestoreGuarded: "The safety backup is made while services are halted, before anything is replaced.",
-	safepoint.RestoreInstant: "Services are halted for the switch alone. The safety backup is made right after, of the earlier database, which is kept unchanged until then.",
+	safepoint.RestoreGuarded: language.Mark("The safety backup is made while services are halted, before anything is replaced."),
+	safepoint.RestoreInstant: language.Mark("Services are halted for the switch alone. The safety backup is made right after, of the earlier database, which is kept unchanged until then."),
 }
 
 func showRestoreNew(v *visit) (reply, error) { return v.restoreNew(newForm()) }
@@ -53,7 +56,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	case !pre.At.IsZero():
 		d.At = v.t.Weekday(pre.At)
 	case pre.Backup.Upload != nil:
-		d.At, d.Changes = "as the uploaded file has it", "An unknown amount"
+		d.At, d.Unknown = v.t.Say("As the uploaded file has it"), true
 	}
 	for _, x := range pre.Findings {
 		if x.Blocker {
@@ -66,20 +69,20 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	for _, s := range pre.Services {
 		names = append(names, s.Name)
 	}
-	d.Names = strings.Join(names, ", ")
+	d.Names = v.t.List(names)
 	if e := pre.Estimates[safepoint.StepGuard]; e > 0 {
-		d.Guard = title(v.t.About(e))
+		d.Guard = v.t.Say("It takes {time}.", "time", v.t.About(e))
 	}
 	if known := pre.HaltTimes[pre.Mode]; known > 0 {
-		d.Halted = title(aboutHalted(v.t, known))
+		d.Halted = v.t.Say("They are halted for {time}.", "time", aboutHalted(v.t, known))
 	}
 	if d.Mode = safepoint.RestoreMode(f.Get("mode")); d.Mode == "" {
 		d.Mode = pre.Mode
 	}
 	for _, m := range pre.Modes {
-		if w := (way{Mode: m, Name: ways[m], Text: wayTexts[m], Halted: "How long services are halted is not known yet."}); len(pre.Modes) > 1 {
+		if w := (way{Mode: m, Name: v.t.Say(ways[m]), Text: v.t.Say(wayTexts[m]), Halted: v.t.Say("How long services are halted is not known yet.")}); len(pre.Modes) > 1 {
 			if known := pre.HaltTimes[m]; known > 0 {
-				w.Halted = "Halted for " + aboutHalted(v.t, known) + "."
+				w.Halted = v.t.Say("They are halted for {time}.", "time", aboutHalted(v.t, known))
 			}
 			d.Ways = append(d.Ways, w)
 		}
@@ -87,14 +90,17 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	if pre.Space.Total > 0 {
 		d.Free = v.t.Size(pre.Space.Free)
 	}
+	if pre.Busy != nil {
+		d.BusyLink = link(pathOf(*pre.Busy), pre.Busy.Name)
+	}
 	d.Preflight = v.preflight(pre)
-	return &page{Name: "restore_new", Title: "Restore " + pre.Database.Name, Tab: "logs", Data: d}, nil
+	return &page{Name: "restore_new", Title: v.t.Say("Restore {database}", "database", pre.Database.Name), Tab: "logs", Data: d}, nil
 }
 
 // aboutHalted is about of a time that may be far below a minute.
 func aboutHalted(c locale, d time.Duration) string {
 	if d < time.Minute {
-		return "about " + c.Lasted(d)
+		return c.Say("about {time}", "time", c.Lasted(d))
 	}
 	return c.About(d)
 }

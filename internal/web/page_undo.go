@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"html/template"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -24,13 +24,13 @@ func (v *visit) undoQuestion(op safepoint.Operation, f *form) (*page, error) {
 		since = op.FinishedAt
 	}
 	return v.ask("logs", question{
-		F: f, Title: "Undo this restore?", Bold: op.DatabaseName, Button: "Undo restore", Danger: true,
-		Lead: []string{"goes back to what it was before the restore of " + v.t.Minute(made(op)) + "."},
-		More: []string{
-			fmt.Sprintf("%s of changes made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", v.t.Lasted(v.t.now.Sub(since))),
-			"All organization services are halted meanwhile and resume automatically.",
+		F: f, Title: v.t.Say("Undo this restore?"), Button: v.t.Say("Undo restore"), Danger: true,
+		Body: []template.HTML{
+			v.t.HTML("**{database}** goes back to what it was before the restore of {moment}.", "database", properName(op.DatabaseName), "moment", v.t.Minute(made(op))),
+			v.t.HTML("**{time} of changes** made since then will be replaced. An undo makes no backup of them: to keep them, make a manual backup first.", "time", v.t.Lasted(v.t.now.Sub(since))),
+			v.t.HTML("All organization services are halted meanwhile and resume automatically."),
 		},
-		Action: "/restores/" + op.ID + "/undo", Back: "/restores/" + op.ID, Stay: "Keep the restore",
+		Action: "/restores/" + op.ID + "/undo", Back: "/restores/" + op.ID, Stay: v.t.Say("Keep the restore"),
 	}), nil
 }
 

@@ -36,12 +36,12 @@ func (v *visit) upload(f *form) (*page, error) {
 	if over.Space.Total > 0 {
 		d.Free = v.t.Size(over.Space.Free)
 	}
-	return &page{Name: "upload", Title: "Upload backup", Tab: "logs", Data: d}, nil
+	return &page{Name: "upload", Title: v.t.Say("Upload backup"), Tab: "logs", Data: d}, nil
 }
 
 // doUpload takes the file as it comes: the form sends its other fields first.
 func doUpload(v *visit) (reply, error) {
-	f := newForm()
+	f := v.posted()
 	op, err := v.receive(f)
 	if err == nil {
 		return redirect("/logs/" + op.ID), nil

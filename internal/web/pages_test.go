@@ -78,10 +78,10 @@ func compared(f *fake) {
 	p := &f.restore
 	p.Answers = nil
 	for _, s := range p.Services {
-		p.Answers = append(p.Answers, app.ServiceAnswer{Service: s, Status: f.status, Meaning: "It answers, and will be halted and resumed."})
+		p.Answers = append(p.Answers, app.ServiceAnswer{Service: s, Status: f.status, Meaning: safepoint.NewPhrase("It answers, and will be halted and resumed.")})
 	}
 	p.Versions, p.LiveSize, p.SafetySize = app.Versions{Backup: "17.5", Server: "17.6", Tool: "pg_dump 17.6"}, 71*gib, 18*gib
-	p.Passed = []string{"The backup is of PostgreSQL 17.5, and the server runs 17.6.", "Every service answers."}
+	p.Passed = []safepoint.Phrase{safepoint.NewPhrase("The backup is of %s %s, and the server runs %s.", "PostgreSQL", "17.5", "17.6"), safepoint.NewPhrase("Every service answers.")}
 	p.Rows = &app.Comparison{Vanishing: 1, Returning: 1, Differing: 2, Same: 62, BackupRows: 41208553, LiveRows: 41209793, LiveKnown: true, NewestID: "op_1400", NewestAt: ago(74 * time.Minute),
 		Changes: []app.TableChange{
 			{Name: `app."New <table>"`, Fate: app.Vanishes, Backup: -1, Newest: -1, Live: 12},
@@ -202,7 +202,7 @@ func stories() []story {
 		{name: "restore-into-taken", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("name", "There is a database called harbor already.") }), path: "/logs/op_1400/restore-into", post: typed("name", "harbor", "t", "public.orders"), status: 422, want: []string{"called harbor already", `value="harbor"`, `value="public.orders"`}},
 		{name: "restore-into-done", fake: into(safepoint.StatusSucceeded), path: "/restores/op_restore", want: []string{"harbor_march is there", "was not touched", "Naming"}},
 		{name: "restore-into-failed", fake: into(safepoint.StatusFailed), path: "/restores/op_restore", want: []string{"harbor_march was not made"}},
-		{name: "delete", fake: sample(), path: "/logs/op_0600/delete", want: []string{"Delete this backup?", "86 other backups"}},
+		{name: "delete", fake: sample(), path: "/logs/op_0600/delete", want: []string{"Delete this backup?", "86\u00a0other backups"}},
 		{name: "delete-last", fake: with(sample(), func(f *fake) {
 			f.delete.Others, f.delete.NeedsTyping, f.delete.Confirm, f.delete.WayBackOf = 0, true, "harbor_prod", &f.ops[5]
 		}), path: "/logs/op_0600/delete", want: []string{"This is the only backup", "To confirm, type", "way back from the restore"}},
@@ -218,7 +218,7 @@ func stories() []story {
 		{name: "stepup", fake: sample(), path: "/stepup?next=/logs/op_1400/file", want: []string{"Enter your password again"}},
 		{name: "stepup-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "The password is not right.") }), path: "/stepup", post: typed("password", "secret-typed", "next", "/logs/op_1400/file"), status: 422, want: []string{"The password is not right."}},
 
-		{name: "restore-new", fake: sample(), path: "/logs/op_2200/restore", want: []string{"Restore harbor_prod to an earlier state?", "17\u00a0h\u00a014\u00a0min of changes", "To confirm, type", "will finish first", "booking-web"}},
+		{name: "restore-new", fake: sample(), path: "/logs/op_2200/restore", want: []string{`Restore <span translate="no">harbor_prod</span> to an earlier state?`, "17\u00a0h\u00a014\u00a0min of changes", "To confirm, type", "will finish first", "booking-web"}},
 		{name: "restore-new-dialog", fake: sample(), path: "/logs/op_2200/restore", fragment: true, want: []string{"data-gate"}},
 		{name: "restore-new-typed-wrong", fake: with(sample(), func(f *fake) {
 			f.fail = safepoint.Invalid("confirm", "Type harbor_prod exactly as shown. Nothing was started.")
@@ -226,15 +226,15 @@ func stories() []story {
 		{name: "restore-new-not-ready", fake: with(sample(), func(f *fake) {
 			f.restore.Ready, f.restore.Findings = false, []engine.Finding{blocker(safepoint.CodeSpace, "db-01 needs 37 GiB and has 9.4 GiB.", "Free up space there.")}
 		}), path: "/logs/op_2200/restore", want: []string{"This backup cannot be restored now.", "db-01 needs 37 GiB"}},
-		{name: "restore-new-compared", fake: with(sample(), compared), path: "/logs/op_2200/restore", want: []string{"1\u00a0table will be gone, 1\u00a0comes back, 2\u00a0get other rows and 62\u00a0stay", "will be gone", "about\u00a02,400,112", "−1,240\u00a0rows", "3\u00a0services answer", "Dump program"}},
+		{name: "restore-new-compared", fake: with(sample(), compared), path: "/logs/op_2200/restore", want: []string{"1\u00a0table will be gone, 1\u00a0table comes back, 2\u00a0tables get other rows and 62\u00a0tables stay", "will be gone", "about\u00a02,400,112", "−1,240\u00a0rows", "3\u00a0services answer", "Dump program"}},
 		{name: "restore-new-compared-dialog", fake: with(sample(), compared), path: "/logs/op_2200/restore", fragment: true, want: []string{"Today, 14:00"}},
 		{name: "restore-new-silent", fake: with(sample(), func(f *fake) {
 			compared(f)
 			f.restore.Answers[1].Status, f.restore.Answers[1].Failure = halt.Status{Condition: halt.Unknown}, safepoint.Errorf(safepoint.CodeUnreachable, "pgb:6432 did not answer within 3 s.").Failure()
-			f.restore.Answers[1].Meaning = "It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed."
+			f.restore.Answers[1].Meaning = safepoint.NewPhrase("It does not answer. If that is still so when services are halted, the restore stops there, with nothing changed.")
 			f.restore.Passed = f.restore.Passed[:1]
-			f.restore.Rows, f.restore.RowsUnknown = nil, "The database took too long to say how many rows it has."
-		}), path: "/logs/op_2200/restore", want: []string{"1 of 3\u00a0services does not answer", "pgb:6432 did not answer", "Rows by table are not known."}},
+			f.restore.Rows, f.restore.RowsUnknown = nil, safepoint.Errorf(safepoint.CodeUnreachable, "The database took too long to say how many rows it has.")
+		}), path: "/logs/op_2200/restore", want: []string{"1\u00a0of 3 services does not answer", "pgb:6432 did not answer", "Rows by table are not known."}},
 		{name: "restore-new-300-tables", fake: with(sample(), func(f *fake) {
 			compared(f)
 			f.restore.Rows.Vanishing, f.restore.Rows.Differing, f.restore.Rows.More, f.restore.Rows.Changes = 0, 300, 280, nil
@@ -273,7 +273,7 @@ func stories() []story {
 		}), path: "/restores/op_now", want: []string{"in one transaction that nobody sees yet", "taken back by the server"}},
 		{name: "restore-done", fake: sample(), path: "/restores/op_restore", want: []string{"harbor_prod is back to", "Undo restore", "halted for 8\u00a0min\u00a037\u00a0s"}},
 		{name: "restore-done-viewer", fake: sample(), session: "s-viewer", path: "/restores/op_restore", want: []string{"harbor_prod is back to"}},
-		{name: "restore-attention", fake: with(ended(func(o *safepoint.Operation) { o.Attention = []string{"reports"} }), func(f *fake) { f.state.Attention = []string{"reports"} }), path: "/restores/op_restore", want: []string{"1\u00a0service did not resume", "Resume reports", "reports is still halted"}},
+		{name: "restore-attention", fake: with(ended(func(o *safepoint.Operation) { o.Attention = []string{"reports"} }), func(f *fake) { f.state.Attention = []string{"reports"} }), path: "/restores/op_restore", want: []string{"1\u00a0service did not resume", `Resume <span translate="no">reports</span>`, "reports is still halted"}},
 		{name: "restore-undone", fake: ended(func(o *safepoint.Operation) { o.UndoneByID = "op_undo" }), path: "/restores/op_restore", want: []string{"by a later undo"}},
 		{name: "restore-is-undo", fake: ended(func(o *safepoint.Operation) { o.Trigger, o.SourceID = safepoint.TriggerUndo, "op_2200" }), path: "/restores/op_restore", want: []string{"The restore was undone."}},
 		{name: "undo", fake: sample(), path: "/restores/op_restore/undo", want: []string{"Undo this restore?", "Keep the restore"}},

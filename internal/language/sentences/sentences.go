@@ -107,7 +107,7 @@ type how struct {
 var goFunctions = map[string]how{
 	"Say": {-1, 0, -1, 1, false}, "HTML": {-1, 0, -1, 1, false}, "Mark": {-1, 0, -1, -1, false}, "Word": {0, 1, -1, -1, false},
 	"Count": {-1, 1, 2, 3, false}, "CountHTML": {-1, 1, 2, 3, false},
-	"Errorf": {-1, 1, -1, -1, true}, "Invalid": {-1, 1, -1, -1, true}, "WithHint": {-1, 0, -1, -1, true},
+	"Errorf": {-1, 1, -1, -1, true}, "Invalid": {-1, 1, -1, -1, true}, "WithHint": {-1, 0, -1, -1, true}, "NewPhrase": {-1, 0, -1, -1, true},
 }
 
 func (c *collection) source(path string) error {
