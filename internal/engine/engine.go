@@ -86,9 +86,13 @@ type Plan struct {
 type Position string
 
 const (
-	Before  Position = "before"  // the live name is held by the original database
-	After   Position = "after"   // the live name is held by the restored one
-	Unknown Position = "unknown" // neither: a person must look. Nothing may be dropped
+	Before Position = "before" // the live name is held by the original database
+	After  Position = "after"  // the live name is held by the restored one
+	// Neither holds the live name: somebody renamed or dropped the one that did. But the switch, and its way back, move
+	// both databases in one step, so where the other one stands tells on which side of it they are.
+	BeforeAstray Position = "before, astray" // staging is where it was made
+	AfterAstray  Position = "after, astray"  // the original is set aside
+	Unknown      Position = "unknown"        // neither can be told: a person must look. Nothing may be dropped
 )
 
 // Progress is reported by long steps. A zero Of means not known.
@@ -178,8 +182,8 @@ type Engine interface {
 	// changes.
 	Gate(ctx context.Context, t Target, p Plan, save func(Plan) error) (Gate, error)
 
-	// Open lets everyone in again, on whichever database holds the live name. Safe to call if Gate never ran.
-	// A switch, or a switch back, whose answer was lost may still be on its way to the server: once Open has returned
+	// Open lets everyone in again, on whichever database holds the live name, and on the original wherever it is by now.
+	// Safe to call if Gate never ran. A switch, or a switch back, whose answer was lost may still be on its way to the server: once Open has returned
 	// it has either taken place or never will.
 	Open(ctx context.Context, t Target, p Plan) error
 

@@ -38,6 +38,7 @@ type world struct {
 	findings  []engine.Finding
 	tx        *transaction // in place
 	amnesia   bool         // the server does not know what became of it
+	moved     int          // the call before which somebody renames the live database
 }
 
 // fate is what happens to the chosen call.
@@ -79,6 +80,10 @@ var errInjected = errors.New("injected failure")
 func (w *world) call(name string, effect func() error) error {
 	w.calls++
 	w.log = append(w.log, name)
+	if w.calls == w.moved {
+		w.databases[movedName] = w.databases[liveName]
+		delete(w.databases, liveName)
+	}
 	if w.pending != nil && w.calls > w.due {
 		w.pending()
 		w.pending = nil
@@ -112,7 +117,18 @@ type modelEngine struct {
 	w             *world
 }
 
-const liveName = "shop"
+const (
+	liveName  = "shop"
+	movedName = "shop, renamed by hand"
+)
+
+// named is a live database, or the error that a server answers with where there is none.
+func (w *world) named(name string) (*database, error) {
+	if d := w.databases[name]; d != nil {
+		return d, nil
+	}
+	return nil, safepoint.Errorf(safepoint.CodeConflict, "There is no database %s any more.", name)
+}
 
 func (e modelEngine) CanRestore(context.Context, engine.Target, *archive.Reader) ([]engine.Finding, error) {
 	return e.w.findings, e.w.call("CanRestore", func() error { return nil })
@@ -120,7 +136,11 @@ func (e modelEngine) CanRestore(context.Context, engine.Target, *archive.Reader)
 
 func (e modelEngine) Prepare(_ context.Context, _ engine.Target, id string) (p engine.Plan, err error) {
 	err = e.w.call("Prepare", func() error {
-		p = engine.Plan{OperationID: id, LiveID: e.w.databases[liveName].id, StagingName: engine.StagingName(id), AsideName: engine.AsideName(id)}
+		d, err := e.w.named(liveName)
+		if err != nil {
+			return err
+		}
+		p = engine.Plan{OperationID: id, LiveID: d.id, StagingName: engine.StagingName(id), AsideName: engine.AsideName(id)}
 		return nil
 	})
 	return p, err
@@ -161,8 +181,11 @@ func (e modelEngine) Gate(_ context.Context, _ engine.Target, p engine.Plan, sav
 		return nil, err
 	}
 	err := e.w.call("Gate", func() error {
-		e.w.databases[liveName].open = false
-		return nil
+		d, err := e.w.named(liveName)
+		if err == nil {
+			d.open = false
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err
@@ -173,7 +196,11 @@ func (e modelEngine) Gate(_ context.Context, _ engine.Target, p engine.Plan, sav
 
 func (e modelEngine) Open(context.Context, engine.Target, engine.Plan) error {
 	return e.w.call("Open", func() error {
-		e.w.databases[liveName].open = true
+		for _, name := range []string{liveName, movedName} {
+			if d := e.w.databases[name]; d != nil {
+				d.open = true
+			}
+		}
 		e.w.pending = nil // a switch that arrives later finds another row than it was sent for
 		return nil
 	})
@@ -181,11 +208,16 @@ func (e modelEngine) Open(context.Context, engine.Target, engine.Plan) error {
 
 func (e modelEngine) Probe(_ context.Context, _ engine.Target, p engine.Plan) (at engine.Position, err error) {
 	err = e.w.call("Probe", func() error {
-		switch e.w.databases[liveName].id {
-		case p.LiveID:
+		live := e.w.databases[liveName]
+		switch {
+		case live != nil && live.id == p.LiveID:
 			at = engine.Before
-		case p.StagingID:
+		case live != nil && live.id == p.StagingID:
 			at = engine.After
+		case e.w.databases[p.StagingName] != nil:
+			at = engine.BeforeAstray
+		case e.w.databases[p.AsideName] != nil:
+			at = engine.AfterAstray
 		default:
 			at = engine.Unknown
 		}
@@ -199,6 +231,9 @@ func (e modelEngine) SwitchBack(_ context.Context, _ engine.Target, p engine.Pla
 		aside := e.w.databases[p.AsideName]
 		if aside == nil {
 			return errors.New("there is nothing to go back to")
+		}
+		if _, err := e.w.named(liveName); err != nil {
+			return err
 		}
 		aside.open = true
 		e.w.databases[p.StagingName], e.w.databases[liveName] = e.w.databases[liveName], aside
@@ -223,7 +258,7 @@ func (e modelEngine) Poise(_ context.Context, _ engine.Target, p engine.Plan, sa
 	if err := save(p); err != nil {
 		return nil, err
 	}
-	if err := e.w.call("Poise", func() error { return nil }); err != nil {
+	if err := e.w.call("Poise", func() error { _, err := e.w.named(liveName); return err }); err != nil {
 		return nil, err
 	}
 	e.w.gates++
@@ -253,14 +288,20 @@ type modelGate struct {
 
 func (g *modelGate) Dump(context.Context, *archive.Writer, engine.DumpOptions) error {
 	return g.e.w.call("Gate.Dump", func() error {
-		g.e.w.dumped = g.e.w.databases[liveName].content
-		return nil
+		d, err := g.e.w.named(liveName)
+		if err == nil {
+			g.e.w.dumped = d.content
+		}
+		return err
 	})
 }
 
 func (g *modelGate) Switch(context.Context) error {
 	return g.e.w.call("Gate.Switch", func() error {
 		dbs := g.e.w.databases
+		if _, err := g.e.w.named(liveName); err != nil {
+			return err
+		}
 		if dbs[liveName].id != g.p.LiveID || dbs[g.p.StagingName] == nil {
 			return safepoint.Errorf(safepoint.CodeConflict, "identity changed")
 		}

@@ -86,6 +86,7 @@ type run struct {
 	rec      record
 	gate     engine.Gate
 	poised   engine.Poised            // a switch of mode instant, before it
+	astray   bool                     // neither of the two databases has the live name: somebody was at them
 	switched bool                     // this process knows that the switch took place, and that nothing has to be opened
 	hurried  bool                     // services are halted for as short as can be: what need not be durable by then is written after they resumed
 	held     []safepoint.JournalEntry // what is to be written then

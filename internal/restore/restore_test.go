@@ -211,30 +211,33 @@ func TestEveryCallEveryFate(t *testing.T) {
 	}
 }
 
+// restoredWorld is a world after a restore, and the job of its undo.
+func restoredWorld(t *testing.T) (*world, Job) {
+	t.Helper()
+	w := newWorld()
+	if op := live(t, w, w.job(t)); op.Status != safepoint.StatusSucceeded {
+		t.Fatal("the restore failed")
+	}
+	plan, err := PlanOf(w.entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.entries, w.row, w.calls, w.log = nil, safepoint.Operation{}, 0, nil
+	j := w.job(t)
+	j.Operation.ID, j.Undo = "op_2", plan
+	return w, j
+}
+
 // TestUndoEveryCallEveryFate does the same to an undo.
 func TestUndoEveryCallEveryFate(t *testing.T) {
-	restored := func(t *testing.T) (*world, Job) {
-		w := newWorld()
-		if op := live(t, w, w.job(t)); op.Status != safepoint.StatusSucceeded {
-			t.Fatal("the restore failed")
-		}
-		plan, err := PlanOf(w.entries)
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.entries, w.row, w.calls, w.log = nil, safepoint.Operation{}, 0, nil
-		j := w.job(t)
-		j.Operation.ID, j.Undo = "op_2", plan
-		return w, j
-	}
-	clean, j := restored(t)
+	clean, j := restoredWorld(t)
 	if op := live(t, clean, j); op.Status != safepoint.StatusSucceeded || !op.Switched {
 		t.Fatalf("undo: %+v", op)
 	}
 	for n := 1; n <= clean.calls; n++ {
 		for _, how := range []fate{failBefore, failAfter, crashBefore, crashAfter} {
 			func() {
-				w, j := restored(t)
+				w, j := restoredWorld(t)
 				defer func() {
 					if t.Failed() {
 						t.Fatalf("call %d, %s, %s\ncalls: %v", n, clean.log[n-1], how, w.log)
@@ -534,6 +537,8 @@ func TestUnknownPositionNeedsAPerson(t *testing.T) {
 		id, err := guard(ctx, dump)
 		w.databases[liveName] = &database{id: "somebody else's", content: oldContent}
 		w.databases["moved"] = &database{id: "live", content: oldContent}
+		w.databases["moved, too"] = w.databases[engine.StagingName("op_1")]
+		delete(w.databases, engine.StagingName("op_1"))
 		return id, err
 	}
 	op := live(t, w, j)
@@ -546,7 +551,7 @@ func TestUnknownPositionNeedsAPerson(t *testing.T) {
 	if w.gates != 0 {
 		t.Error("a gate is still held")
 	}
-	if w.databases[engine.StagingName("op_1")] == nil {
+	if len(w.databases) != 3 {
 		t.Error("something was dropped although nobody knows what is what")
 	}
 }

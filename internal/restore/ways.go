@@ -81,6 +81,9 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 			r.Operation.Switched, r.switched = true, true
 			return r.wayForward(whileWanted)
 		}
+		if r.astray && safepoint.ErrorCode(cause) == safepoint.CodeInterrupted {
+			cause = movedAway(r.Operation)
+		}
 		r.failed(ctx, cause)
 	}
 	fault.Point("restore.back.undecided")
@@ -98,8 +101,18 @@ func (r *run) wayBack(ctx context.Context, cause error) safepoint.Operation {
 	r.Operation.FinishedAt = r.Now()
 	r.Operation.NeedsOperator = false
 	r.Operation.Failure = failure(cause)
-	r.append(ctx, "done", "The database is as it was.")
+	outcome := "The database is as it was."
+	if r.astray {
+		outcome = "Nothing was switched, and what runs now is what ran before."
+	}
+	r.append(ctx, "done", outcome)
 	return r.Operation
+}
+
+// movedAway is why a restore went back whose live database somebody renamed or dropped.
+func movedAway(op safepoint.Operation) error {
+	return safepoint.Errorf(safepoint.CodeConflict, "%s is not the database any more that this restore began with: somebody renamed or dropped it.", op.DatabaseName).
+		WithHint("Nothing was switched, and services run again. Look at the databases on the server, and start the restore again.")
 }
 
 // failed writes down, once, why the restore goes back.
@@ -185,14 +198,18 @@ func (r *run) probeAfter(ctx context.Context) (after bool, err error) {
 		return false, fmt.Errorf("ask which database is live: %w", err)
 	}
 	fault.Point("restore.probed")
-	if at == engine.Unknown {
+	switch at {
+	case engine.BeforeAstray, engine.AfterAstray:
+		r.astray = true
+		r.note(ctx, fmt.Sprintf("Neither the earlier database nor the restored one is called %s: somebody renamed or dropped it. It is left so.", r.Operation.DatabaseName))
+	case engine.Unknown:
 		return false, safepoint.Errorf(safepoint.CodeNeedsOperator, "The name %s is held neither by the earlier database nor by the restored one.", r.Operation.DatabaseName).
 			WithHint("Nothing was dropped. Look at the server before anything else: the earlier database may be called %s, the restored one %s.", r.rec.Plan.AsideName, r.rec.Plan.StagingName)
 	}
 	if r.undoing() {
-		return at == engine.Before, nil
+		return at == engine.Before || at == engine.BeforeAstray, nil
 	}
-	return at == engine.After, nil
+	return at == engine.After || at == engine.AfterAstray, nil
 }
 
 // undoing says that this run takes an earlier restore back.

@@ -47,6 +47,9 @@ type Harness struct {
 	// Vacate takes the live database's name away, as a person would by hand, and removes what had it after the test.
 	Vacate func(t *testing.T, target engine.Target)
 
+	// Replace makes another database of the live name, once that was vacated, and removes it after the test.
+	Replace func(t *testing.T, target engine.Target)
+
 	// Foreign makes a database of the name that p gives to staging, or to the set-aside one, by other hands:
 	// no marker, another identity. nil where the engine cannot tell.
 	Foreign func(t *testing.T, target engine.Target, name string)
@@ -96,6 +99,8 @@ func Run(t *testing.T, h Harness) {
 		{"Found", testFound},
 		{"Instant", testInstant},
 		{"InstantRefusesOtherIdentity", testInstantRefusesOtherIdentity},
+		{"RenamedBeforeTheSwitch", testRenamedBeforeTheSwitch},
+		{"RenamedAfterTheSwitch", testRenamedAfterTheSwitch},
 		{"Survey", testSurvey},
 		{"Census", testCensus},
 	}

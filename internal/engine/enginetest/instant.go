@@ -104,6 +104,42 @@ func testInstantRefusesOtherIdentity(t *testing.T, h Harness) {
 	r.wantNothingLeft(t)
 }
 
+// testRenamedBeforeTheSwitch has somebody rename the live database between the last look at it and the switch, and give
+// its name to another: the switch is refused, and everybody can know that it did not take place.
+func testRenamedBeforeTheSwitch(t *testing.T, h Harness) {
+	r := staged(t, h, "")
+	p := r.poise(t)
+	h.Vacate(t, r.live)
+	wantCode(t, "switch of what was renamed", p.Switch(t.Context()), safepoint.CodeConflict, safepoint.CodeName)
+	p.Close()
+	r.open(t)
+	wantPosition(t, h, r.live, r.plan, engine.BeforeAstray)
+	h.Replace(t, r.live)
+	wantPosition(t, h, r.live, r.plan, engine.BeforeAstray)
+	r.open(t)
+	if err := h.Engine.DropStaging(t.Context(), r.live, r.plan); err != nil {
+		t.Errorf("drop staging: %v", err)
+	}
+	if _, err := h.Engine.Inspect(t.Context(), r.live); err != nil {
+		t.Errorf("what has the name by now was dropped: %v", err)
+	}
+}
+
+// testRenamedAfterTheSwitch has somebody rename the restored database while it is live: there is no way back, and
+// everybody can know that the switch took place.
+func testRenamedAfterTheSwitch(t *testing.T, h Harness) {
+	r := staged(t, h, "")
+	r.switchOver(t)
+	h.Vacate(t, r.live)
+	wantPosition(t, h, r.live, r.plan, engine.AfterAstray)
+	wantCode(t, "switch back what was renamed", h.Engine.SwitchBack(t.Context(), r.live, r.plan), safepoint.CodeConflict)
+	wantPosition(t, h, r.live, r.plan, engine.AfterAstray)
+	r.open(t)
+	if !h.Exists(t, r.live, r.plan.AsideName) {
+		t.Error("the set-aside database is gone")
+	}
+}
+
 // discard is a file that nobody reads.
 type discard struct{}
 

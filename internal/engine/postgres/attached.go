@@ -25,6 +25,35 @@ func nothingAttached(ctx context.Context, conn *pgx.Conn, name string) error {
 	return noSubscriptions(ctx, conn, name)
 }
 
+// attachedTo are queries that find what hangs on the database of an OID, $1 for each: what nothingAttached looks for.
+const (
+	preparedIn = "SELECT FROM pg_catalog.pg_prepared_xacts x JOIN pg_catalog.pg_database d ON d.datname = x.database WHERE d.oid::text = "
+	slotsIn    = "SELECT FROM pg_catalog.pg_replication_slots s JOIN pg_catalog.pg_database d ON d.datname = s.database WHERE d.oid::text = "
+	subscribed = "SELECT FROM pg_catalog.pg_subscription WHERE subdbid::text = "
+)
+
+// refuseAttached raises stateAttached, which undoes the whole switch, if one of the queries finds something of the
+// database: it came since the last look. The server would wait for a prepared transaction in vain, five seconds each time.
+func refuseAttached(oid string, queries ...string) string {
+	b := strings.Builder{}
+	b.WriteString("DO $safepoint$ BEGIN\n")
+	for _, q := range queries {
+		fmt.Fprintf(&b, "  IF EXISTS (%s%s) THEN RAISE EXCEPTION USING ERRCODE = '%s', MESSAGE = 'something hangs on the database'; END IF;\n", q, literal(oid), stateAttached)
+	}
+	b.WriteString("END $safepoint$;\n")
+	return b.String()
+}
+
+// whatIsAttached says in words why a switch was refused with stateAttached. What is gone by now is no reason to give up:
+// the caller may look again.
+func whatIsAttached(ctx context.Context, conn *pgx.Conn, name string, look func(context.Context, *pgx.Conn, string) error, cause error) error {
+	if err := look(ctx, conn, name); err != nil {
+		return err
+	}
+	return safepoint.Errorf(safepoint.CodeConflict, "Something hung on the database %s for a moment: a prepared transaction, a replication slot or a subscription.", name).
+		WithHint("Nothing was switched. Start the restore again.").WithCause(cause)
+}
+
 func noPreparedTransactions(ctx context.Context, conn *pgx.Conn, name string) error {
 	gids, err := column(ctx, conn, "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = $1::text::name ORDER BY prepared", name)
 	if err != nil {

@@ -179,7 +179,7 @@ func TestRenamedInTheMiddle(t *testing.T) {
 	wantRefusal(t, gate(), safepoint.CodeConflict, "not the database any more")
 	pgtest.Exec(t, c.Target("postgres"), "CREATE DATABASE "+pgtest.Quote(live.Name)) // another one takes its name
 	wantRefusal(t, gate(), safepoint.CodeConflict, "not the database any more")
-	wantPositionOf(t, live, p, engine.Unknown)
+	wantPositionOf(t, live, p, engine.BeforeAstray)
 	if err := (Engine{}).DropAside(t.Context(), live, p); err == nil {
 		t.Log("nothing was set aside, nothing is dropped")
 	}

@@ -92,8 +92,12 @@ func (s *poised) Switch(ctx context.Context) error {
 		identity{oid: s.plan.LiveID, name: s.target.Name, rowVersion: s.closed, settings: &s.settings},
 		identity{oid: s.plan.StagingID, name: s.plan.StagingName, operation: s.plan.OperationID, role: roleStaging},
 	)
-	message := beginSwitch(s.plan) + check + doorway(s.plan.LiveID, s.plan.StagingID) + check + s.renames(s.self) + "COMMIT;\n"
+	message := beginSwitch(s.plan) + check + doorway(s.plan.LiveID, s.plan.StagingID) + check +
+		refuseAttached(s.plan.LiveID, preparedIn, slotsIn, subscribed) + s.renames(s.self) + "COMMIT;\n"
 	err := whileEnding(ctx, s.helper, s.plan.LiveID, func() error { return atOnce(ctx, s.admin, message, fault.Named("postgres.instant")) })
+	if state(err) == stateAttached && !s.admin.IsClosed() {
+		return whatIsAttached(ctx, s.admin, s.target.Name, nothingAttached, err)
+	}
 	if code := state(err); (code == stateObjectInUse || code == statePrivilege) && !s.admin.IsClosed() {
 		return whoStays(ctx, s.admin, s.plan.LiveID, []int32{}, err)
 	}

@@ -65,6 +65,7 @@ func harness(c *pgserver.Cluster, e Engine) enginetest.Harness {
 				t.Fatal(err)
 			}
 		},
+		Replace: func(t *testing.T, target engine.Target) { pgtest.CreateNamed(t, c, target.Name) },
 		Foreign: func(t *testing.T, _ engine.Target, name string) { pgtest.CreateNamed(t, c, name) },
 	}
 }

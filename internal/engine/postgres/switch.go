@@ -35,6 +35,9 @@ func (g *gate) Switch(ctx context.Context) error {
 		}
 	}
 	err = atOnce(ctx, g.admin, g.message(self), fault.Named("postgres.switch"))
+	if state(err) == stateAttached && !g.admin.IsClosed() {
+		return whatIsAttached(ctx, g.admin, g.target.Name, nothingAttached, err)
+	}
 	return explainSwitch(ctx, g.target, err)
 }
 
@@ -45,7 +48,7 @@ func (g *gate) message(self string) string {
 	return beginSwitch(g.plan) + checkIdentities(
 		identity{oid: g.plan.LiveID, name: live, rowVersion: g.closed, shut: true},
 		identity{oid: g.plan.StagingID, name: staging, operation: g.plan.OperationID, role: roleStaging},
-	) + endSessions(g.plan.LiveID, g.plan.StagingID) + g.renames(self) + "COMMIT;\n"
+	) + endSessions(g.plan.LiveID, g.plan.StagingID) + refuseAttached(g.plan.LiveID, preparedIn, slotsIn, subscribed) + g.renames(self) + "COMMIT;\n"
 }
 
 // renames are the statements that change what the databases are called and what hangs on them. self is the user.
@@ -189,12 +192,38 @@ func probe(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan) 
 	}
 	live, ok, err := byName(ctx, conn, t.Name)
 	switch {
-	case err != nil || !ok:
+	case err != nil:
 		return engine.Unknown, err
-	case live.OID == p.LiveID:
+	case ok && live.OID == p.LiveID:
 		return engine.Before, nil
-	case p.StagingID != "" && live.OID == p.StagingID:
+	case ok && p.StagingID != "" && live.OID == p.StagingID:
 		return engine.After, nil
+	}
+	return astray(ctx, conn, p)
+}
+
+// astray is the position of databases of which neither has the live name: a switch, and its way back, give both their
+// names and marks in one transaction, so that one of them is enough. Only one may be where it belongs: else somebody
+// has been at both.
+func astray(ctx context.Context, conn *pgx.Conn, p engine.Plan) (engine.Position, error) {
+	if p.StagingID == "" {
+		return engine.Unknown, nil
+	}
+	staging, ok, err := byOID(ctx, conn, p.StagingID)
+	if err != nil {
+		return engine.Unknown, err
+	}
+	isStaging := ok && staging.Name == p.StagingName && hasMarker(staging.Comment, p.OperationID, roleStaging)
+	original, ok, err := byOID(ctx, conn, p.LiveID)
+	if err != nil {
+		return engine.Unknown, err
+	}
+	isAside := ok && original.Name == p.AsideName && hasMarker(original.Comment, p.OperationID, roleAside)
+	switch {
+	case isStaging && !isAside:
+		return engine.BeforeAstray, nil
+	case isAside && !isStaging:
+		return engine.AfterAstray, nil
 	}
 	return engine.Unknown, nil
 }
@@ -248,7 +277,7 @@ func switchBack(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.P
 		identity{oid: p.StagingID, name: t.Name},
 		identity{oid: p.LiveID, name: p.AsideName, rowVersion: aside.XMin, operation: p.OperationID, role: roleAside},
 	)
-	message := beginSwitch(p) + check + doorway(p.LiveID, p.StagingID) + check + rename(t.Name, p.StagingName) + rename(p.AsideName, t.Name) + live.limits(t.Name)
+	message := beginSwitch(p) + check + doorway(p.LiveID, p.StagingID) + check + refuseAttached(p.StagingID, preparedIn) + rename(t.Name, p.StagingName) + rename(p.AsideName, t.Name) + live.limits(t.Name)
 	for _, g := range revoked {
 		message += g.statement(t.Name)
 	}
@@ -256,7 +285,11 @@ func switchBack(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.P
 		fmt.Sprintf("REVOKE ALL ON DATABASE %s FROM PUBLIC;\n", ident(p.StagingName)) +
 		fmt.Sprintf("ALTER DATABASE %s WITH ALLOW_CONNECTIONS true IS_TEMPLATE false;\n", ident(p.StagingName)) +
 		"COMMIT;\n"
-	return whileEnding(ctx, helper, p.StagingID, func() error { return atOnce(ctx, conn, message, fault.Named("postgres.switchback")) })
+	err = whileEnding(ctx, helper, p.StagingID, func() error { return atOnce(ctx, conn, message, fault.Named("postgres.switchback")) })
+	if state(err) == stateAttached && !conn.IsClosed() {
+		return whatIsAttached(ctx, conn, t.Name, noPreparedTransactions, err)
+	}
+	return err
 }
 
 // waitForSwitch waits until no other session is in the middle of a switch: a process that died may have left one that

@@ -85,6 +85,13 @@ func harness(mode string) enginetest.Harness {
 				}
 			}
 		},
+		Replace: func(t *testing.T, live engine.Target) {
+			db := openSQL(t, live.Path)
+			defer db.Close()
+			if _, err := db.Exec("CREATE TABLE another (a int)"); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Foreign: func(t *testing.T, live engine.Target, name string) {
 			if err := os.WriteFile(at(live, name), nil, 0o600); err != nil {
 				t.Fatal(err)

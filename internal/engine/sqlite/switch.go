@@ -23,15 +23,16 @@ func (e *Engine) Probe(ctx context.Context, t engine.Target, p engine.Plan) (eng
 	if _, err := e.find(t); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return engine.Unknown, err
 	}
-	if err := e.stillThere(t, at, p); err != nil {
-		return engine.Unknown, nil
-	}
+	here := e.stillThere(t, at, p)
 	m, err := readMarker(at, p)
 	if safepoint.ErrorCode(err) == safepoint.CodeNeedsOperator {
 		return engine.Unknown, nil
 	}
 	if err != nil {
 		return engine.Unknown, err
+	}
+	if here != nil {
+		return astray(m), nil
 	}
 	if m == nil {
 		return engine.Before, nil
@@ -47,6 +48,19 @@ func (e *Engine) Probe(ctx context.Context, t engine.Target, p engine.Plan) (eng
 		return e.side(ctx, at, m, engine.After, engine.Before)
 	}
 	return engine.Unknown, nil
+}
+
+// astray is the position where another file, or none, stands at the live path: as far as the marker beside it tells. In the
+// middle of a copy it does not, and without a marker the folder may be another one.
+func astray(m *marker) engine.Position {
+	switch {
+	case m == nil:
+	case m.State == staged, m.State == returned:
+		return engine.BeforeAstray
+	case m.State == switched:
+		return engine.AfterAstray
+	}
+	return engine.Unknown
 }
 
 // side finds out whether a copy into the live file was committed: from is the position if it was not, to if it was. The
@@ -132,7 +146,11 @@ func (e *Engine) SwitchBack(ctx context.Context, t engine.Target, p engine.Plan)
 	if err != nil {
 		return err
 	}
-	if position == engine.Unknown {
+	switch position {
+	case engine.BeforeAstray, engine.AfterAstray:
+		return safepoint.Errorf(safepoint.CodeConflict, "%s is not the file any more that this restore worked on.", filepath.Base(at.live)).
+			WithHint("Somebody replaced, moved or removed it. Nothing was changed.")
+	case engine.Unknown:
 		return safepoint.Errorf(safepoint.CodeNeedsOperator, "%s is neither the database before the restore nor the restored one.", filepath.Base(at.live)).
 			WithHint("Nothing was changed. Look at the files in its folder.")
 	}
