@@ -450,7 +450,8 @@ func (o *org) explainDeleted() {
 		}
 		gone := func() bool { return !must(o.api.Operation(o.t.Context(), in.Of))(o.t).DeletedAt.IsZero() }
 		if slices.ContainsFunc(o.history, func(h porcupine.Operation) bool {
-			return h.Input.(input).Of == in.Of && strings.Contains(h.Output.(output).Says, "deleted")
+			out := h.Output.(output)
+			return h.Input.(input).Of == in.Of && (strings.Contains(out.Says, "deleted") || out.Code == safepoint.CodeNotFound)
 		}) {
 			eventually(o.t, "a deletion that was begun is ended", gone)
 		}
