@@ -28,7 +28,8 @@ var migrations embed.FS
 type Catalog struct {
 	db pool
 	// Now is the clock; tests replace it.
-	Now func() time.Time
+	Now    func() time.Time
+	limits limits
 }
 
 // Open opens or creates the catalog in the SQLite file at path and brings its schema up to date.
@@ -43,7 +44,7 @@ func Open(ctx context.Context, path string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	db.SetMaxOpenConns(8)
-	c := &Catalog{db: pool{db}, Now: time.Now}
+	c := &Catalog{db: pool{db}, Now: time.Now, limits: searchLimits}
 	if err := c.migrate(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)

@@ -10,37 +10,39 @@ import (
 	"github.com/safepoint-db/safepoint"
 )
 
-// searched is how many matches of a text are counted, and how many rows may be read to find them without asking the
-// index of words how common the text is.
-const (
-	searched  = 1000
-	readable  = 5000
-	uncertain = 20_000
-)
+// limits bound what a search reads.
+type limits struct {
+	counted   int // matches that are counted at most; not less than a page has rows
+	readable  int // rows that are read one by one rather than asking an index of words
+	uncertain int // rows from which on it is not worth the time to ask how common a text is
+}
+
+var searchLimits = limits{counted: 1000, readable: 5000, uncertain: 20_000}
 
 // searchPage is logPage for a filter with a text.
 func (c *Catalog) searchPage(ctx context.Context, l logs, at logCursor, limit int, page *safepoint.OperationPage) error {
-	found, err := c.search(ctx, l, false, searched+1)
+	found, err := c.search(ctx, l, false, c.limits.counted+1)
 	if err != nil {
 		return err
 	}
-	page.Total = min(len(found), searched)
-	if page.More = len(found) > searched; page.More && !at.isZero() && (at.place <= found[searched] || !at.newer && at.place <= found[searched-limit]) {
-		return c.searchDeep(ctx, l, at, limit, page)
-	}
-	// The page is among those that were counted: from is its first row, to the one after its last.
+	page.Total, page.More = min(len(found), c.limits.counted), len(found) > c.limits.counted
+	// from is the first row of the page among those found, to the one after its last.
 	from := 0
 	for !at.isZero() && from < len(found) && found[from] >= at.place {
 		from++
 	}
-	to := min(from+limit, len(found))
 	if at.newer {
-		to = from
-		if to > 0 && found[to-1] == at.place {
-			to--
+		if page.More && at.place < found[c.limits.counted] {
+			return c.searchDeep(ctx, l, at, limit, page)
 		}
-		from = max(to-limit, 0)
-		to = min(from+limit, len(found))
+		if from > 0 && found[from-1] == at.place {
+			from--
+		}
+		from = max(from-limit, 0)
+	}
+	to := min(from+limit, len(found))
+	if page.More && to > c.limits.counted {
+		return c.searchDeep(ctx, l, at, limit, page)
 	}
 	page.Offset = from
 	if from == to {
@@ -106,28 +108,25 @@ func (c *Catalog) search(ctx context.Context, l logs, oldestFirst bool, n int) (
 	w := l.where()
 	w.add(`lower(name) LIKE lower(?) ESCAPE '\'`, "%"+escapeLike(l.text)+"%")
 	rows := `SELECT place FROM operations WHERE ` + w.sql
-	if left <= readable || !utf8.ValidString(l.text) || strings.ContainsRune(l.text, 0) {
+	if left <= c.limits.readable || !utf8.ValidString(l.text) || strings.ContainsRune(l.text, 0) {
 		return c.places(ctx, rows+` ORDER BY place`+end, w.args...)
 	}
 	if utf8.RuneCountInString(l.text) < piece {
-		from, to := strings.ToLower(l.text), strings.ToLower(l.text)+string(utf8.MaxRune)
-		var n int
-		err := c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM log_pieces WHERE term >= $1 AND term < $2 LIMIT $3)`, from, to, readable+1).Scan(&n)
+		n, err := c.countPieces(ctx, "log_pieces", l.text)
 		if err != nil {
 			return nil, err
 		}
-		if n > readable || !isASCII(l.text) {
+		if n > c.limits.readable || !isASCII(l.text) {
 			return c.places(ctx, rows+` ORDER BY place`+end, w.args...)
 		}
-		w.add(`term >= ?`, from)
-		w.add(`term < ?`, to)
+		w.add(`term >= lower(?) AND term < lower(?)||char(1114111)`, l.text)
 		return c.places(ctx, `SELECT DISTINCT place FROM log_pieces CROSS JOIN operations ON place = doc WHERE `+w.sql+` ORDER BY place`+end, w.args...)
 	}
 	words, err := c.words(ctx, l.orgID, l.text)
 	if err != nil {
 		return nil, err
 	}
-	if l.typ+l.status+l.databaseID+l.scheduleID != "" && left < uncertain {
+	if l.typ+l.status+l.databaseID+l.scheduleID != "" && left < c.limits.uncertain {
 		var common int
 		err := c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM log_words WHERE log_words MATCH $1 AND rowid >= $2 AND rowid < $3 LIMIT $4)`,
 			words, l.from, l.to, left).Scan(&common)
@@ -155,9 +154,22 @@ const piece = 3
 // words asks the index of words for the names of an organization that have every piece of text. What it answers
 // must still be compared with the text: the pieces may stand elsewhere.
 func (c *Catalog) words(ctx context.Context, orgID, text string) (string, error) {
-	var letters string
-	err := c.db.QueryRowContext(ctx, `SELECT letters FROM organizations WHERE id = $1`, orgID).Scan(&letters)
-	return quoted(letters) + pieces(text), absent(err, "organization")
+	letters, err := c.letters(ctx, orgID)
+	return quoted(letters) + pieces(text), err
+}
+
+// countPieces counts where pieces in an index begin with a text of one or two letters: what nothing begins with is
+// nowhere. It stops after what may be read.
+func (c *Catalog) countPieces(ctx context.Context, index, text string) (n int, err error) {
+	err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+index+` WHERE term >= lower($1) AND term < lower($1)||char(1114111) LIMIT $2)`,
+		text, c.limits.readable+1).Scan(&n)
+	return n, err
+}
+
+// letters are those that stand before each name of an organization in an index of words.
+func (c *Catalog) letters(ctx context.Context, orgID string) (letters string, err error) {
+	err = c.db.QueryRowContext(ctx, `SELECT letters FROM organizations WHERE id = $1`, orgID).Scan(&letters)
+	return letters, absent(err, "organization")
 }
 
 // pieces are the pieces that cover text, each to be found.

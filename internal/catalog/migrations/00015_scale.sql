@@ -79,6 +79,7 @@ CREATE VIRTUAL TABLE audit_words USING fts5 (who, what, content='', contentless_
 INSERT INTO audit_words (rowid, who, what)
   SELECT a.seq, coalesce(g.letters, '') || ' ' || a.actor_name || '  ', a.action || '  ' || a.object_name || '  ' || a.object_id || '  '
   FROM audit a LEFT JOIN organizations g ON g.id = a.organization_id ORDER BY a.seq;
+CREATE VIRTUAL TABLE audit_pieces USING fts5vocab (audit_words, instance);
 
 -- +goose StatementBegin
 CREATE TRIGGER organizations_letters AFTER INSERT ON organizations BEGIN
