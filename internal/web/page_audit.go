@@ -38,6 +38,14 @@ func showAudit(v *visit) (reply, error) {
 		}
 		d.Rows = append(d.Rows, row)
 	}
-	d.Pager = pager{turn(v.r.URL, list.Previous), turn(v.r.URL, list.Next), v.t.Count(list.Total, "{n} entry", "{n} entries")}
+	d.Pager = pager{turn(v.r.URL, list.Previous), turn(v.r.URL, list.Next), entries(v.t, list)}
 	return &page{Name: "audit", Title: v.t.Say("Audit log"), Tab: "audit", Data: d}, nil
+}
+
+// entries says how many lines match the filter.
+func entries(t locale, p app.AuditPage) string {
+	if p.More {
+		return t.Count(p.Total, "More than {n} entry", "More than {n} entries")
+	}
+	return t.Count(p.Total, "{n} entry", "{n} entries")
 }
