@@ -99,7 +99,7 @@ func (a *API) auditRoutes(tag string) {
 				Who: in.Who, What: in.What, From: in.From, To: in.To, Cursor: in.Cursor, Limit: in.Limit,
 			})
 			return reply(wire.AuditPage{
-				Items: wire.Map(p.Entries, wire.FromAuditEntry), Next: p.Next, Previous: p.Previous, Total: p.Total,
+				Items: wire.Map(p.Entries, wire.FromAuditEntry), Next: p.Next, Previous: p.Previous, Total: p.Total, More: p.More,
 			}, err)
 		})
 }

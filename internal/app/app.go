@@ -172,6 +172,7 @@ type AuditPage struct {
 	Entries        []safepoint.AuditEntry
 	Next, Previous string
 	Total          int
+	More           bool // more lines match than Total says: of those that match Who or What, only the newest are counted
 }
 
 // MemberInput invites a person.

@@ -170,7 +170,8 @@ type AuditPage struct {
 	Items    []AuditEntry `json:"items" nullable:"false"`
 	Next     string       `json:"next,omitempty" doc:"Cursor of the older page"`
 	Previous string       `json:"previous,omitempty" doc:"Cursor of the newer page"`
-	Total    int          `json:"total"`
+	Total    int          `json:"total" doc:"Entries that match; of those that match a text, 1,000 at most are counted"`
+	More     bool         `json:"more,omitempty" doc:"More entries match than total says"`
 }
 
 // utc is t in UTC, zero staying zero.
