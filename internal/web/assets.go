@@ -15,11 +15,11 @@ var staticFS embed.FS
 // assets are the embedded files by the name that holds their content's hash, so a browser may keep them for ever.
 type assets struct {
 	hashed map[string]string // "app.css" → "app.1a2b3c4d5e6f.css"
-	files  map[string][]byte // by hashed name
+	files  map[string]packed // by hashed name
 }
 
 func loadAssets() (assets, error) {
-	a := assets{hashed: map[string]string{}, files: map[string][]byte{}}
+	a := assets{hashed: map[string]string{}, files: map[string]packed{}}
 	entries, err := staticFS.ReadDir("static")
 	if err != nil {
 		return a, err
@@ -32,7 +32,7 @@ func loadAssets() (assets, error) {
 		sum := sha256.Sum256(b)
 		ext := path.Ext(e.Name())
 		name := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		a.hashed[e.Name()], a.files[name] = name, b
+		a.hashed[e.Name()], a.files[name] = name, pack(b, forFiles)
 	}
 	return a, nil
 }
@@ -54,8 +54,7 @@ func serveAsset(v *visit) (reply, error) {
 	}
 	v.w.Header().Set("Content-Type", assetTypes[path.Ext(name)])
 	v.w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
-	if v.r.Method != http.MethodHead {
-		v.w.Write(b)
-	}
+	v.w.Header().Set("Vary", "Accept-Encoding")
+	v.send(b, http.StatusOK, takesGzip(v.r))
 	return nil, nil
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"html/template"
@@ -111,11 +112,12 @@ func (p *page) write(v *visit) error {
 		return err
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	v.w.Header().Set("Vary", "X-Fragment, Cookie")
-	if p.Status != 0 {
-		v.w.WriteHeader(p.Status)
+	v.w.Header().Set("Vary", "X-Fragment, Cookie, Accept-Encoding, Sec-Fetch-Site")
+	answer, compressed := packed{plain: b}, v.mayCompress()
+	if compressed {
+		answer = pack(b, forPages)
 	}
-	v.w.Write(b)
+	v.send(answer, cmp.Or(p.Status, http.StatusOK), compressed)
 	return nil
 }
 
