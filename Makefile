@@ -35,7 +35,7 @@ STATICCHECK_VERSION := v0.8.2
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 SOURCES = $(shell find . -name '*.go' -not -path './.cache/*' -not -path './tmp/*' -not -path './data/*')
 
-.PHONY: help build demo run test tools lint fmt race soak reliability fidelity measure bench clean
+.PHONY: help build demo run test tools lint fmt race soak reliability fidelity measure pictures bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -101,6 +101,9 @@ fidelity: tools ## compare hundreds of generated databases and PostgreSQL's own 
 
 measure: tools ## back up and restore pgbench at SCALE (75: about 1 GiB), and print times and peak memory
 	SAFEPOINT_MEASURE=$(SCALE) go test ./internal/measure -count=1 -v -timeout 0
+
+pictures: tools ## take the pictures of the README and of the help from a running demo, into docs/img and docs/help/pictures
+	PICTURES=1 go test ./internal/browsertest -count=1 -v -run TestPictures
 
 bench: tools ## dump and load beside the peers; QUICK=1 takes two minutes; SIZE REPS REPS_LOAD ONLY TABLES JOBS DIR OUT
 	go run -buildvcs=false ./internal/bench/cmd -size $(SIZE) -reps $(REPS) -reps-load $(REPS_LOAD) -only $(ONLY) -tables $(TABLES) -jobs $(JOBS) $(if $(MATCH),-match '$(MATCH)') $(if $(DIR),-dir '$(DIR)') $(if $(MODULE),-module '$(MODULE)') -out '$(OUT)'

@@ -316,5 +316,8 @@ var identifier = regexp.MustCompile(`/[a-z]+_[0-9a-z]{6,}`)
 // kindOf is the route of a path: identifiers and the query are left out.
 func kindOf(path string) string {
 	path, _, _ = strings.Cut(path, "?")
+	if strings.HasPrefix(path, "/help/") {
+		return "/help/{task}"
+	}
 	return identifier.ReplaceAllString(path, "/{id}")
 }

@@ -29,12 +29,20 @@ func loadAssets() (assets, error) {
 		if err != nil {
 			return a, err
 		}
-		sum := sha256.Sum256(b)
-		ext := path.Ext(e.Name())
-		name := strings.TrimSuffix(e.Name(), ext) + "." + hex.EncodeToString(sum[:6]) + ext
-		a.hashed[e.Name()], a.files[name] = name, pack(b, forFiles)
+		a.add(e.Name(), b)
 	}
-	return a, nil
+	return a, a.addHelpPictures()
+}
+
+// add serves a file under its name with its content's hash.
+func (a assets) add(file string, b []byte) {
+	sum := sha256.Sum256(b)
+	ext := path.Ext(file)
+	name := strings.TrimSuffix(file, ext) + "." + hex.EncodeToString(sum[:6]) + ext
+	a.hashed[file], a.files[name] = name, packed{plain: b}
+	if ext != ".png" { // which is compressed
+		a.files[name] = pack(b, forFiles)
+	}
 }
 
 // url is where a file is served.
@@ -44,6 +52,7 @@ var assetTypes = map[string]string{
 	".css": "text/css; charset=utf-8",
 	".js":  "text/javascript; charset=utf-8",
 	".svg": "image/svg+xml",
+	".png": "image/png",
 }
 
 func serveAsset(v *visit) (reply, error) {

@@ -62,7 +62,13 @@ func plainWords(t *testing.T, html string) (found []string) {
 				switch a.Name.Local {
 				case "translate":
 					keep = keep || a.Value == "no"
-				case "aria-label", "title", "alt", "data-l", "aria-valuetext", "aria-roledescription":
+				case "lang":
+					keep = keep || a.Value == "en" // said to be in English: a page of the help that has no translation
+				case "alt": // of the help's pictures
+					if !slices.Contains(kept, true) && unaccented(a.Value, true) {
+						found = append(found, `alt="`+a.Value+`"`)
+					}
+				case "aria-label", "title", "data-l", "aria-valuetext", "aria-roledescription":
 					if unaccented(a.Value, true) {
 						found = append(found, a.Name.Local+`="`+a.Value+`"`)
 					}

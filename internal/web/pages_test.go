@@ -376,6 +376,8 @@ func stories() []story {
 			f.restore.NeedsKey, f.restore.Backup.Recipients = true, []string{f.enc.Recipients[1].PublicKey}
 			f.fail = safepoint.Errorf(safepoint.CodeKey, "This key does not open the backup: it was made for age1zzzzzz…5afe55.").WithHint("Nothing was changed.")
 		}), path: "/logs/op_2200/restore", post: typed("confirm", "harbor_prod", "identity", "AGE-SECRET-KEY-secret-typed"), fragment: true, status: 422, want: []string{"This key does not open the backup", "Nothing was changed.", `value="harbor_prod"`}},
+		{name: "help", fake: sample(), session: "s-viewer", path: "/help", want: []string{"<h1 id=\"help\">Help</h1>", `href="/help/restore"`, "Ask a person"}},
+		{name: "help-restore", fake: sample(), session: "s-viewer", path: "/help/restore", want: []string{"Restore a database", `aria-current="page">Restore a database`, `<img src="/static/help-restore.`}},
 		{name: "profile", fake: sample(), path: "/profile", want: []string{"API tokens", "old laptop"}},
 		{name: "profile-dark", fake: with(sample(), func(f *fake) { f.actor.Theme = "dark" }), path: "/profile", want: []string{`data-theme="dark"`}},
 		{name: "profile-token-made", fake: sample(), path: "/profile/tokens", post: typed("name", "CI", "days", "90"), status: 201, want: []string{"sp_secret0123456789"}},

@@ -120,6 +120,9 @@ func Routes() []Route {
 		{"GET", "/settings/encryption/{id}/forget", Admin, false, showKeyForget},
 		{"POST", "/settings/encryption/{id}/forget", Admin, false, doKeyForget},
 
+		{"GET", "/help", Viewer, false, showHelp},
+		{"GET", "/help/{task}", Viewer, false, showHelpTask},
+
 		{"GET", "/profile", Viewer, false, showProfile},
 		{"POST", "/profile/password", Viewer, false, doPassword},
 		{"POST", "/profile/theme", Viewer, false, doTheme},

@@ -26,7 +26,7 @@ func target(pattern string) string {
 	if pattern == "/events" {
 		return "/events?page=/nothing" // ends at once; the stream has its own tests
 	}
-	return strings.Replace(pattern, "{file}", "none.css", 1)
+	return strings.NewReplacer("{file}", "none.css", "{task}", "restore").Replace(pattern)
 }
 
 // TestRoutes walks the whole table as nobody, a viewer and an admin.
