@@ -80,7 +80,7 @@ func (c *console) work() {
 	health := c.storefront()
 	c.Open(backup)
 	c.ask("Restore", "to an earlier state?")
-	c.WaitText("rows in the backup, ") // compared with what is live
+	c.WaitText("rows in the backup.") // compared with what is live
 	c.WaitText("service answers")
 	database := c.confirmation()
 	c.Fill("css:[name=confirm]", "something else")

@@ -75,8 +75,12 @@ func (s *server) refuse(v *visit, err error) {
 
 func (v *visit) askToSignIn() {
 	v.actor = safepoint.Actor{}
+	if v.r.URL.Path == "/events" {
+		v.endStream()
+		return
+	}
 	to := "/signin"
-	if v.r.Method == http.MethodGet && v.r.URL.Path != "/events" {
+	if v.r.Method == http.MethodGet {
 		to += "?next=" + url.QueryEscape(v.r.URL.RequestURI())
 	}
 	if v.session != "" {

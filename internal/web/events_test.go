@@ -3,7 +3,9 @@ package web
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -170,6 +172,40 @@ func TestStreamSignedOut(t *testing.T) {
 	l.set(func() { l.ended = true })
 	wait(t, in, "done", "/restores/op_now")
 	ends(t, in)
+}
+
+// TestStreamOfManyPages: one connection follows what several tabs show. Each page gets what is its own, and a page that
+// is not there ends alone.
+func TestStreamOfManyPages(t *testing.T) {
+	l := newLive()
+	in := follow(t, liveServer(t, l, nil).URL, "/restores/op_now&page=/logs&page=/logs/op_gone&page=/backups&page=/logs")
+	patches := map[string]int{}
+	for range 4 {
+		m := <-in
+		page, _, _ := strings.Cut(m.data, "\n")
+		patches[m.name+" "+page]++
+	}
+	if want := map[string]int{"patch /restores/op_now": 1, "patch /logs": 1, "patch /backups": 1, "done /logs/op_gone": 1}; !maps.Equal(patches, want) {
+		t.Fatalf("got %v", patches)
+	}
+	wait(t, in, "beat", "15:14:00")
+	l.set(func() { l.op.Step, l.op.Progress.Phase, l.op.Progress.Percent = safepoint.StepVerify, "verify", 55 })
+	wait(t, in, "patch", "/restores/op_now\n")
+	wait(t, in, "say", "/restores/op_now\nRestoring harbor_prod, 50 percent, Step 3 of 8, verifying")
+}
+
+// TestStreamBounds: a stream follows pages of this console, and not any number of them.
+func TestStreamBounds(t *testing.T) {
+	h := newTestServer(t, sample())
+	many := "page=/backups"
+	for i := range maxPages {
+		many += fmt.Sprintf("&page=/logs/%d", i)
+	}
+	for query, status := range map[string]int{"": 422, many: 422, "page=https://x.example/backups": 404, "page=backups": 404, "page=/a%0Aevent:+x": 404} {
+		if w := ask(h, "s-admin", "GET", "/events?"+query, nil); w.Code != status {
+			t.Errorf("%.60s: %d, want %d", query, w.Code, status)
+		}
+	}
 }
 
 // TestStreamPages: every live page can be followed, and nothing else.

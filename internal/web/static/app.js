@@ -110,7 +110,7 @@ document.addEventListener('click', e => {
   if (e.target.closest('#dlg [data-close]')) { e.preventDefault(); dlg.close(); return; }
   if (e.target === dlg && dlg.hasAttribute('data-any')) dlg.close(); // the backdrop closes what only shows
   const copy = e.target.closest('[data-copy]');
-  if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => toast('Copied'));
+  if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => toast(words.copied));
   if (e.target.closest('[data-print]')) print();
 });
 dlg.addEventListener('close', () => { dlg.innerHTML = ''; (opener?.isConnected ? opener : document.getElementById('main'))?.focus(); });
@@ -153,7 +153,7 @@ document.addEventListener('submit', async e => {
   } catch {
     btn.disabled = false; btn.removeAttribute('aria-busy');
     form.querySelector('[data-net]')?.remove();
-    const p = Object.assign(document.createElement('p'), { className: 'callout bad', role: 'alert', textContent: 'The console did not answer. Check Databases before you try again.' });
+    const p = Object.assign(document.createElement('p'), { className: 'callout bad', role: 'alert', textContent: words.noAnswer });
     p.dataset.net = '';
     form.prepend(p);
   }
@@ -197,7 +197,7 @@ async function readInto(input) {
   const file = input.files[0], to = document.getElementById(input.closest('[data-reads]').dataset.reads);
   input.value = '';
   if (!file) return;
-  if (file.size > 65536) return toast('That file is too big for a key');
+  if (file.size > 65536) return toast(words.tooBig);
   to.value = await file.text(); to.focus();
 }
 document.addEventListener('change', e => {
@@ -212,6 +212,7 @@ function reveal(root) {
   for (const el of root.querySelectorAll('[data-print], [data-reads]')) el.hidden = false;
   if (navigator.clipboard) for (const el of root.querySelectorAll('[data-copy]')) el.hidden = false;
 }
+const words = document.querySelector('.toasts').dataset; // the server says them, in the reader's language
 function toast(text) {
   const t = Object.assign(document.createElement('p'), { className: 'toast', textContent: text });
   document.querySelector('.toasts').append(t);
