@@ -56,6 +56,9 @@ func (l *Language) Change(n int64) string {
 	return "−" + l.Size(-n)
 }
 
+// units are the short names of the units of time that Lasted uses.
+var _ = Words("unit", "d", "h", "min", "s", "ms")
+
 // Lasted words a duration in its two largest units: "6 min 12 s", "17 h 14 min". Under a second it counts milliseconds.
 func (l *Language) Lasted(d time.Duration) string {
 	if d < 0 {

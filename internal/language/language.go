@@ -9,6 +9,7 @@
 //	{{tn .N "{n} backup" "{n} backups"}}                                              // likewise, counted
 //	{{say "Name"}}                                                                    // plain text, to hand to another function
 //	language.Mark("Your changes are saved.")                                          // said later: Say(x)
+//	language.Words("month", "January", "February")                                    // said later: Word("month", x)
 //
 // Sentences are whole: never glued of parts, since other languages order them otherwise. **Stars** make words bold in
 // HTML. Values are names, numbers and what is already worded; they are escaped in HTML unless they are template.HTML.
@@ -113,6 +114,9 @@ func load(tag, name string, translations *gotext.Po) *Language {
 
 // Mark returns its sentence, and has it collected for translation: it is said later, with Say.
 func Mark(sentence string) string { return sentence }
+
+// Words returns its words, and has them collected for translation in a context: each is said later, with Word.
+func Words(context string, words ...string) []string { return words }
 
 // Say is a sentence with its values: name, value, name, value …
 func (l *Language) Say(sentence string, values ...any) string {

@@ -44,15 +44,17 @@ func (c locale) days(t time.Time) int {
 	return int(midnight(t).Sub(midnight(c.now)) / (24 * time.Hour))
 }
 
-// The patterns of dates, in which a language puts the parts in its own order.
-const (
-	dayMonth     = "{day} {month}"
-	dayMonthYear = "{day} {month} {year}"
-	weekdayDate  = "{weekday} {date}"
+// What a date is made of. The patterns are words too: a language puts the parts in its own order.
+var (
+	months = language.Words("month", "January", "February", "March", "April", "May", "June",
+		"July", "August", "September", "October", "November", "December")
+	shortMonths   = language.Words("short month", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+	weekdays      = language.Words("weekday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+	shortWeekdays = language.Words("short weekday", "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 )
 
 // long is a day with its month in full: "22 November 2026".
-func (c locale) long(t time.Time) string { return c.dated(dayMonthYear, t, c.month(t)) }
+func (c locale) long(t time.Time) string { return c.dated(c.dayMonthYear(), t, c.month(t)) }
 
 // date is a day without its time: "22 November", with the year where it is not this one.
 func (c locale) date(t time.Time) string { return c.dated(c.pattern(t), t, c.month(t)) }
@@ -62,23 +64,29 @@ func (c locale) short(t time.Time) string { return c.dated(c.pattern(t), t, c.sh
 
 func (c locale) pattern(t time.Time) string {
 	if c.in(t).Year() != c.in(c.now).Year() {
-		return dayMonthYear
+		return c.dayMonthYear()
 	}
-	return dayMonth
+	return c.Word("date", "{day} {month}")
 }
+
+func (c locale) dayMonthYear() string { return c.Word("date", "{day} {month} {year}") }
 
 func (c locale) dated(pattern string, t time.Time, month string) string {
 	t = c.in(t)
-	said := strings.NewReplacer("{day}", t.Format("2"), "{month}", month, "{year}", t.Format("2006")).Replace(c.Word("date", pattern))
+	said := strings.NewReplacer("{day}", t.Format("2"), "{month}", month, "{year}", t.Format("2006")).Replace(pattern)
 	return strings.ReplaceAll(said, " ", nb)
 }
 
-func (c locale) month(t time.Time) string      { return c.Word("month", c.in(t).Format("January")) }
-func (c locale) shortMonth(t time.Time) string { return c.Word("short month", c.in(t).Format("Jan")) }
-func (c locale) weekday(t time.Time) string    { return c.Word("short weekday", c.in(t).Format("Mon")) }
+func (c locale) month(t time.Time) string { return c.Word("month", months[c.in(t).Month()-1]) }
+func (c locale) shortMonth(t time.Time) string {
+	return c.Word("short month", shortMonths[c.in(t).Month()-1])
+}
+func (c locale) weekday(t time.Time) string {
+	return c.Word("short weekday", shortWeekdays[c.in(t).Weekday()])
+}
 
 // Year is a day with its short month and its year, whatever year it is: "22 Nov 2026".
-func (c locale) Year(t time.Time) string { return c.dated(dayMonthYear, t, c.shortMonth(t)) }
+func (c locale) Year(t time.Time) string { return c.dated(c.dayMonthYear(), t, c.shortMonth(t)) }
 
 // Ago says how long ago or how far ahead t is; beyond seven days it is the date.
 func (c locale) Ago(t time.Time) string {
@@ -117,8 +125,11 @@ func (c locale) Day(t time.Time) string {
 	return c.Say("{day}, {time}", "day", c.day(t), "time", c.Hour(t))
 }
 
-// At is a moment inside a sentence: "today at 22:00".
+// At is a moment inside a sentence: "today at 22:00", "22 Nov at 22:00". Languages may join a date and a day differently.
 func (c locale) At(t time.Time) string {
+	if n := c.days(t); n < -1 || n > 1 {
+		return c.Say("{date} at\u00a0{time}", "date", c.short(t), "time", c.Hour(t))
+	}
 	return c.Say("{day} at\u00a0{time}", "day", c.day(t), "time", c.Hour(t))
 }
 
@@ -161,7 +172,7 @@ func (c locale) Weekday(t time.Time) string {
 
 // Heading names a day of DB Logs: "Today, 22 November".
 func (c locale) Heading(t time.Time) string {
-	name := c.Word("weekday", c.in(t).Format("Monday"))
+	name := c.Word("weekday", weekdays[c.in(t).Weekday()])
 	switch c.days(t) {
 	case 0:
 		name = c.Say("Today")
@@ -183,7 +194,7 @@ func (c locale) Short(t time.Time) string {
 }
 
 func (c locale) weekdayDate(t time.Time) string {
-	said := strings.NewReplacer("{weekday}", c.weekday(t), "{date}", c.short(t)).Replace(c.Word("date", weekdayDate))
+	said := strings.NewReplacer("{weekday}", c.weekday(t), "{date}", c.short(t)).Replace(c.Word("date", "{weekday} {date}"))
 	return strings.ReplaceAll(said, " ", nb)
 }
 

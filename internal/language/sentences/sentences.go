@@ -44,7 +44,7 @@ func Collect(root string) ([]Sentence, error) {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "tmp" || name == "data" || name == "sentences"):
+		case d.IsDir() && path != root && (strings.HasPrefix(name, ".") || name == "testdata" || name == "node_modules" || name == "tmp" || name == "data" || unsaid(root, path)):
 			return fs.SkipDir
 		case d.IsDir():
 			return nil
@@ -69,6 +69,15 @@ func Collect(root string) ([]Sentence, error) {
 		return cmp.Or(cmp.Compare(a.One, b.One), cmp.Compare(a.Context, b.Context))
 	})
 	return all, nil
+}
+
+// unsaid are the packages that a reader of the console never hears: they speak at a terminal, which is in English, or
+// only in tests.
+func unsaid(root, path string) bool {
+	in, err := filepath.Rel(root, path)
+	return err == nil && slices.Contains([]string{
+		"cmd", "internal/cli", "internal/client", "internal/demo", "internal/fault", "internal/server", "internal/language/sentences",
+	}, filepath.ToSlash(in))
 }
 
 func (c *collection) add(where, context, one, many string) {
@@ -124,6 +133,10 @@ func (c *collection) source(path string) error {
 			return true
 		}
 		name, of := called(call.Fun)
+		if name == "Words" && (of == "language" || f.Name.Name == "language") {
+			c.words(files.Position(call.Pos()).String(), call.Args)
+			return true
+		}
 		h, ok := goFunctions[name]
 		switch {
 		case !ok, !h.format && !worded && of != "language":
@@ -169,6 +182,22 @@ func (c *collection) call(where, pkg string, h how, args []ast.Expr) {
 			}
 		}
 		c.places(where, one, many, given)
+	}
+}
+
+// words adds words that share a context.
+func (c *collection) words(where string, args []ast.Expr) {
+	var all []string
+	for _, a := range args {
+		s, ok := constant(a)
+		if !ok {
+			c.problems = append(c.problems, where+": a word is no literal")
+			return
+		}
+		all = append(all, s)
+	}
+	for _, word := range all[min(1, len(all)):] {
+		c.add(where, all[0], word, "")
 	}
 }
 

@@ -33,12 +33,14 @@ func TestCollect(t *testing.T) {
 import "safepoint"
 var x = language.Mark("marked")
 func f(c locale, e thing) {
+	language.Words("unit", "min", "s"); c.Word("unit", u)
 	c.Say("say {a}", "a", 1); c.Count(n, "{n} one", "{n} " + "many"); c.HTML("html"); c.Word("month", "May"); c.Say(e.field)
 	safepoint.Errorf(code, "%s is %d", a, b).WithHint("do %q", c)
 	fmt.Errorf("not for %s", "people")
 }`,
 		"internal/web/templates/b.html": `{{define "x"}}{{if .A}}{{t "in a template: {b}" "b" .B}}{{else}}{{tn .N "{n} row" "{n} rows"}}{{end}}{{template "input" (input .F "name" (say "Name"))}}{{end}}`,
 		"internal/app/c.go":             `package app; func f() { x.Say("not the console's") }`,
+		"internal/cli/d.go":             `package cli; func f() { safepoint.Errorf(code, "at a terminal") }`,
 		"internal/web/c_test.go":        `package web; func f() { c.Say("in a test") }`,
 	})
 	got, err := Collect(root)
@@ -49,7 +51,7 @@ func f(c locale, e thing) {
 	for _, s := range got {
 		said = append(said, s.Context+"|"+s.One+"|"+s.Many)
 	}
-	want := []string{"|Name|", "|do {1}|", "|html|", "|in a template: {b}|", "month|May|", "|marked|", "|say {a}|", "|{1} is {2}|", "|{n} one|{n} many", "|{n} row|{n} rows"}
+	want := []string{"|Name|", "|do {1}|", "|html|", "|in a template: {b}|", "month|May|", "unit|min|", "unit|s|", "|marked|", "|say {a}|", "|{1} is {2}|", "|{n} one|{n} many", "|{n} row|{n} rows"}
 	slices.Sort(said)
 	slices.Sort(want)
 	if !slices.Equal(said, want) {
@@ -62,6 +64,7 @@ func TestCollectComplains(t *testing.T) {
 		`c.Say("a {b}")`:                             "nothing is given for {b}",
 		`c.Say("a", "b", 1)`:                         "no place for b",
 		`c.Say("a " + b)`:                            "no literal",
+		`language.Words("unit", u)`:                  "no literal",
 		`c.Count(n, "one {x}", "many {x}")`:          "nothing is given for {x}",
 		`c.Count(1, "a", "b"); c.Count(1, "a", "c")`: "two plurals",
 	} {
