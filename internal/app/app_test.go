@@ -37,6 +37,7 @@ type world struct {
 	ctx  context.Context
 	dir  string
 	at   atomic.Int64 // milliseconds since 1970
+	ran  atomic.Int64 // milliseconds, which no leap of the clock changes
 	woke atomic.Int64
 
 	admin, viewer, foreign safepoint.Actor
@@ -57,7 +58,7 @@ func newWorld(t *testing.T) *world {
 	w.ok(err)
 	t.Cleanup(func() { store.Close() })
 	w.App = New(Config{
-		Catalog: c, Keys: keys, Storage: store, Now: now, DataDir: w.dir, Wake: func() { w.woke.Add(1) },
+		Catalog: c, Keys: keys, Storage: store, Now: now, DataDir: w.dir, Elapsed: func() time.Duration { return time.Duration(w.ran.Load()) * time.Millisecond }, Wake: func() { w.woke.Add(1) },
 		Engine: func(e safepoint.Engine) (engine.Engine, bool) { return &sqlite.Engine{}, e == safepoint.SQLite },
 		Halter: func(s safepoint.Service, secret string) (halt.Halter, error) { return webhook.New(s, secret) },
 	})
@@ -69,7 +70,13 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) catalogPath() string { return filepath.Join(w.dir, "catalog.db") }
 
-func (w *world) pass(d time.Duration) { w.at.Add(d.Milliseconds()) }
+func (w *world) pass(d time.Duration) {
+	w.at.Add(d.Milliseconds())
+	w.ran.Add(d.Milliseconds())
+}
+
+// leap sets the clock, and no time passes.
+func (w *world) leap(d time.Duration) { w.at.Add(d.Milliseconds()) }
 
 func (w *world) ok(err error) {
 	w.t.Helper()

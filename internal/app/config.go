@@ -39,7 +39,9 @@ type Config struct {
 	Hub  *event.Hub       // nil makes one
 	Wake func()           // called after something was queued or came due; nil does nothing
 	Now  func() time.Time // nil means time.Now; the catalog is given the same clock by whoever opens it
-	Log  *slog.Logger     // nil discards
+	// Elapsed is how long this process has run, by a clock that nobody sets; nil measures it.
+	Elapsed func() time.Duration
+	Log     *slog.Logger // nil discards
 
 	// LocalPaths decides which SQLite files an organization may name; its error is shown. nil allows every
 	// absolute path outside DataDir.
@@ -61,6 +63,10 @@ type App struct {
 	mu      sync.Mutex
 	testing map[string]string // organization → name of the service being tested: no restore starts meanwhile
 
+	timeMu sync.Mutex
+	looked bool          // at the clock
+	kept   time.Duration // Elapsed when that was last
+
 	heldMu sync.Mutex
 	held   map[string]encrypt.FileKey // restore → the key of the one file it reads, as long as it needs it
 }
@@ -78,6 +84,10 @@ func New(cfg Config) *App {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Elapsed == nil {
+		began := time.Now()
+		cfg.Elapsed = func() time.Duration { return time.Since(began) }
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/fault"
@@ -51,6 +52,9 @@ func (a *App) endDeletions(ctx context.Context) error {
 // dropExpired drops set-aside databases, and after an undo the undone one, whose window has passed. One server that
 // does not answer must not keep those of another.
 func (a *App) dropExpired(ctx context.Context) error {
+	if err := a.KeepTime(ctx); err != nil {
+		return err // a clock that nobody has looked at ends no window
+	}
 	ops, err := a.Catalog.ExpiredUndo(ctx, a.Now())
 	if err != nil {
 		return err
@@ -59,6 +63,26 @@ func (a *App) dropExpired(ctx context.Context) error {
 		if err := a.dropKept(ctx, op); err != nil {
 			a.Log.WarnContext(ctx, "a database whose undo window passed was not dropped", "operation", op.ID, "error", err)
 		}
+	}
+	return nil
+}
+
+// KeepTime looks whether the machine's clock leapt, and has undo windows last as long as they did: see catalog.KeepTime.
+// A server calls it at its start, before it runs anything.
+func (a *App) KeepTime(ctx context.Context) error {
+	a.timeMu.Lock()
+	defer a.timeMu.Unlock()
+	now, elapsed := a.Elapsed(), time.Duration(0) // at first: how long the server was not there nobody knows
+	if a.looked {
+		elapsed = now - a.kept
+	}
+	moved, err := a.Catalog.KeepTime(ctx, elapsed)
+	if err != nil {
+		return err
+	}
+	a.kept, a.looked = now, true
+	if moved != 0 {
+		a.Log.WarnContext(ctx, "the clock is not where it should be, or Safepoint was away: undo windows were moved as far", "by", moved.String())
 	}
 	return nil
 }

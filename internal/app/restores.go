@@ -351,20 +351,7 @@ func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
 	case !r.UndoUntil.After(a.Now()) && !r.Unguarded():
 		return safepoint.Errorf(safepoint.CodeConflict, "The time to undo this restore is over.").WithHint("%s", instead)
 	}
-	page, err := a.Catalog.Operations(ctx, r.OrganizationID, safepoint.OperationFilter{Type: safepoint.TypeRestore, DatabaseID: r.DatabaseID, Limit: 200})
-	if err != nil {
-		return err
-	}
-	for _, later := range page.Operations { // newest first
-		if later.ID == r.ID {
-			return nil
-		}
-		if later.Switched && later.Trigger != safepoint.TriggerUndo && later.UndoneByID == "" {
-			return safepoint.Errorf(safepoint.CodeConflict, "A later restore, %s, has taken the place of this one.", later.Name).
-				WithHint("Undo that one first. %s", instead)
-		}
-	}
-	return safepoint.Errorf(safepoint.CodeConflict, "Too many restores have followed this one to undo it.").WithHint("%s", instead)
+	return a.Catalog.RefuseTaken(ctx, r.OrganizationID, r.ID)
 }
 
 // queueRestore queues a restore unless a service of the organization is being tested.

@@ -52,9 +52,7 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 			return err
 		}
 		if run.Before(s.Done) {
-			// The clock had run ahead and was set back: what it made "missed" has not come due yet.
-			_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND schedule_id <> '' AND status = 'missed' AND due_at > $2`, s.ID, toMillis(run))
-			if err != nil {
+			if err := c.forgetAhead(ctx, tx, s.ID, run, s.Done); err != nil {
 				return err
 			}
 		}
@@ -80,8 +78,13 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 
 // insertRun queues the run of a due time, or records it as missed if the schedule has one waiting already.
 func (c *Catalog) insertRun(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time) error {
+	// Where the clock was set back, what was missed comes due again.
+	_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND schedule_id <> '' AND due_at = $2 AND status = 'missed'`, op.ScheduleID, toMillis(due))
+	if err != nil {
+		return err
+	}
 	var waiting int64
-	err := tx.QueryRowContext(ctx, `SELECT due_at FROM operations WHERE schedule_id = $1 AND status = 'queued' AND due_at <> $2 LIMIT 1`,
+	err = tx.QueryRowContext(ctx, `SELECT due_at FROM operations WHERE schedule_id = $1 AND status = 'queued' AND due_at <> $2 LIMIT 1`,
 		op.ScheduleID, toMillis(due)).Scan(&waiting)
 	if err == nil {
 		zone, err := timeZone(ctx, tx, op.OrganizationID)

@@ -96,12 +96,14 @@ func TestCancelQueuedRuns(t *testing.T) {
 func TestRecordDueAfterClockRanAhead(t *testing.T) {
 	f := newFixture(t)
 	t0, step := f.now, 8*time.Hour
+	f.keepTime(0, 0)
 	f.record(f.schedule(), true, t0)
 	f.finish(f.claim(f.runs()[0].ID), safepoint.StatusSucceeded)
 	f.now = t0.Add(1000 * step)
 	s := f.schedule()
 	run, missed := s.Due(s.Done, f.now)
 	f.record(s, true, run, missed...)
+	f.keepTime(time.Minute, 1000*step-time.Minute)
 	f.now = t0.Add(step + time.Minute) // set right again
 	s = f.schedule()
 	run, missed = s.Due(s.Done, f.now)

@@ -175,20 +175,27 @@ func (c *Catalog) refuseSource(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 	return nil
 }
 
-// refuseTaken refuses to undo a restore whose place another has taken since: a person's look at it may be older than that.
-func refuseTaken(ctx context.Context, tx *sql.Tx, undo safepoint.Operation) error {
+// RefuseTaken refuses to undo a restore whose place another has taken since.
+func (c *Catalog) RefuseTaken(ctx context.Context, orgID, restoreID string) error {
+	return refuseTaken(ctx, c.db, safepoint.Operation{OrganizationID: orgID, SourceID: restoreID})
+}
+
+// refuseTaken also goes with the request itself, for a person's look at the restore may be older than that. Later is what was
+// asked for later, which is the order of rows: no clock that was set back changes it.
+func refuseTaken(ctx context.Context, q querier, undo safepoint.Operation) error {
 	var later string
-	err := tx.QueryRowContext(ctx, `SELECT l.name FROM operations l JOIN operations r ON r.id = $1
+	err := q.QueryRowContext(ctx, `SELECT l.name FROM operations l JOIN operations r ON r.id = $1
 		WHERE l.organization_id = $2 AND l.database_id = r.database_id AND l.type = 'restore' AND l.triggered_by <> 'undo'
-			AND l.switched = 1 AND l.undone_by = '' AND l.created_at > r.created_at
-		ORDER BY l.created_at DESC LIMIT 1`, undo.SourceID, undo.OrganizationID).Scan(&later)
+			AND l.switched = 1 AND l.undone_by = '' AND l.rowid > r.rowid
+		ORDER BY l.rowid DESC LIMIT 1`, undo.SourceID, undo.OrganizationID).Scan(&later)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeConflict, "A later restore, %s, has taken the place of this one.", later).WithHint("Undo that one first.")
+	return safepoint.Errorf(safepoint.CodeConflict, "A later restore, %s, has taken the place of this one.", later).
+		WithHint("Undo that one first. The safety backup of this one is listed in DB Logs and can be restored like any other.")
 }
 
 // Operation is one operation of the organization, also a deleted one.

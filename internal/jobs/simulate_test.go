@@ -157,6 +157,10 @@ func (s *simulation) look(runner *jobs.Runner) {
 	s.t.Helper()
 	now := s.real.Add(s.skew)
 	s.clock.Jump(now.Sub(s.clock.Now()))
+	if s.random.IntN(2) == 0 { // housekeeping comes before the look, or after it
+		s.keepTime()
+		defer s.keepTime()
+	}
 	runner.QueueDue(s.ctx)
 	s.looks++
 	for _, sch := range s.all {

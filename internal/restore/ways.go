@@ -39,6 +39,7 @@ func (r *run) wayForward(ctx context.Context) safepoint.Operation {
 	}
 	r.Operation.Status = safepoint.StatusSucceeded
 	r.Operation.FinishedAt = r.Now()
+	r.Operation.UndoUntil = r.Operation.FinishedAt.Add(r.Organization.UndoWindow) // whatever the clock did meanwhile
 	r.Operation.NeedsOperator, r.Operation.Failure = false, nil
 	fault.Point("restore.end")
 	r.append(ctx, "done", "The restore is done.")

@@ -14,6 +14,9 @@ func (s *Server) work(ctx context.Context) error {
 	if err := s.App.SweepStorage(ctx); err != nil {
 		s.log.Warn("storage was not swept", "error", err)
 	}
+	if err := s.App.KeepTime(ctx); err != nil {
+		s.log.Warn("the clock was not compared with the last start", "error", err)
+	}
 	var house sync.WaitGroup
 	house.Go(func() {
 		tick := time.NewTicker(housekeepEvery)
