@@ -278,6 +278,7 @@ func (c *console) everyPage() {
 		}
 	}
 
+	c.helpPages()
 	for _, dialog := range [][2]string{{"/backups", "Manual Backup"}, {"/logs", "Manual Backup"}} {
 		c.open(dialog[0])
 		c.ask(dialog[1], "Start a manual backup?")
