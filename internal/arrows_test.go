@@ -20,7 +20,7 @@ const module = "github.com/safepoint-db/safepoint"
 // below. Arrows point down: a package is written above those it may import.
 var arrows = map[string][]string{
 	"cmd/safepoint": {"internal/cli"},
-	"internal/cli": {"internal/demo", "internal/rebuild", "internal/doctor", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
+	"internal/cli": {"internal/language", "internal/demo", "internal/rebuild", "internal/doctor", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
 		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
 		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver"},
 	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",

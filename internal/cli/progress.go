@@ -13,6 +13,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // plainEvery is how often a plain line of progress is printed where no bar can be drawn.
@@ -137,7 +138,7 @@ func progressFacts(o wire.Operation) (facts []string) {
 		facts = append(facts, bytesText(p.Rate)+"/s")
 	}
 	if p.SecondsLeft > 0 && p.Percent >= 5 && p.At.Sub(o.StartedAt) >= 10*time.Second {
-		facts = append(facts, aboutText(time.Duration(p.SecondsLeft)*time.Second)+" left")
+		facts = append(facts, plain(language.English.About(time.Duration(p.SecondsLeft)*time.Second))+" left")
 	}
 	return facts
 }

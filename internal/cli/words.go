@@ -2,14 +2,14 @@ package cli
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
-// Times, sizes, durations and numbers as the console writes them, with plain spaces and in the terminal's own zone.
+// Times, sizes, durations and numbers are those of the console in English, with plain spaces and in the terminal's own zone.
 
 // oneLine keeps what a server or a file said from moving the cursor, starting a line of its own or turning the line's
 // direction.
@@ -41,21 +41,11 @@ func moment(t time.Time, clock string) string {
 	return t.Format("2 Jan 2006, "+clock) + " " + zone
 }
 
-// bytesText is a size with a binary unit, with one decimal from 1 GiB on, and below ten of a smaller unit: "1.4 MiB".
-func bytesText(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
-	v, u := float64(n), 0
-	for v >= 1024 && u < len(units)-1 {
-		v, u = v/1024, u+1
-	}
-	if u >= 3 {
-		return fmt.Sprintf("%.1f %s", v, units[u])
-	}
-	if u > 0 && v < 9.95 {
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + " " + units[u]
-	}
-	return fmt.Sprintf("%.0f %s", v, units[u])
-}
+// plain is text with plain spaces: what a terminal shows is copied into other commands.
+func plain(text string) string { return strings.ReplaceAll(text, "\u00a0", " ") }
+
+// bytesText is a size with a binary unit: "1.4 MiB", "18.4 GiB".
+func bytesText(n int64) string { return plain(language.English.Size(n)) }
 
 // sizeText is bytesText, "" for nothing.
 func sizeText(n int64) string {
@@ -83,49 +73,10 @@ func seconds(s float64) string {
 func inSeconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
 // durationText is a duration in its two largest units: "350 ms", "12 s", "6 min 02 s", "17 h 14 min", "3 d 3 h".
-func durationText(d time.Duration) string {
-	if d < time.Second {
-		return fmt.Sprintf("%d ms", max(0, d.Milliseconds()))
-	}
-	d = d.Round(time.Second)
-	two := func(format string, large int, unit string, small int) string {
-		text := fmt.Sprintf("%d %s", large, unit)
-		if small > 0 {
-			text += fmt.Sprintf(format, small)
-		}
-		return text
-	}
-	days, h, m, s := int(d/(24*time.Hour)), int(d/time.Hour)%24, int(d/time.Minute)%60, int(d/time.Second)%60
-	switch {
-	case days > 0:
-		return two(" %d h", days, "d", h)
-	case h > 0:
-		return two(" %d min", h, "h", m)
-	case m > 0:
-		return two(" %02d s", m, "min", s)
-	}
-	return fmt.Sprintf("%d s", s)
-}
-
-// aboutText words an estimate of time left: whole minutes, "less than a minute" under one.
-func aboutText(d time.Duration) string {
-	switch {
-	case d < time.Minute:
-		return "less than a minute"
-	case d < time.Hour:
-		return fmt.Sprintf("about %d min", (d+30*time.Second)/time.Minute)
-	}
-	return "about " + durationText(d.Round(time.Minute))
-}
+func durationText(d time.Duration) string { return plain(language.English.Lasted(d)) }
 
 // grouped writes a number with its thousands apart: 41,208,553.
-func grouped[N int | int64](n N) string {
-	s := strconv.FormatInt(int64(n), 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func grouped[N int | int64](n N) string { return language.English.Number(n) }
 
 // number is grouped, "" for nothing.
 func number[N int | int64](n N) string {
