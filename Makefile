@@ -15,7 +15,9 @@ SCALE  ?= 75
 SIZE   ?= $(if $(QUICK),0.1,1)
 REPS   ?= $(if $(QUICK),1,5)
 REPS_LOAD ?= $(if $(QUICK),1,3)
-ONLY   ?= dump,load,tables
+ONLY   ?= dump,load,tables,pages
+ENTRIES ?= $(if $(QUICK),20000,1000000)
+ASKED  ?= $(if $(QUICK),10,100)
 TABLES ?= $(if $(QUICK),1000,10000)
 JOBS   ?= 2
 MATCH  ?=
@@ -105,8 +107,8 @@ measure: tools ## back up and restore pgbench at SCALE (75: about 1 GiB), and pr
 pictures: tools ## take the pictures of the README and of the help from a running demo, into docs/img and docs/help/pictures
 	PICTURES=1 go test ./internal/browsertest -count=1 -v -run TestPictures
 
-bench: tools ## dump and load beside the peers; QUICK=1 takes two minutes; SIZE REPS REPS_LOAD ONLY TABLES JOBS DIR OUT
-	go run -buildvcs=false ./internal/bench/cmd -size $(SIZE) -reps $(REPS) -reps-load $(REPS_LOAD) -only $(ONLY) -tables $(TABLES) -jobs $(JOBS) $(if $(MATCH),-match '$(MATCH)') $(if $(DIR),-dir '$(DIR)') $(if $(MODULE),-module '$(MODULE)') -out '$(OUT)'
+bench: tools ## dump and load beside the peers, and the pages; QUICK=1 takes two minutes; SIZE REPS REPS_LOAD ONLY TABLES JOBS ENTRIES ASKED DIR OUT
+	go run -buildvcs=false ./internal/bench/cmd -size $(SIZE) -reps $(REPS) -reps-load $(REPS_LOAD) -only $(ONLY) -entries $(ENTRIES) -asked $(ASKED) -tables $(TABLES) -jobs $(JOBS) $(if $(MATCH),-match '$(MATCH)') $(if $(DIR),-dir '$(DIR)') $(if $(MODULE),-module '$(MODULE)') -out '$(OUT)'
 
 clean: ## remove what make made; data/ stays
 	rm -rf bin tmp .cache

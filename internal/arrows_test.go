@@ -86,7 +86,8 @@ var arrows = map[string][]string{
 
 	// What tests are made of. Nothing that is shipped imports these.
 	"internal/bench":               {"internal/pgserver", "internal/engine", "internal/engine/postgres", "internal/archive"},
-	"internal/bench/cmd":           {"internal/bench"},
+	"internal/bench/cmd":           {"internal/bench", "internal/bench/pages"},
+	"internal/bench/pages":         {"internal/server", "internal/app", "internal/web"},
 	"internal/browsertest":         {},
 	"internal/e2e":                 {},
 	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
@@ -99,7 +100,7 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages of the table's last block.
-var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
+var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/bench/pages", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
 	"internal/many", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
