@@ -59,6 +59,8 @@ var access = map[string]struct {
 	"update-schedule":     {wire.ScheduleInput{Name: "taken", Interval: "8h"}, 403},
 	"disable-schedule":    {nil, 403},
 	"enable-schedule":     {nil, 403},
+	"list-notices":        {nil, 200},
+	"dismiss-notice":      {nil, 403},
 	"list-operations":     {nil, 200},
 	"get-operation":       {nil, 200},
 	"get-journal":         {nil, 200},
@@ -135,7 +137,7 @@ func (b *bench) oneOfEach(t *testing.T) map[string]string {
 	n := decode[wire.NewRecipient](t, b.do(t, b.admin, http.MethodPost, b.in("encryption", "recipients"), wire.RecipientInput{KeepKey: true}), 201)
 	vera := decode[wire.Me](t, b.do(t, b.viewer, http.MethodGet, "/api/v1/me", nil), 200)
 	return map[string]string{
-		"organization": b.harbor.ID, "database": d.ID, "service": s.ID, "schedule": sch.ID, "operation": op.ID,
+		"organization": b.harbor.ID, "database": d.ID, "service": s.ID, "schedule": sch.ID, "operation": op.ID, "notice": "missed:" + sch.ID,
 		"token": b.tokens[b.admin].ID, "user": vera.UserID, "recipient": n.ID,
 	}
 }
@@ -151,7 +153,7 @@ func fill(path string, ids map[string]string) string {
 func (b *bench) snapshot(t *testing.T) string {
 	t.Helper()
 	all := map[string]json.RawMessage{}
-	for _, what := range []string{"", "databases", "services", "schedules", "operations", "members", "state", "encryption"} {
+	for _, what := range []string{"", "databases", "services", "schedules", "operations", "members", "state", "encryption", "notices"} {
 		all[what] = b.do(t, b.admin, http.MethodGet, strings.TrimSuffix(b.in(what), "/"), nil).body
 	}
 	out, err := json.MarshalIndent(all, "", " ")

@@ -64,6 +64,7 @@ func New(cfg Config) *API {
 	a.serviceRoutes()
 	a.scheduleRoutes()
 	a.operationRoutes()
+	a.noticeRoutes()
 
 	a.document()
 	a.mux.HandleFunc("GET /openapi.json", a.serveDocument)

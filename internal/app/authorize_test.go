@@ -152,9 +152,6 @@ var routes = map[string]route{
 	}},
 
 	"Schedules": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Schedules(w.ctx, by)) }},
-	"ScheduleList": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
-		return value(w.ScheduleList(w.ctx, by, ScheduleFilter{}))
-	}},
 	"Schedule": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Schedule(w.ctx, by, th.schedule))
 	}},
@@ -169,6 +166,13 @@ var routes = map[string]route{
 	}},
 	"EnableSchedule": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.EnableSchedule(w.ctx, by, th.schedule))
+	}},
+	"ScheduleList": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.ScheduleList(w.ctx, by, ScheduleFilter{}))
+	}},
+	"Notices": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Notices(w.ctx, by)) }},
+	"DismissNotice": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.DismissNotice(w.ctx, by, "missed:"+th.schedule)
 	}},
 	"Overview": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Overview(w.ctx, by)) }},
 

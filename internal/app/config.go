@@ -66,6 +66,8 @@ type App struct {
 	timeMu sync.Mutex
 	looked bool          // at the clock
 	kept   time.Duration // Elapsed when that was last
+	noticesMu sync.Mutex
+	notices   map[string]keptNotices // by organization
 
 	heldMu sync.Mutex
 	held   map[string]encrypt.FileKey // restore → the key of the one file it reads, as long as it needs it

@@ -58,6 +58,7 @@ type commands struct {
 	Service    serviceCmd    `cmd:"" help:"Services: what a restore halts and resumes." group:"On a server"`
 	State      stateCmd      `cmd:"" help:"Whether services may work on the databases: operating or halted." group:"On a server"`
 	Encryption encryptionCmd `cmd:"" help:"Whether and for whom backups are encrypted." group:"On a server"`
+	Notices    noticesCmd    `cmd:"" help:"What wants a person: failing schedules, missed runs, a full storage." group:"On a server"`
 	Audit      auditCmd      `cmd:"" help:"The audit log." group:"On a server"`
 
 	Dump    dumpCmd    `cmd:"" help:"Back up a database into a file." group:"Without a server"`

@@ -35,6 +35,17 @@ func (c *Client) State(ctx context.Context) (wire.State, error) {
 	return get[wire.State](ctx, c, nil, "state")
 }
 
+// Notices returns what wants a person.
+func (c *Client) Notices(ctx context.Context) (wire.Notices, error) {
+	return get[wire.Notices](ctx, c, nil, "notices")
+}
+
+// DismissNotice takes a notice of missed runs away, for everybody.
+func (c *Client) DismissNotice(ctx context.Context, id string) error {
+	_, err := post[struct{}](ctx, c, nil, "notices", id, "dismiss")
+	return err
+}
+
 // Audit returns a page of the audit log. who and what select by part; limit 0 means 50.
 func (c *Client) Audit(ctx context.Context, who, what, cursor string, limit int) (wire.AuditPage, error) {
 	return get[wire.AuditPage](ctx, c, values("who", who, "what", what, "cursor", cursor, "limit", number(limit)), "audit")

@@ -13,8 +13,9 @@ type Event struct {
 
 // Hub passes events on. The zero value is ready.
 type Hub struct {
-	mu   sync.Mutex
-	subs map[chan Event]string
+	mu    sync.Mutex
+	subs  map[chan Event]string
+	count map[string]uint64 // by organization
 }
 
 // Publish hands e to every subscriber of its organization. It never blocks: a subscriber that is behind loses
@@ -22,6 +23,10 @@ type Hub struct {
 func (h *Hub) Publish(e Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.count == nil {
+		h.count = map[string]uint64{}
+	}
+	h.count[e.OrganizationID]++
 	for ch, org := range h.subs {
 		if org != e.OrganizationID {
 			continue
@@ -31,6 +36,13 @@ func (h *Hub) Publish(e Event) {
 		default:
 		}
 	}
+}
+
+// Count is how many events of an organization there were: as long as it stays, nothing changed.
+func (h *Hub) Count(organizationID string) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.count[organizationID]
 }
 
 // Subscribe returns a channel of an organization's events, and a function that ends the subscription.

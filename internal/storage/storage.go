@@ -19,6 +19,20 @@ type Object struct {
 // Space is the room of a storage. Zero Total means it is not known (object storage).
 type Space struct{ Free, Total int64 }
 
+// Low says how little room is left: "warn" from 85% used on, "bad" from 95% on, else "".
+func (s Space) Low() string {
+	if s.Total <= 0 {
+		return ""
+	}
+	switch used := float64(s.Total-s.Free) / float64(s.Total); {
+	case used >= .95:
+		return "bad"
+	case used >= .85:
+		return "warn"
+	}
+	return ""
+}
+
 // File reads a stored object at any offset.
 type File interface {
 	io.ReaderAt

@@ -78,6 +78,9 @@ type App interface {
 	EnableSchedule(ctx context.Context, a safepoint.Actor, id string) (safepoint.Schedule, error)
 	Overview(ctx context.Context, a safepoint.Actor) (app.Overview, error)
 
+	Notices(ctx context.Context, a safepoint.Actor) (app.NoticeList, error)
+	DismissNotice(ctx context.Context, a safepoint.Actor, id string) error
+
 	Operations(ctx context.Context, a safepoint.Actor, f safepoint.OperationFilter) (safepoint.OperationPage, error)
 	Operation(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, error)
 	Journal(ctx context.Context, a safepoint.Actor, id string) ([]safepoint.JournalEntry, error)

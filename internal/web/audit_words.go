@@ -29,6 +29,7 @@ var actions = []audited{
 	{"schedule.create", language.Mark("Create a schedule")},
 	{"schedule.update", language.Mark("Change a schedule")},
 	{"schedule.enable", language.Mark("Enable a schedule")},
+	{"notice.dismiss", language.Mark("Dismiss a notice")},
 	{"schedule.disable", language.Mark("Disable a schedule")},
 	{"backup", language.Mark("Back up a database")},
 	{"upload", language.Mark("Upload a backup")},

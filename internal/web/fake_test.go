@@ -46,6 +46,7 @@ type fake struct {
 	broken  error                       // what every look answers
 	hub     event.Hub
 	page    safepoint.OperationPage
+	notices app.NoticeList
 }
 
 func (f *fake) Upload(_ context.Context, _ safepoint.Actor, in app.UploadInput, r io.Reader) (safepoint.Operation, error) {
@@ -228,6 +229,13 @@ func (f *fake) EnableSchedule(_ context.Context, _ safepoint.Actor, id string) (
 }
 func (f *fake) Overview(context.Context, safepoint.Actor) (app.Overview, error) {
 	return f.over, f.broken
+}
+
+func (f *fake) Notices(context.Context, safepoint.Actor) (app.NoticeList, error) {
+	return f.notices, f.broken
+}
+func (f *fake) DismissNotice(_ context.Context, _ safepoint.Actor, id string) error {
+	return f.act("dismiss", id)
 }
 
 func (f *fake) Operations(_ context.Context, _ safepoint.Actor, q safepoint.OperationFilter) (safepoint.OperationPage, error) {

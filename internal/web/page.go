@@ -57,7 +57,7 @@ type view struct {
 	T        locale
 	Activity *activity
 	Halted   *halted
-	Stuck    []string // services that would not resume
+	Notice   *noticeBar
 	Fragment bool
 	Path     string // of the page, with its query
 	Done     string // what the last action did, in a sentence
@@ -66,9 +66,13 @@ type view struct {
 }
 
 func (v *visit) view(p *page) view {
+	notice := v.noticeBar()
+	if notice != nil && p.Icon == "" {
+		p.Icon = notice.Look
+	}
 	return view{
 		page: p, Actor: v.actor, Org: v.org, Orgs: v.orgs, Admin: v.admin(), SignedIn: v.actor.UserID != "",
-		T: v.t, Activity: v.activity(), Halted: v.halted(), Stuck: v.state.Attention, Fragment: v.fragment(),
+		T: v.t, Activity: v.activity(), Halted: v.halted(), Notice: notice, Fragment: v.fragment(),
 		Path: v.r.URL.RequestURI(), Done: v.done(), Version: v.s.Version, D: p.Data,
 	}
 }
@@ -84,6 +88,7 @@ var done = map[string]string{
 	"resumed":   language.Mark("The service is running again."),
 	"enabled":   language.Mark("The schedule is enabled."),
 	"disabled":  language.Mark("The schedule is disabled. Existing backups are kept."),
+	"dismissed": language.Mark("The notice is dismissed for everybody. It is listed below, with your name."),
 	"cancelled": language.Mark("Stopping. The unfinished file is removed."),
 	"joined":    language.Mark("The member was added."),
 	"proven":    language.Mark("The key is proven. New backups are encrypted for it."),

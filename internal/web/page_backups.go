@@ -11,6 +11,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/language"
+	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
 // cardsShown is how many cards a page has: whole rows of two, three and four.
@@ -170,15 +171,7 @@ func used(free, total int64) int {
 }
 
 func freeState(free, total int64) string {
-	switch u := used(free, total); {
-	case total <= 0:
-		return ""
-	case u >= 95:
-		return "bad"
-	case u >= 85:
-		return "warn"
-	}
-	return ""
+	return storage.Space{Free: free, Total: total}.Low()
 }
 
 func newVerdict(c locale, l app.ScheduleList) verdict {

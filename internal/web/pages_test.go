@@ -19,6 +19,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
 var update = flag.Bool("update", false, "write the golden pages")
@@ -147,7 +148,7 @@ func stories() []story {
 		}), path: "/backups", want: []string{"No scheduled run has finished yet.", "No runs yet"}},
 		{name: "backups-running", fake: with(sample(), func(f *fake) { f.cards[0].Running = &f.ops[0] }), path: "/backups", want: []string{"Running"}},
 		{name: "backups-halted", fake: restoring(safepoint.StepGuard, 80), path: "/backups", want: []string{"Services are halted", "Step 5 of 8", "Follow the restore"}},
-		{name: "backups-stuck", fake: with(sample(), func(f *fake) { noOps(f); f.state.Attention = []string{"reports"} }), path: "/backups", want: []string{"reports did not resume."}},
+		{name: "backups-stuck", fake: with(sample(), func(f *fake) { noOps(f); noticed(f, app.NoticeService) }), path: "/backups", want: []string{"reports did not resume."}},
 		{name: "backups-queued", fake: with(sample(), func(f *fake) { f.ops[0].Status, f.ops[0].Progress = safepoint.StatusQueued, safepoint.Progress{} }), path: "/backups", want: []string{"Backup of harbor_prod is waiting"}},
 
 		{name: "backups-many", fake: with(sample(), manySchedules), path: "/backups", want: []string{"1\u00a0of 60 schedules is failing.", "Show what is failing", "1–24 of 60\u00a0schedules", "/backups?page=2", "Search by name or database"}},
@@ -155,6 +156,12 @@ func stories() []story {
 		{name: "backups-failing", fake: with(sample(), manySchedules), path: "/backups?show=failing", want: []string{"Billing ledger", "Clear filters"}},
 		{name: "backups-not-found", fake: with(sample(), manySchedules), path: "/backups?q=%22nothing%22&show=odd", want: []string{"No schedules match this search", "There are 60\u00a0schedules in all.", "&#34;nothing&#34;"}},
 		{name: "backups-odd", fake: with(sample(), oddSchedules), path: "/backups", want: []string{"2\u00a0of 6 schedules are failing.", "1\u00a0has not finished a run yet.", "Last run did not happen.", "The last run was cancelled.", "The first run is under way.", "in 4\u00a0days"}},
+
+		{name: "backups-notices", fake: with(sample(), func(f *fake) { noticed(f) }), path: "/backups?done=saved", want: []string{"9\u00a0notices", "The restore of harbor_prod needs you.", "Show all"}},
+		{name: "backups-missed", fake: with(sample(), func(f *fake) { noticed(f, app.NoticeMissed) }), path: "/backups", want: []string{"Runs of the schedule Production database did not happen.", `href="/notices"`}},
+		{name: "notices", fake: with(sample(), func(f *fake) { noticed(f) }), path: "/notices?done=dismissed", want: []string{"The schedule Billing ledger is failing.", "2\u00a0runs in a row", "was never backed up", "The storage is almost full.", "3\u00a0runs, the last of them due", "Dismiss for everybody", "Dealt with by Tomas Reyl, yesterday", "there should be one every 8\u00a0hours"}},
+		{name: "notices-viewer", fake: with(sample(), func(f *fake) { noticed(f, app.NoticeMissed) }), session: "s-viewer", path: "/notices", want: []string{"did not happen."}},
+		{name: "notices-none", fake: sample(), path: "/notices", want: []string{"Nothing wants you"}},
 
 		{name: "schedule-new", fake: sample(), path: "/backups/new", want: []string{"Backup After Every", "3\u00a0days"}},
 		{name: "schedule-new-no-database", fake: empty(), path: "/backups/new", want: []string{"Connect a database to start"}},
@@ -594,4 +601,33 @@ func oddSchedules(f *fake) {
 	stopped.Runs = append(slices.Clone(stopped.Runs[len(stopped.Runs)-13:len(stopped.Runs)-1]), cancelled)
 	stopped.LastRun = &cancelled
 	f.cards = append(f.cards, waits, missed, stopped)
+}
+
+// noticed puts notices into the state: of the kinds given, else one of each and one that was dealt with.
+func noticed(f *fake, kinds ...app.NoticeKind) {
+	say := func(format string, args ...any) *safepoint.Error {
+		return safepoint.Errorf(safepoint.CodeConflict, format, args...).WithHint("Do this about it.")
+	}
+	all := []app.Notice{
+		{ID: "restore:op_restore", Kind: app.NoticeRestore, Urgent: true, Said: say("The restore of %s needs you.", "harbor_prod"), OperationID: "op_restore", Since: ago(time.Hour)},
+		{ID: "service:reports", Kind: app.NoticeService, Urgent: true, Said: say("%s did not resume.", "reports"), Since: ago(2 * time.Minute)},
+		{ID: "failing:sch_4wd81c", Kind: app.NoticeFailing, Urgent: true, Said: say("The schedule %s is failing.", "Billing ledger"), ScheduleID: "sch_4wd81c", OperationID: "op_failed", Runs: 2, Since: ago(36 * time.Hour),
+			Why: safepoint.Errorf(safepoint.CodeSpace, "Not enough space: %s needed, %s free.", "6.4 GiB", "2.1 GiB").WithHint("Free up space, then run it again.").Failure()},
+		{ID: "overdue:db_harbor_prod", Kind: app.NoticeOverdue, Urgent: true, Said: say("The newest proven backup of %s is older than its schedule allows.", "harbor_prod"), DatabaseID: "db_harbor_prod", Newest: ago(30 * time.Hour), Interval: safepoint.Every8Hours},
+		{ID: "never:db_docs", Kind: app.NoticeNever, Urgent: true, Said: say("%s was never backed up.", "a<b>&"+strings.Repeat("Wort", 20)), DatabaseID: "db_docs", Since: ago(50 * time.Hour)},
+		{ID: "never:db_billing_prod", Kind: app.NoticeNever, Urgent: true, Said: say("%s was never backed up.", "billing_prod"), DatabaseID: "db_billing_prod", ScheduleID: "sch_4wd81c", Since: ago(50 * time.Hour)},
+		{ID: "storage", Kind: app.NoticeStorage, Urgent: true, Said: say("The storage is almost full."), Space: storage.Space{Free: gib, Total: 800 * gib}},
+		{ID: "unguarded:op_restore", Kind: app.NoticeUnguarded, Said: say("The safety backup of the restore of %s is not made yet.", "harbor_prod"), OperationID: "op_restore"},
+		{ID: "missed:sch_7k2mq4", Kind: app.NoticeMissed, Said: say("Runs of the schedule %s did not happen.", "Production database"), ScheduleID: "sch_7k2mq4", Runs: 3, Since: ago(40 * time.Hour), Newest: ago(17 * time.Hour)},
+	}
+	for _, n := range all {
+		if len(kinds) == 0 || slices.Contains(kinds, n.Kind) {
+			f.notices.Open = append(f.notices.Open, n)
+		}
+	}
+	if len(kinds) == 0 {
+		dealt := all[len(all)-1]
+		dealt.Runs, dealt.DismissedBy, dealt.DismissedAt = 1, "Tomas Reyl", ago(26*time.Hour)
+		f.notices.Dismissed = []app.Notice{dealt}
+	}
 }

@@ -49,6 +49,9 @@ func Routes() []Route {
 		{"GET", "/backups/{id}/enable", Admin, false, showEnable},
 		{"POST", "/backups/{id}/enable", Admin, false, doEnable},
 
+		{"GET", "/notices", Viewer, true, showNotices},
+		{"POST", "/notices/dismiss", Admin, false, doNoticeDismiss},
+
 		{"GET", "/logs", Viewer, true, showLogs},
 		{"GET", "/logs/upload", Admin, false, showUpload},
 		{"POST", "/logs/upload", Admin, false, doUpload},

@@ -147,6 +147,7 @@ func TestActions(t *testing.T) {
 		{"/backups/sch_7k2mq4/edit", "name=N&interval=3d&version=4", "update sch_7k2mq4 N 3 days 4", "/backups/sch_7k2mq4?done=saved"},
 		{"/backups/sch_7k2mq4/disable", "", "disable sch_7k2mq4", "/backups/sch_7k2mq4?done=disabled"},
 		{"/backups/sch_x09vtr/enable", "", "enable sch_x09vtr", "/backups/sch_x09vtr?done=enabled"},
+		{"/notices/dismiss", "notice=missed:sch_7k2mq4", "dismiss missed:sch_7k2mq4", "/notices?done=dismissed"},
 		{"/backups/manual", "database=db_docs", "backup db_docs", "/logs/op_new"},
 		{"/logs/op_2200/restore", "confirm=harbor_prod", "restore op_2200 harbor_prod", "/restores/op_restore"},
 		{"/logs/op_2200/restore", "confirm=harbor_prod&identity=AGE-SECRET-KEY-1X", "restore op_2200 harbor_prod a key of 17 characters", "/restores/op_restore"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/language"
 )
 
@@ -27,6 +28,7 @@ type visit struct {
 	org     safepoint.Organization
 	state   safepoint.OrganizationState
 	running []safepoint.Operation
+	notices app.NoticeList
 	orgs    []safepoint.Membership
 }
 
@@ -59,7 +61,10 @@ func (v *visit) identify() error {
 	if v.state, err = v.app.State(v.ctx, v.actor); err != nil {
 		return err
 	}
-	v.running, err = v.app.Running(v.ctx, v.actor)
+	if v.running, err = v.app.Running(v.ctx, v.actor); err != nil {
+		return err
+	}
+	v.notices, err = v.app.Notices(v.ctx, v.actor)
 	return err
 }
 
