@@ -15,12 +15,6 @@ type question struct {
 	Confirm      string // what must be typed, "" for nothing
 	Hidden       map[string]string
 	Page         bool // the answer is a page, also where the question was a dialog
-
-	// Of questions that are not worded through the language yet: Bold and Lead make one paragraph, More the others.
-	Bold string
-	Lead []string
-	More []string
-	Mono bool
 }
 
 func (v *visit) ask(tab string, q question) *page {
