@@ -13,7 +13,7 @@ import (
 )
 
 // patience is how long a person who pressed the tab key waits for the server.
-const patience = 2 * time.Second
+const patience = 5 * time.Second
 
 // lists are what the server has of each kind that a complete tag names. cur is what was typed of it.
 var lists = map[string]func(ctx context.Context, c *client.Client, cur string) ([]candidate, error){

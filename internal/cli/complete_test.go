@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"os"
@@ -222,7 +223,9 @@ complete -C 'safepoint verify onl'`,
 			if err != nil {
 				t.Fatalf("%v: make tools installs it", err)
 			}
-			c := exec.CommandContext(t.Context(), program, map[string][]string{"bash": {"--norc"}, "zsh": {"-f"}, "fish": {"-N"}}[shell]...)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			defer cancel()
+			c := exec.CommandContext(ctx, program, map[string][]string{"bash": {"--norc"}, "zsh": {"-f"}, "fish": {"-N"}}[shell]...)
 			c.Stdin, c.Dir = strings.NewReader(script), dir
 			c.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "HOME="+dir, "TERM=dumb", "SAFEPOINT_URL="+s.URL(), "SAFEPOINT_TOKEN="+token)
 			var said bytes.Buffer
