@@ -50,24 +50,12 @@ func (p *Page) Axe() {
 // Violations are the rules of axe-core that the page breaks.
 func (p *Page) Violations() []Violation {
 	p.tab.t.Helper()
-	source, err := os.ReadFile(filepath.Join(root(p.tab.t), ".cache", "axe", "axe.min.js"))
-	if errors.Is(err, fs.ErrNotExist) {
-		message := "The accessibility check needs axe-core: run scripts/install-test-tools."
-		if os.Getenv("CI") != "" {
-			p.tab.t.Fatal(message)
-		}
-		p.tab.t.Log(message + " Not checked.")
+	if !p.loadAxe() {
 		return nil
-	}
-	if err != nil {
-		p.tab.t.Fatal(err)
 	}
 	var result struct {
 		Passes     int
 		Violations []Violation
-	}
-	if err := p.run(string(source)+"\n;0", nil); err != nil {
-		p.tab.t.Fatalf("load axe-core: %v", err)
 	}
 	if err := p.run(axeRun, &result); err != nil {
 		p.tab.t.Fatalf("run axe-core: %v", err)
@@ -76,4 +64,25 @@ func (p *Page) Violations() []Violation {
 		p.tab.t.Fatalf("axe-core found nothing to check at %s", p.URL())
 	}
 	return result.Violations
+}
+
+// loadAxe puts axe-core into the document, if it was fetched.
+func (p *Page) loadAxe() bool {
+	p.tab.t.Helper()
+	source, err := os.ReadFile(filepath.Join(root(p.tab.t), ".cache", "axe", "axe.min.js"))
+	if errors.Is(err, fs.ErrNotExist) {
+		message := "The accessibility check needs axe-core: run scripts/install-test-tools."
+		if os.Getenv("CI") != "" {
+			p.tab.t.Fatal(message)
+		}
+		p.tab.t.Log(message + " Not checked.")
+		return false
+	}
+	if err != nil {
+		p.tab.t.Fatal(err)
+	}
+	if err := p.run(string(source)+"\n;0", nil); err != nil {
+		p.tab.t.Fatalf("load axe-core: %v", err)
+	}
+	return true
 }

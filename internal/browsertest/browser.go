@@ -14,7 +14,8 @@
 //
 // Every method that cannot do what it is told fails the test and says what the page showed instead. When a test ends,
 // each page's uncaught errors, console errors and violations of its Content-Security-Policy fail it, unless Expect
-// named them; a failed test leaves a picture in tmp/screenshots.
+// named them; a failed test leaves a picture in the folder SCREENSHOTS, which is
+// tmp/screenshots where it is not set.
 package browsertest
 
 import (

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -125,7 +124,7 @@ func (b *tab) close() {
 	}
 }
 
-// Screenshot writes a picture of the whole page to tmp/screenshots/NAME.png and returns its path.
+// Screenshot writes a picture of the whole page, NAME.png, and returns its path. See artefact.
 func (p *Page) Screenshot(name string) string {
 	p.tab.t.Helper()
 	file, err := p.picture(name)
@@ -142,15 +141,6 @@ func (p *Page) picture(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name = strings.Map(func(r rune) rune {
-		if strings.ContainsRune(`/\: `, r) {
-			return '-'
-		}
-		return r
-	}, name)
-	file := filepath.Join(root(p.tab.t), "tmp", "screenshots", name+".png")
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return "", err
-	}
+	file := p.artefact(name + ".png")
 	return file, os.WriteFile(file, png, 0o644)
 }
