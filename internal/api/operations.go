@@ -23,6 +23,12 @@ type InOperation struct {
 	Operation string `path:"operation" example:"op_k3jq7w2mfz5xv4na"`
 }
 
+// InDownload names an operation, and the part of its file.
+type InDownload struct {
+	InOperation
+	Range string `header:"Range" doc:"Which bytes" example:"bytes=1048576-"`
+}
+
 func (a *API) operationRoutes() {
 	const tag = "DB Logs"
 	one := orgPrefix + "/operations/{operation}"
@@ -149,7 +155,7 @@ func restorePreview(p app.RestorePreview) wire.RestorePreview {
 
 func (a *API) downloadRoute(tag, one string) {
 	file := change(http.MethodGet, one+"/file", "download-backup", "Download a backup's file", tag)
-	file.Description += " The download is written to the audit log. Ranges, If-Range and If-None-Match are understood; the ETag is the file's SHA-256."
+	file.Description += " The download is written to the audit log, once however many ranges it is fetched in. Ranges, If-Range and If-None-Match are understood; the ETag is the file's SHA-256."
 	binary := func(text string) *huma.Response {
 		return &huma.Response{Description: text, Content: map[string]*huma.MediaType{
 			"application/zstd": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
@@ -159,8 +165,8 @@ func (a *API) downloadRoute(tag, one string) {
 		"200": binary("The file"), "206": binary("A range of the file"), "304": {Description: "You have this file already"},
 		"416": {Description: "The range is outside the file"},
 	}
-	handle(a, file, func(ctx context.Context, by safepoint.Actor, in *InOperation) (*huma.StreamResponse, error) {
-		d, err := a.cfg.App.OpenDownload(ctx, by, in.Operation)
+	handle(a, file, func(ctx context.Context, by safepoint.Actor, in *InDownload) (*huma.StreamResponse, error) {
+		d, err := a.cfg.App.OpenDownloadPart(ctx, by, in.Operation, app.PartOf(http.MethodGet, in.Range))
 		if err != nil {
 			return nil, err
 		}

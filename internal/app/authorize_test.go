@@ -199,6 +199,16 @@ var routes = map[string]route{
 		}
 		return d.Name, err
 	}},
+	"OpenDownloadPart": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		d, err := w.OpenDownloadPart(w.ctx, by, th.backup, PartRest)
+		if err == nil {
+			d.Close()
+		}
+		return d.Name, err
+	}},
+	"CheckUpload": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.CheckUpload(w.ctx, by, UploadInput{DatabaseID: th.database, FileName: "shop.sql"}, []byte("SELECT 1;"))
+	}},
 	"Upload": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Upload(w.ctx, by, UploadInput{DatabaseID: th.database, FileName: "shop.sql"}, strings.NewReader("SELECT 1;")))
 	}},

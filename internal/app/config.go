@@ -69,6 +69,8 @@ type App struct {
 	noticesMu sync.Mutex
 	notices   map[string]keptNotices // by organization
 
+	downloads downloads
+
 	heldMu sync.Mutex
 	held   map[string]encrypt.FileKey // restore → the key of the one file it reads, as long as it needs it
 }

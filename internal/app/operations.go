@@ -2,6 +2,10 @@ package app
 
 import (
 	"context"
+	"maps"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/backup"
@@ -100,6 +104,33 @@ func (a *App) Cancel(ctx context.Context, by safepoint.Actor, id string) (safepo
 // OpenDownload opens a backup's file, for an admin who entered the password in the last five minutes: CodeStepUp
 // otherwise. Each opening is one line of the audit log.
 func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (Download, error) {
+	return a.OpenDownloadPart(ctx, by, id, PartWhole)
+}
+
+// Part is what a request for a file asks of it.
+type Part int
+
+const (
+	PartWhole   Part = iota // all of it, or its beginning
+	PartRest                // a range that does not begin at its beginning
+	PartNothing             // only how long it is
+)
+
+// PartOf is what an HTTP request asks for: one of several ranges counts as the first of them.
+func PartOf(method, ranges string) Part {
+	first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(ranges), "bytes="), "-")
+	switch {
+	case method == "HEAD":
+		return PartNothing
+	case strings.TrimSpace(ranges) == "" || strings.Trim(first, "0 ") == "" && first != "":
+		return PartWhole
+	}
+	return PartRest
+}
+
+// OpenDownloadPart is OpenDownload for a request of a part of the file. A program that fetches a file in many ranges
+// makes one line of the audit log: the rest of what the same person began to download in the last day makes none.
+func (a *App) OpenDownloadPart(ctx context.Context, by safepoint.Actor, id string, part Part) (Download, error) {
 	if err := a.authorize(ctx, by, admin, "backup.download"); err != nil {
 		return Download{}, err
 	}
@@ -117,8 +148,35 @@ func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (
 		a.audit(ctx, by, e)
 		return Download{}, a.missingFile(ctx, op.ID, err)
 	}
-	a.audit(ctx, by, e)
+	if a.downloads.begins(by.UserID+" "+op.ID, part, a.Now()) {
+		a.audit(ctx, by, e)
+	}
 	return Download{File: file, Name: op.Name, ModTime: op.FinishedAt, SHA256: op.SHA256}, nil
+}
+
+// downloads are who began to download what, and when.
+type downloads struct {
+	mu    sync.Mutex
+	begun map[string]time.Time
+}
+
+// downloadLife is how long after its beginning the rest of a file may come.
+const downloadLife = 24 * time.Hour
+
+// begins says whether a request begins a download, and remembers it. One that nobody remembers begins: a restart of the
+// server costs a line more in the audit log, never one less.
+func (d *downloads) begins(who string, part Part, now time.Time) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	maps.DeleteFunc(d.begun, func(_ string, at time.Time) bool { return now.Sub(at) > downloadLife })
+	if _, known := d.begun[who]; part == PartNothing || part == PartRest && known {
+		return false
+	}
+	if d.begun == nil {
+		d.begun = map[string]time.Time{}
+	}
+	d.begun[who] = now
+	return true
 }
 
 // mayDownload refuses data to a person whose password was not entered lately, and writes that down as e.

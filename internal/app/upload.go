@@ -1,6 +1,8 @@
 package app
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +33,9 @@ type Uploads struct {
 
 const defaultMaxUpload = 64 << 30
 
+// UploadHead is how much of a file's beginning CheckUpload looks at.
+const UploadHead = foreign.Head
+
 // UploadInput is what a person says of a file to upload.
 type UploadInput struct {
 	DatabaseID string
@@ -44,31 +49,19 @@ type UploadInput struct {
 // if nothing stands in the way.
 func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r io.Reader) (safepoint.Operation, error) {
 	var none safepoint.Operation
-	if err := a.authorize(ctx, by, admin, "upload"); err != nil {
-		return none, err
-	}
-	d, err := a.Catalog.Database(ctx, by.OrganizationID, in.DatabaseID)
+	d, err := a.mayUpload(ctx, by, in)
 	if err != nil {
-		return none, notHere(err, "database")
-	}
-	limit := a.Uploads.MaxSize
-	if limit == 0 {
-		limit = defaultMaxUpload
-	}
-	switch {
-	case a.Uploads.Dir == "":
-		return none, safepoint.Errorf(safepoint.CodeForbidden, "This server takes no uploads.").WithHint("Its operator can say why.")
-	case in.Size > limit:
-		return none, foreign.TooLarge(limit)
-	}
-	if err := a.mayQueue(ctx, by, d); err != nil {
 		return none, err
 	}
-	// It is kept twice for a while: as it came, and as it is stored.
-	if err := backup.Room(ctx, a.Storage, 2*in.Size); err != nil {
+	early := bufio.NewReaderSize(r, foreign.Head)
+	head, err := early.Peek(foreign.Head)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return none, fmt.Errorf("receive the dump: %w", err)
+	}
+	if err := a.recognized(d, head); err != nil {
 		return none, err
 	}
-	file, err := a.receive(ctx, r, limit)
+	file, err := a.receive(ctx, early, a.uploadLimit())
 	if err != nil {
 		return none, err
 	}
@@ -97,6 +90,67 @@ func (a *App) Upload(ctx context.Context, by safepoint.Actor, in UploadInput, r 
 	}
 	return queued, nil
 }
+
+// CheckUpload says, before gigabytes come, whether what is told of a file and its first bytes stand in the way of its upload.
+// Upload looks at them again. head is its first UploadHead bytes.
+func (a *App) CheckUpload(ctx context.Context, by safepoint.Actor, in UploadInput, head []byte) error {
+	d, err := a.mayUpload(ctx, by, in)
+	if err != nil {
+		return err
+	}
+	return a.recognized(d, head)
+}
+
+// mayUpload refuses what is known to be refused from what is told of a file, and returns the database it is for.
+func (a *App) mayUpload(ctx context.Context, by safepoint.Actor, in UploadInput) (safepoint.Database, error) {
+	var none safepoint.Database
+	if err := a.authorize(ctx, by, admin, "upload"); err != nil {
+		return none, err
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, in.DatabaseID)
+	if err != nil {
+		return none, notHere(err, "database")
+	}
+	switch {
+	case a.Uploads.Dir == "":
+		return none, safepoint.Errorf(safepoint.CodeForbidden, "This server takes no uploads.").WithHint("Its operator can say why.")
+	case in.Size > a.uploadLimit():
+		return none, foreign.TooLarge(a.uploadLimit())
+	}
+	if err := a.mayQueue(ctx, by, d); err != nil {
+		return none, err
+	}
+	// It is kept twice for a while: as it came, and as it is stored.
+	return d, backup.Room(ctx, a.Storage, 2*in.Size)
+}
+
+func (a *App) uploadLimit() int64 {
+	if a.Uploads.MaxSize == 0 {
+		return defaultMaxUpload
+	}
+	return a.Uploads.MaxSize
+}
+
+// recognized refuses a file by its first bytes. What they promise is checked when all of it is there.
+func (a *App) recognized(d safepoint.Database, head []byte) error {
+	if encrypt.Is(bytes.NewReader(head)) {
+		return errUploadEncrypted
+	}
+	err := foreign.Known(head)
+	if err != nil && d.Engine != safepoint.PostgreSQL && len(head) > 0 {
+		return notOurs(d)
+	}
+	return err
+}
+
+// notOurs refuses what only PostgreSQL could take.
+func notOurs(d safepoint.Database) error {
+	return safepoint.Errorf(safepoint.CodeArchive, "This is not a backup that Safepoint made.").
+		WithHint("Dumps of other programs can be used for PostgreSQL only; for %s, upload a backup of Safepoint.", d.Engine.Label())
+}
+
+var errUploadEncrypted = safepoint.Errorf(safepoint.CodeArchive, "The file is encrypted with age.").
+	WithHint("Decrypt it where you have the key, and upload what comes out: age -d -i KEY FILE. Safepoint encrypts it anew where the organization asks for it.")
 
 // mayQueue refuses early what CreateOperation would refuse once gigabytes have come.
 func (a *App) mayQueue(ctx context.Context, by safepoint.Actor, d safepoint.Database) error {
@@ -174,8 +228,7 @@ func (a *App) acceptable(ctx context.Context, orgID string, d safepoint.Database
 	case !errors.Is(err, archive.ErrNoContents):
 		return err
 	case d.Engine != safepoint.PostgreSQL:
-		return safepoint.Errorf(safepoint.CodeArchive, "This is not a backup that Safepoint made.").
-			WithHint("Dumps of other programs can be used for PostgreSQL only; for %s, upload a backup of Safepoint.", d.Engine.Label())
+		return notOurs(d)
 	}
 	if !a.Uploads.Foreign {
 		return safepoint.Errorf(safepoint.CodeForbidden, "This file was not made by this Safepoint, and its operator does not allow such files.").
@@ -195,8 +248,7 @@ func (a *App) ownArchive(file string) (*archive.Reader, io.Closer, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && encrypt.Is(f) {
-		err = safepoint.Errorf(safepoint.CodeArchive, "The file is encrypted with age.").
-			WithHint("Decrypt it where you have the key, and upload what comes out: age -d -i KEY FILE. Safepoint encrypts it anew where the organization asks for it.")
+		err = errUploadEncrypted
 	}
 	var r *archive.Reader
 	if err == nil {

@@ -69,6 +69,15 @@ var others = []struct{ bytes, what, hint string }{
 	{"\xfe\xff", "text in UTF-16", "Make the dump anew with pg_dump --file=NAME."},
 }
 
+// Head is how much of a file Known looks at.
+const Head = headLen
+
+// Known refuses a file by its first bytes, where they tell that it cannot be used, whatever follows.
+func Known(head []byte) error {
+	_, err := detect(head[:min(len(head), headLen)])
+	return err
+}
+
 // detect tells a file by its first bytes.
 func detect(head []byte) (format, error) {
 	if len(head) == 0 {

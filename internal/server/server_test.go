@@ -7,13 +7,16 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -250,6 +253,139 @@ func TestDownload(t *testing.T) {
 	}
 	if r, _ := b.get(path, "Range", "bytes=99999999-"); r.StatusCode != 416 {
 		t.Errorf("a range outside: %d", r.StatusCode)
+	}
+}
+
+// TestConsoleDownload fetches a backup as a browser does that was interrupted: its head, its beginning, and the rest in
+// pieces. That is one download in the audit log.
+func TestConsoleDownload(t *testing.T) {
+	b := start(t, Config{}).signIn()
+	d := b.addShop()
+	_, err := b.App.StartBackup(t.Context(), b.by, d.ID)
+	b.must(err)
+	op := b.settled(1)[0]
+	session, err := b.App.SignIn(t.Context(), "rahel@harbor.example", password, "127.0.0.1", "test")
+	b.must(err)
+	ask := func(method string, header ...string) (*http.Response, []byte) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), method, "http://"+b.Addr()+"/logs/"+op.ID+"/file", nil)
+		b.must(err)
+		req.AddCookie(&http.Cookie{Name: "safepoint", Value: session})
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		res, err := http.DefaultTransport.RoundTrip(req)
+		b.must(err)
+		defer res.Body.Close()
+		data, err := io.ReadAll(res.Body)
+		b.must(err)
+		return res, data
+	}
+	downloads := func() (n int) {
+		t.Helper()
+		page, err := b.App.Audit(t.Context(), b.by, app.AuditFilter{})
+		b.must(err)
+		for _, e := range page.Entries {
+			if e.Action == "backup.download" {
+				n++
+			}
+		}
+		return n
+	}
+	tag := `"` + op.SHA256 + `"`
+	if r, _ := ask("HEAD"); r.StatusCode != 200 || r.ContentLength != op.Size || r.Header.Get("ETag") != tag || r.Header.Get("Accept-Ranges") != "bytes" || downloads() != 0 {
+		t.Errorf("HEAD: %d, %v, %d downloads", r.StatusCode, r.Header, downloads())
+	}
+	third := op.Size / 3
+	var got []byte
+	for i, part := range []string{fmt.Sprintf("bytes=0-%d", third-1), fmt.Sprintf("bytes=%d-%d", third, 2*third-1), fmt.Sprintf("bytes=%d-", 2*third)} {
+		r, data := ask("GET", "Range", part, "If-Range", tag)
+		if r.StatusCode != 206 || downloads() != 1 {
+			t.Errorf("part %d: %d, %d downloads", i, r.StatusCode, downloads())
+		}
+		got = append(got, data...)
+	}
+	if sum := sha256.Sum256(got); hex.EncodeToString(sum[:]) != op.SHA256 {
+		t.Errorf("the parts are %d bytes with another checksum", len(got))
+	}
+	if r, data := ask("GET", "Range", "bytes=5-9", "If-Range", `"another"`); r.StatusCode != 200 || int64(len(data)) != op.Size {
+		t.Errorf("a part of another file: %d, %d bytes", r.StatusCode, len(data))
+	}
+	if _, data := ask("GET"); int64(len(data)) != op.Size || downloads() != 2 {
+		t.Errorf("once more: %d bytes, %d downloads", len(data), downloads())
+	}
+	session = "s-nobody"
+	if r, _ := ask("GET", "Range", "bytes=5-9"); r.StatusCode != 303 {
+		t.Errorf("a part for nobody: %d", r.StatusCode)
+	}
+}
+
+// TestUploadCheck asks, with the beginning of a file, whether all of it would be taken, and uploads it.
+func TestUploadCheck(t *testing.T) {
+	b := start(t, Config{Uploads: app.Uploads{MaxSize: 1 << 20}}).signIn()
+	d := b.addShop()
+	_, err := b.App.StartBackup(t.Context(), b.by, d.ID)
+	b.must(err)
+	op := b.settled(1)[0]
+	_, whole := b.get("/api/v1/organizations/" + b.org + "/operations/" + op.ID + "/file")
+	session, err := b.App.SignIn(t.Context(), "rahel@harbor.example", password, "127.0.0.1", "test")
+	b.must(err)
+	send := func(path string, size int64, file []byte) (int, string, string) {
+		t.Helper()
+		var body bytes.Buffer
+		form := multipart.NewWriter(&body)
+		form.WriteField("database", d.ID)
+		if size >= 0 {
+			form.WriteField("size", strconv.FormatInt(size, 10))
+		}
+		part, err := form.CreateFormFile("file", "shop.sql.zst")
+		b.must(err)
+		part.Write(file)
+		b.must(form.Close())
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+b.Addr()+path, &body)
+		b.must(err)
+		req.Header.Set("Content-Type", form.FormDataContentType())
+		req.Header.Set("X-Fragment", "dialog")
+		req.AddCookie(&http.Cookie{Name: "safepoint", Value: session})
+		res, err := http.DefaultTransport.RoundTrip(req)
+		b.must(err)
+		defer res.Body.Close()
+		text, err := io.ReadAll(res.Body)
+		b.must(err)
+		return res.StatusCode, res.Header.Get("Location"), string(text)
+	}
+	const check = "/logs/upload/check"
+	for _, bad := range []struct {
+		size int64
+		head []byte
+		want string
+	}{
+		{int64(len(whole)), []byte("\x7fELF\x02\x01\x01\x00 a program"), "not a backup that Safepoint made"},
+		{int64(len(whole)), []byte("age-encryption.org/v1\n-> X25519"), "encrypted with age"},
+		{2 << 20, whole[:100], "larger than"},
+		{0, nil, "The file is empty"},
+	} {
+		if status, _, text := send(check, bad.size, bad.head); status != 422 || !strings.Contains(text, bad.want) {
+			t.Errorf("%d %s, want %q", status, text, bad.want)
+		}
+	}
+	if status, _, text := send(check, int64(len(whole)), whole[:min(len(whole), app.UploadHead)]); status != 204 {
+		t.Fatalf("%d %s", status, text)
+	}
+	// What the beginning tells is told at once also of a file that is sent whole.
+	if status, _, text := send("/logs/upload", -1, append([]byte("\x7fELF\x00"), make([]byte, 900_000)...)); status != 422 || !strings.Contains(text, "not a backup") {
+		t.Errorf("%d %s", status, text)
+	}
+	status, to, text := send("/logs/upload", -1, whole)
+	if status != 303 || !strings.HasPrefix(to, "/logs/op_") {
+		t.Fatalf("%d %s %s", status, to, text)
+	}
+	if up := b.settled(2)[0]; up.Trigger != safepoint.TriggerUpload || up.Status != safepoint.StatusSucceeded || up.VerifiedAt.IsZero() {
+		t.Errorf("the upload became %+v", up)
+	}
+	session = "s-nobody"
+	if status, to, _ := send(check, 1, whole); status != 303 || !strings.HasPrefix(to, "/signin") {
+		t.Errorf("nobody: %d %s", status, to)
 	}
 }
 

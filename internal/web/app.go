@@ -86,9 +86,10 @@ type App interface {
 	Journal(ctx context.Context, a safepoint.Actor, id string) ([]safepoint.JournalEntry, error)
 	Running(ctx context.Context, a safepoint.Actor) ([]safepoint.Operation, error)
 	StartBackup(ctx context.Context, a safepoint.Actor, databaseID string) (safepoint.Operation, error)
+	CheckUpload(ctx context.Context, a safepoint.Actor, in app.UploadInput, head []byte) error
 	Upload(ctx context.Context, a safepoint.Actor, in app.UploadInput, r io.Reader) (safepoint.Operation, error)
 	Cancel(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, error)
-	OpenDownload(ctx context.Context, a safepoint.Actor, id string) (app.Download, error)
+	OpenDownloadPart(ctx context.Context, a safepoint.Actor, id string, part app.Part) (app.Download, error)
 	BackupTables(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, []app.BackupTable, error)
 	OpenTables(ctx context.Context, a safepoint.Actor, id string, c app.TableChoice) (app.TableDownload, error)
 	PreviewDelete(ctx context.Context, a safepoint.Actor, id string) (app.DeletePreview, error)

@@ -276,7 +276,10 @@ type file struct{ *bytes.Reader }
 
 func (file) Close() error { return nil }
 
-func (f *fake) OpenDownload(context.Context, safepoint.Actor, string) (app.Download, error) {
+func (f *fake) CheckUpload(_ context.Context, _ safepoint.Actor, in app.UploadInput, head []byte) error {
+	return f.act("check-upload", in.DatabaseID, in.FileName, in.Size, string(head))
+}
+func (f *fake) OpenDownloadPart(context.Context, safepoint.Actor, string, app.Part) (app.Download, error) {
 	return app.Download{File: file{bytes.NewReader([]byte("0123456789"))}, Name: "shop \"1\".sql.zst", ModTime: testNow}, f.act("download")
 }
 func (f *fake) StartRestoreInto(_ context.Context, _ safepoint.Actor, id string, in app.NewDatabase) (safepoint.Operation, error) {

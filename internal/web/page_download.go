@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // doDownload sends a backup's file, in ranges where the browser asks for them. A backup is all of the data, so the
 // password must have been entered lately.
 func doDownload(v *visit) (reply, error) {
-	d, err := v.app.OpenDownload(v.ctx, v.actor, v.id())
+	d, err := v.app.OpenDownloadPart(v.ctx, v.actor, v.id(), app.PartOf(v.r.Method, v.r.Header.Get("Range")))
 	if safepoint.ErrorCode(err) == safepoint.CodeStepUp {
 		return redirect("/stepup?next=" + url.QueryEscape(v.r.URL.Path)), nil
 	}

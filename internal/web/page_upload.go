@@ -3,8 +3,10 @@ package web
 import (
 	"errors"
 	"io"
+	"maps"
 	"mime/multipart"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -46,6 +48,39 @@ func doUpload(v *visit) (reply, error) {
 	if err == nil {
 		return redirect("/logs/" + op.ID), nil
 	}
+	return v.refuseUpload(f, err)
+}
+
+// doUploadCheck is asked by a script before it sends gigabytes: would the file with this size and beginning be taken?
+func doUploadCheck(v *visit) (reply, error) {
+	if err := v.r.ParseMultipartForm(1 << 20); err != nil {
+		return nil, safepoint.Errorf(safepoint.CodeInvalid, "The form could not be read.").WithCause(err)
+	}
+	f := v.posted()
+	maps.Copy(f.Values, v.r.MultipartForm.Value)
+	file, header, err := v.r.FormFile("file")
+	if err != nil {
+		return v.refuseUpload(f, safepoint.Invalid("file", "Choose a file."))
+	}
+	defer file.Close()
+	size, err := strconv.ParseInt(f.Get("size"), 10, 64)
+	if err != nil || size < 0 {
+		return nil, safepoint.Errorf(safepoint.CodeInvalid, "The form could not be read.").WithCause(err)
+	}
+	head, err := io.ReadAll(io.LimitReader(file, app.UploadHead))
+	if err != nil {
+		return nil, err
+	}
+	in := app.UploadInput{DatabaseID: f.Get("database"), FileName: header.Filename, NoOwner: f.Get("no_owner") != "", Size: size}
+	if err := v.app.CheckUpload(v.ctx, v.actor, in, head); err != nil {
+		return v.refuseUpload(f, err)
+	}
+	v.w.WriteHeader(http.StatusNoContent)
+	return nil, nil
+}
+
+// refuseUpload shows the form again, with why.
+func (v *visit) refuseUpload(f *form, err error) (reply, error) {
 	p, perr := v.upload(f)
 	if perr != nil {
 		return nil, perr

@@ -55,6 +55,7 @@ func Routes() []Route {
 		{"GET", "/logs", Viewer, true, showLogs},
 		{"GET", "/logs/upload", Admin, false, showUpload},
 		{"POST", "/logs/upload", Admin, false, doUpload},
+		{"POST", "/logs/upload/check", Admin, false, doUploadCheck},
 		{"GET", "/logs/{id}", Viewer, true, showLog},
 		{"GET", "/logs/{id}/restore", Admin, false, showRestoreNew},
 		{"POST", "/logs/{id}/restore", Admin, false, doRestoreNew},

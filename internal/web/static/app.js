@@ -167,10 +167,69 @@ function go(url) {
 
 /* ---- one press, one job ---- */
 document.addEventListener('submit', e => {
-  if (!e.target.matches('main form[data-busy]') || e.defaultPrevented) return;
+  if (!e.target.matches('main form[data-busy]') || e.defaultPrevented) return; // what a script sends, it keeps an eye on itself
   setTimeout(() => { for (const b of e.target.querySelectorAll('button')) { b.disabled = true; b.setAttribute('aria-busy', 'true'); } });
 });
 addEventListener('pageshow', e => { if (e.persisted) for (const b of document.querySelectorAll('[aria-busy]')) { b.disabled = false; b.removeAttribute('aria-busy'); } });
+
+/* ---- an upload: asked about before it is sent, and seen while it is ---- */
+const number = (n, digits = 0) => n.toLocaleString(document.documentElement.lang, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+function bytes(n) { // as the server words sizes
+  let u = 0;
+  for (; n >= 1024 && u < 5; u++) n /= 1024;
+  return number(n, u >= 3 || u && n < 9.95 ? 1 : 0) + '\u00a0' + ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'][u];
+}
+document.addEventListener('submit', async e => {
+  const form = e.target, file = form.querySelector?.('input[type="file"][name="file"]')?.files[0];
+  if (!form.matches?.('form[data-upload]') || !file) return;
+  e.preventDefault();
+  const button = e.submitter ?? goOf(form), box = form.querySelector('[data-sending]'), refused = form.querySelector('[data-refused]');
+  const stop = text => {
+    button.disabled = false; button.removeAttribute('aria-busy'); box.hidden = true;
+    refused.textContent = text; refused.hidden = false; refused.scrollIntoView({ block: 'nearest' });
+  };
+  // why the server's answer refuses: the words of the form it sends again
+  const why = html => {
+    const page = new DOMParser().parseFromString(html, 'text/html');
+    return [...page.querySelectorAll('.callout.bad, .err:not([hidden], [data-refused])')].map(p => p.textContent.trim()).join(' ') || box.dataset.broke;
+  };
+  refused.hidden = true; button.disabled = true; button.setAttribute('aria-busy', 'true');
+  const about = new FormData(form);
+  about.set('size', file.size);
+  about.set('file', file.slice(0, 4096), file.name);
+  try {
+    const r = await fetch(form.dataset.upload, { method: 'POST', body: about, headers: { 'X-Fragment': 'dialog' } });
+    if (r.redirected) return stop(box.dataset.lost);
+    if (!r.ok) return stop(why(await r.text()));
+  } catch { return stop(words.noAnswer); }
+  send(form, file, box, stop, why);
+});
+function send(form, file, box, stop, why) {
+  const request = new XMLHttpRequest(), part = name => box.querySelector(`[data-${name}]`), set = (name, text) => { if (part(name).textContent !== text) part(name).textContent = text; };
+  const began = performance.now(), bar = box.querySelector('progress');
+  let marks = [[began, 0]], told = 0;
+  box.hidden = false; bar.value = 0;
+  request.upload.onprogress = e => {
+    const now = performance.now(), done = Math.min(e.loaded, file.size), percent = Math.floor(done / Math.max(file.size, 1) * 100);
+    marks = [...marks.filter(([at]) => now - at < 10_000), [now, done]]; // over the last seconds
+    const rate = (done - marks[0][1]) / Math.max(now - marks[0][0], 1) * 1000, left = (file.size - done) / Math.max(rate, 1);
+    bar.value = percent;
+    set('percent', number(percent) + '%');
+    set('bytes', box.dataset.done.replace('{done}', bytes(done)).replace('{total}', bytes(file.size)));
+    set('speed', rate > 0 ? box.dataset.rate.replace('{size}', bytes(rate)) : '');
+    if (percent >= 5 && now - began > 5_000) set('left', left < 60 ? box.dataset.soon : box.dataset.minutes.replace('{number}', number(Math.round(left / 60))));
+    if (percent >= told + 25 && percent < 100) { told = percent - percent % 25; set('say', number(told) + '%'); }
+  };
+  request.upload.onload = () => { bar.removeAttribute('value'); set('left', box.dataset.checking); set('speed', ''); set('say', box.dataset.checking); };
+  request.onload = () => {
+    if (new URL(request.responseURL).pathname !== new URL(form.action).pathname) return location.assign(request.responseURL);
+    stop(why(request.responseText));
+  };
+  request.onerror = request.onabort = () => stop(box.dataset.broke);
+  request.open('POST', form.action);
+  request.setRequestHeader('X-Fragment', 'dialog');
+  request.send(new FormData(form));
+}
 
 /* ---- choices that show their own group of inputs ---- */
 function showGroups(form) {
