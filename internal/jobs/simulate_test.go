@@ -50,7 +50,7 @@ type simulated struct {
 	latest map[time.Time]bool // due times that were the latest at a look; true: and no clock had said before that they are long past
 	ahead  time.Time          // the latest that a clock said, unless that was taken back
 	last   time.Time          // of the looks
-	dealt  time.Time          // the due time that a clock which was set back starts from
+	dealt  map[time.Time]bool // due times that a clock which was set back started from
 }
 
 // together is how many schedules live through one history, with a catalog of their own.
@@ -132,7 +132,7 @@ func (s *simulation) fill(many int) {
 			VALUES ($1, $2, $3, $1, $4, $5, 1, '', '', $5)`, id, org, db, time.Duration(interval).Milliseconds(), anchor.UnixMilli())
 		s.all = append(s.all, &simulated{
 			Schedule: safepoint.Schedule{ID: id, OrganizationID: org, IsActive: true, Interval: interval, Anchor: anchor.UTC(), EnabledAt: anchor},
-			latest:   map[time.Time]bool{},
+			latest:   map[time.Time]bool{}, dealt: map[time.Time]bool{},
 		})
 	}
 }
@@ -202,9 +202,9 @@ func (sch *simulated) saw(now time.Time) {
 	if due, ok := sch.LastDue(now); ok {
 		// The first look of a clock that was set back starts from its latest due time, which has been dealt with.
 		if back {
-			sch.dealt = due
+			sch.dealt[due] = true
 		}
-		sch.latest[due] = sch.latest[due] || due != sch.dealt && sch.ahead.Before(due.Add(interval))
+		sch.latest[due] = sch.latest[due] || !sch.dealt[due] && sch.ahead.Before(due.Add(interval))
 	}
 	if now.After(sch.ahead) {
 		sch.ahead = now

@@ -132,7 +132,7 @@ type org struct {
 	mu       sync.Mutex
 	begun    time.Time
 	history  []porcupine.Operation
-	unknown  []porcupine.Operation // calls whose connection broke
+	unknown  []porcupine.Operation // calls whose connection broke, and of which no effect was seen yet
 	answered int                   // in this burst
 	winners  map[act]int           // in this burst
 	watched  map[string]bool       // operations whose end is watched
@@ -370,11 +370,14 @@ func (o *org) settle(killed bool) {
 	o.mu.Lock()
 	o.explainDeleted()
 	lost := len(o.unknown)
-	o.unknown = nil
+	o.unknown = slices.DeleteFunc(o.unknown, func(u porcupine.Operation) bool { // a deletion that was begun may end later
+		in := u.Input.(input)
+		return in.Act != remove || o.deleted(in.Of)
+	})
 	o.backups = slices.DeleteFunc(o.backups, func(id string) bool { return o.deleted(id) })
 	winners := fmt.Sprint(o.winners)
 	o.mu.Unlock()
-	o.t.Logf("%s: won %s, %d connections broke", o.tenant.Name, winners, lost)
+	o.t.Logf("%s: won %s, %d answers were lost", o.tenant.Name, winners, lost)
 	if o.won() == 0 && !killed {
 		o.t.Errorf("%s: nobody won", o.tenant.Name)
 	}
