@@ -124,7 +124,10 @@ func (m *meter) showOperation(o wire.Operation) {
 
 // progressFacts are done of expected, rate, and the time left once it can be told: from 5 percent and 10 seconds on.
 func progressFacts(o wire.Operation) (facts []string) {
-	p := o.Progress
+	p := *o.Progress
+	if o.Type == string(safepoint.TypeRestore) && p.Phase != o.Step { // these are of the step before
+		p.TablesOf, p.Bytes, p.BytesOf, p.Rate = 0, 0, 0, 0
+	}
 	if p.TablesOf > 0 && p.Phase != "verify" {
 		facts = append(facts, fmt.Sprintf("table %s of %s", grouped(min(p.Tables+1, p.TablesOf)), grouped(p.TablesOf)))
 	}

@@ -80,7 +80,11 @@ func TestProgressFacts(t *testing.T) {
 	tooEarly := backup
 	tooEarly.Progress = &early
 	restore := backup
-	restore.Type, restore.Step = "restore", "stage"
+	staging, late := p, p
+	staging.Phase, late.Phase = "stage", "guard"
+	restore.Type, restore.Step, restore.Progress = "restore", "stage", &staging
+	switching := restore
+	switching.Step, switching.Progress = "switch", &late
 	inPlace := restore
 	inPlace.Mode = "in_place"
 	for _, c := range []struct {
@@ -91,6 +95,7 @@ func TestProgressFacts(t *testing.T) {
 		{tooEarly, "Writing: 33%, table 3 of 66, 1.0 GiB of about 3.0 GiB, 84 MiB/s\n"},
 		{restore, "Restoring into staging: 33%, table 3 of 66, 1.0 GiB of about 3.0 GiB, 84 MiB/s, about 2 min left\n"},
 		{inPlace, "Loading: 33%, table 3 of 66, 1.0 GiB of about 3.0 GiB, 84 MiB/s, about 2 min left\n"},
+		{switching, "Switching: 33%, about 2 min left\n"},
 		{wire.Operation{Type: "restore", Status: "running", Step: "halt"}, "Halting services\n"},
 		{wire.Operation{Type: "backup", Status: "queued"}, "Waiting for its turn\n"},
 		{wire.Operation{Type: "backup", Status: "running", CancelAsked: true}, "Stopping\n"},
