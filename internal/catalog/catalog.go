@@ -37,14 +37,16 @@ type Catalog struct {
 func Open(ctx context.Context, path string) (*Catalog, error) {
 	q := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)"},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "cache_size(-8000)"},
 	}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
+	// A connection has pages of the file in memory: one that is closed after use would read them again.
 	db.SetMaxOpenConns(8)
-	c := &Catalog{db: pool{db}, Now: time.Now, limits: searchLimits}
+	db.SetMaxIdleConns(8)
+	c := &Catalog{db: pool{DB: db}, Now: time.Now, limits: searchLimits}
 	if err := c.migrate(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)

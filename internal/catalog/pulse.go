@@ -27,7 +27,7 @@ func OpenReader(ctx context.Context, path string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	db.SetMaxOpenConns(2)
-	c := &Catalog{db: pool{db}, Now: time.Now, limits: searchLimits}
+	c := &Catalog{db: pool{DB: db}, Now: time.Now, limits: searchLimits}
 	if err := c.sameSchema(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)

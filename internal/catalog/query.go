@@ -23,7 +23,28 @@ type execer interface {
 }
 
 // pool is the catalog's connections. What is written through it says in words that the disk is full.
-type pool struct{ *sql.DB }
+type pool struct {
+	*sql.DB
+	watch func(query string)
+}
+
+// Watch has fn told of every statement that a list or a page is read with, from now on. For tests, before the catalog is
+// used by others: they count statements, and ask how SQLite carries them out.
+func (c *Catalog) Watch(fn func(query string)) { c.db.watch = fn }
+
+func (p pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if p.watch != nil {
+		p.watch(query)
+	}
+	return p.DB.QueryContext(ctx, query, args...)
+}
+
+func (p pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	if p.watch != nil {
+		p.watch(query)
+	}
+	return p.DB.QueryRowContext(ctx, query, args...)
+}
 
 func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	before, after := fault.Call("catalog")

@@ -190,13 +190,9 @@ func (w *World) things(ctx context.Context, a *app.App, by safepoint.Actor, d sa
 	} else {
 		w.IDs["other"] = other.ID
 	}
-	u, err := url.Parse(link)
-	if err != nil {
-		return err
-	}
 	w.Database = databaseID(0)
 	for path, id := range map[string]string{"/backups/": s.ID, "/logs/": backup.ID, "/restores/": restore.ID, "/databases/": d.ID, "/services/": svc.ID,
-		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": u.RawQuery} {
+		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore"} {
 		w.IDs[path] = id
 	}
 	return nil

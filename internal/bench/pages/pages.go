@@ -29,15 +29,13 @@ func (w *World) Paths() ([]string, error) {
 			continue
 		}
 		path := strings.TrimSuffix(r.Pattern, "{$}")
-		if before, after, ok := strings.Cut(path, "{id}"); ok {
+		if before, after, ok := strings.Cut(path, "{"); ok {
 			id, known := w.IDs[before]
-			if !known {
-				return nil, fmt.Errorf("%s: give the benchmark an ID for it (World.IDs)", r.Pattern)
+			_, after, _ = strings.Cut(after, "}")
+			if !known || strings.Contains(after, "{") {
+				return nil, fmt.Errorf("%s: give the benchmark something to ask for there (World.IDs)", r.Pattern)
 			}
 			path = before + id + after
-		}
-		if strings.Contains(path, "{") {
-			return nil, fmt.Errorf("%s: the benchmark does not know how to ask for it", r.Pattern)
 		}
 		paths = append(paths, path)
 	}
