@@ -7,8 +7,12 @@ type Organization struct {
 	ID         string
 	Name       string
 	TimeZone   string        // IANA name; times are shown in it
+	Language   string        // a language's tag, for members who chose none; "" leaves it to their browsers
 	UndoWindow time.Duration // how long the previous database is kept after a restore
-	CreatedAt  time.Time
+	// SessionIdle is after how long without use its members are signed out; 0 leaves it to the server.
+	SessionIdle time.Duration
+	Guided      bool // the guide through the first run was finished, or put away
+	CreatedAt   time.Time
 }
 
 // DefaultUndoWindow is how long a restore can be undone where the organization does not say otherwise.
@@ -16,11 +20,28 @@ const DefaultUndoWindow = 24 * time.Hour
 
 // User is a person with a password.
 type User struct {
-	ID        string
-	Email     string
-	Name      string
-	Theme     string // "system", "light" or "dark"
+	ID    string
+	Email string
+	Name  string
+	Display
 	CreatedAt time.Time
+}
+
+// Display is how a person reads the console.
+type Display struct {
+	Theme    string // "system", "light" or "dark"
+	Language string // a language's tag; "" leaves it to the organization and the browser
+	Hours    string // how the hours of a day are counted: "24" or "12"
+}
+
+// SignIn is one signed-in browser of a person.
+type SignIn struct {
+	ID        string
+	CreatedAt time.Time
+	UsedAt    time.Time
+	IP        string // from where it was opened
+	Agent     string // what the browser says it is
+	This      bool   // it is the one that asks
 }
 
 // Role is what a member may do.
@@ -50,12 +71,12 @@ type Actor struct {
 	UserID         string
 	UserName       string
 	Email          string
-	Theme          string
 	OrganizationID string
 	Role           Role
 	IP             string
 	Via            string    // "session", "token" or "system"
 	SignedInAt     time.Time // when the password was last entered: by whoever made it, for a token
+	Display                  // how they read the console
 }
 
 // Token is an API token without its secret.
@@ -85,4 +106,12 @@ type AuditEntry struct {
 	ObjectName     string
 	Outcome        string // "succeeded", "failed", "denied", "cancelled"; "" while it is not known yet
 	Detail         string
+	Changes        []Change // what it changed, where that is recorded
+}
+
+// Change is one thing that an action changed. Secrets are never in it.
+type Change struct {
+	Field  string `json:"field"` // the input's name in the API: "time_zone"
+	Before string `json:"before"`
+	After  string `json:"after"`
 }

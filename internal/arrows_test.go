@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/api/wire": {},
 	"internal/web":      {"docs/help", "internal/help", "internal/language", "internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
 
-	"internal/app": {"internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
+	"internal/app": {"internal/language", "internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
 		"internal/engine", "internal/storage", "internal/halt", "internal/archive", "internal/encrypt"},
 	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
 

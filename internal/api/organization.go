@@ -22,20 +22,20 @@ func (a *API) organizationRoutes() {
 		InOrg
 		Body wire.OrganizationInput
 	}
-	handle(a, change(http.MethodPut, orgPrefix, "update-organization", "Change name, time zone and undo window", tag),
+	handle(a, change(http.MethodPut, orgPrefix, "update-organization", "Change the settings", tag),
 		func(ctx context.Context, by safepoint.Actor, in *updateRequest) (*body[wire.Organization], error) {
-			old, err := a.cfg.App.Organization(ctx, by)
-			if err != nil {
-				return nil, err
+			change := app.OrganizationChange{Name: &in.Body.Name, Language: in.Body.Language}
+			if in.Body.TimeZone != "" {
+				change.TimeZone = &in.Body.TimeZone
 			}
-			zone, undo := in.Body.TimeZone, time.Duration(in.Body.UndoWindowSeconds)*time.Second
-			if zone == "" {
-				zone = old.TimeZone
+			if undo := time.Duration(in.Body.UndoWindowSeconds) * time.Second; undo != 0 {
+				change.UndoWindow = &undo
 			}
-			if undo == 0 {
-				undo = old.UndoWindow
+			if in.Body.SessionIdleSeconds != nil {
+				idle := time.Duration(*in.Body.SessionIdleSeconds) * time.Second
+				change.SessionIdle = &idle
 			}
-			o, err := a.cfg.App.UpdateOrganization(ctx, by, in.Body.Name, zone, undo)
+			o, err := a.cfg.App.UpdateOrganization(ctx, by, change)
 			return reply(wire.FromOrganization(o, by.Role), err)
 		})
 

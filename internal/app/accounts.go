@@ -152,7 +152,8 @@ func (a *App) startSession(ctx context.Context, u safepoint.User, ip, agent stri
 	if len(ms) > 0 {
 		s.OrganizationID = ms[0].Organization.ID
 	}
-	if err := a.Catalog.DeleteOldSessions(ctx, now.Add(-a.SessionIdle), now.Add(-a.SessionLife)); err != nil {
+	// An organization may let its sessions rest longer than others: only use finds out that one has ended before.
+	if err := a.Catalog.DeleteOldSessions(ctx, now.Add(-max(a.SessionIdle, a.SessionLife)), now.Add(-a.SessionLife)); err != nil {
 		return "", err
 	}
 	token := newSecret()
@@ -245,13 +246,13 @@ func (a *App) Session(ctx context.Context, session, ip string) (safepoint.Actor,
 		return safepoint.Actor{}, err
 	}
 	now := a.Now()
-	if now.Sub(s.UsedAt) > a.SessionIdle || now.Sub(s.CreatedAt) > a.SessionLife {
-		after := a.SessionIdle
-		if now.Sub(s.CreatedAt) > a.SessionLife {
-			after = a.SessionLife
-		}
+	ms, err := a.Catalog.Memberships(ctx, s.UserID)
+	if err != nil {
+		return safepoint.Actor{}, err
+	}
+	if over := a.sessionOver(s, ms, now); over > 0 {
 		return safepoint.Actor{}, errorsFirst(a.Catalog.DeleteSession(ctx, hash),
-			safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", inSpan(after)).WithHint("Sign in to go on."))
+			safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", inSpan(over)).WithHint("Sign in to go on."))
 	}
 	u, _, err := a.Catalog.User(ctx, s.UserID)
 	if err != nil {
@@ -263,7 +264,8 @@ func (a *App) Session(ctx context.Context, session, ip string) (safepoint.Actor,
 		}
 	}
 	by := actorOf(u, ip, "session", s.PasswordAt)
-	return by, a.place(ctx, &by, s.OrganizationID)
+	placeAmong(&by, ms, s.OrganizationID)
+	return by, nil
 }
 
 // unlessFull lets a disk without room pass: that the time of a visit is not recorded must keep nobody from looking.
@@ -276,18 +278,22 @@ func (a *App) unlessFull(ctx context.Context, err error) error {
 }
 
 func actorOf(u safepoint.User, ip, via string, passwordAt time.Time) safepoint.Actor {
-	return safepoint.Actor{UserID: u.ID, UserName: u.Name, Email: u.Email, Theme: u.Theme, IP: ip, Via: via, SignedInAt: passwordAt}
+	return safepoint.Actor{UserID: u.ID, UserName: u.Name, Email: u.Email, Display: u.Display, IP: ip, Via: via, SignedInAt: passwordAt}
 }
 
 // place sets an actor's organization and role: the one wanted, or where that membership has ended another of theirs.
 func (a *App) place(ctx context.Context, by *safepoint.Actor, wanted string) error {
 	ms, err := a.Catalog.Memberships(ctx, by.UserID)
-	if err != nil || len(ms) == 0 {
-		return err
+	placeAmong(by, ms, wanted)
+	return err
+}
+
+func placeAmong(by *safepoint.Actor, ms []safepoint.Membership, wanted string) {
+	if len(ms) == 0 {
+		return
 	}
 	i := max(0, slices.IndexFunc(ms, func(m safepoint.Membership) bool { return m.Organization.ID == wanted }))
 	by.OrganizationID, by.Role = ms[i].Organization.ID, ms[i].Role
-	return nil
 }
 
 // Reenter checks the password of a signed-in user again: the step-up before a download.
@@ -353,17 +359,6 @@ func (a *App) ChangePassword(ctx context.Context, by safepoint.Actor, session, o
 	}
 	a.audit(ctx, by, act{action: "password.change", object: "user", id: by.UserID, name: by.Email, outcome: done})
 	return nil
-}
-
-// SetTheme stores how the actor wants the console to look: "system", "light" or "dark".
-func (a *App) SetTheme(ctx context.Context, by safepoint.Actor, theme string) error {
-	if err := a.authorize(ctx, by, anyone, "theme.set"); err != nil {
-		return err
-	}
-	if !slices.Contains([]string{"system", "light", "dark"}, theme) {
-		return safepoint.Invalid("theme", "Choose system, light or dark.")
-	}
-	return a.Catalog.SetTheme(ctx, by.UserID, theme)
 }
 
 // Memberships returns the organizations of the actor: for a token, the token's only.

@@ -161,10 +161,12 @@ type Download struct {
 
 // AuditFilter selects lines of the audit log, newest first. Zero fields select everything.
 type AuditFilter struct {
-	Who, What string
+	Who, What string // parts of the actor's name; of the action, the object's name or its ID
+	Action    string // exactly this one
 	From, To  time.Time
 	Cursor    string
-	Limit     int
+	Limit     int  // 0 means 50; 200 at most
+	Uncounted bool // AuditPage.Total is not needed
 }
 
 // AuditPage is one page of the audit log.

@@ -22,6 +22,32 @@ type act struct {
 	name    string
 	outcome string
 	detail  string
+	changes []safepoint.Change
+}
+
+// changes are what differs between what was and what is: field, before, after, field, before, after …
+func changes(triples ...string) (list []safepoint.Change) {
+	for i := 0; i+2 < len(triples); i += 3 {
+		if triples[i+1] != triples[i+2] {
+			list = append(list, safepoint.Change{Field: triples[i], Before: triples[i+1], After: triples[i+2]})
+		}
+	}
+	return list
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+// changedIf says of a secret no more than that it is another.
+func changedIf(b bool) string {
+	if b {
+		return "changed"
+	}
+	return ""
 }
 
 // audit writes what was done into the log, also when the request that did it is gone. That it could not be written
@@ -36,7 +62,7 @@ func (a *App) audit(ctx context.Context, by safepoint.Actor, e act) {
 func (a *App) addAudit(ctx context.Context, by safepoint.Actor, e act) error {
 	_, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), safepoint.AuditEntry{
 		OrganizationID: by.OrganizationID, ActorID: by.UserID, ActorName: by.UserName, IP: by.IP, Via: by.Via,
-		Action: e.action, ObjectType: e.object, ObjectID: e.id, ObjectName: e.name, Outcome: e.outcome, Detail: e.detail,
+		Action: e.action, ObjectType: e.object, ObjectID: e.id, ObjectName: e.name, Outcome: e.outcome, Detail: e.detail, Changes: e.changes,
 	})
 	return err
 }

@@ -39,7 +39,17 @@ var routes = map[string]route{
 	"ChangePassword": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return nil, w.ChangePassword(w.ctx, by, "x", "wrong", "wrong")
 	}},
-	"SetTheme":    {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) { return nil, w.SetTheme(w.ctx, by, "dark") }},
+	"SetDisplay": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.SetDisplay(w.ctx, by, safepoint.Display{Theme: "dark"})
+	}},
+	"SignIns": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.SignIns(w.ctx, by, "x"))
+	}},
+	"EndSignIn": {anyone, true, func(w *world, by safepoint.Actor, th things) (any, error) { return nil, w.EndSignIn(w.ctx, by, "x") }},
+	"EndOtherSignIns": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.EndOtherSignIns(w.ctx, by, "x")
+	}},
+	"EndGuide":    {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) { return nil, w.EndGuide(w.ctx, by) }},
 	"Memberships": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Memberships(w.ctx, by)) }},
 	"Tokens":      {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Tokens(w.ctx, by)) }},
 	"CreateToken": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
@@ -55,7 +65,7 @@ var routes = map[string]route{
 		return value(w.CreateOrganization(w.ctx, by, "third", "UTC"))
 	}},
 	"UpdateOrganization": {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) {
-		return value(w.UpdateOrganization(w.ctx, by, "new", "UTC", time.Hour))
+		return value(w.UpdateOrganization(w.ctx, by, OrganizationChange{}))
 	}},
 	"Members": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Members(w.ctx, by)) }},
 	"InviteMember": {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) {

@@ -96,7 +96,9 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 	if d, err = a.Catalog.UpdateDatabase(ctx, d, sealed, by.UserName); err != nil {
 		return safepoint.Database{}, err
 	}
-	a.audit(ctx, by, act{action: "database.update", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.audit(ctx, by, act{action: "database.update", object: "database", id: d.ID, name: d.Name, outcome: done, changes: changes(
+		"name", old.Name, d.Name, "address", address(old), address(d), "user", old.User, d.User, "tls", string(old.TLS), string(d.TLS),
+		"instant_switch", yes(old.InstantSwitch), yes(d.InstantSwitch), "password", "", changedIf(c.password != nil))})
 	a.changed(d.OrganizationID, "database", d.ID)
 	return d, nil
 }

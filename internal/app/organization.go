@@ -52,29 +52,86 @@ func newOrganization(name, timeZone string) (safepoint.Organization, error) {
 	return safepoint.Organization{Name: name, TimeZone: timeZone, UndoWindow: safepoint.DefaultUndoWindow}, nil
 }
 
-// UpdateOrganization stores the organization's name, time zone and undo window. The window counts for restores from
-// now on.
-func (a *App) UpdateOrganization(ctx context.Context, by safepoint.Actor, name, timeZone string, undo time.Duration) (safepoint.Organization, error) {
+// OrganizationChange is what to change of an organization; nil leaves it as it is.
+type OrganizationChange struct {
+	Name, TimeZone *string
+	Language       *string        // a language's tag, "" for none
+	UndoWindow     *time.Duration // counts for restores from now on
+	SessionIdle    *time.Duration // 0 is the server's default
+}
+
+// UpdateOrganization changes the organization's settings.
+func (a *App) UpdateOrganization(ctx context.Context, by safepoint.Actor, in OrganizationChange) (safepoint.Organization, error) {
 	if err := a.authorize(ctx, by, admin, "organization.update"); err != nil {
 		return safepoint.Organization{}, err
 	}
-	o, err := newOrganization(name, timeZone)
+	old, err := a.Catalog.Organization(ctx, by.OrganizationID)
+	if err != nil {
+		return old, err
+	}
+	o := old
+	if err := a.apply(&o, in); err != nil {
+		return safepoint.Organization{}, err
+	}
+	if err := a.Catalog.UpdateOrganization(ctx, o); err != nil {
+		return safepoint.Organization{}, err
+	}
+	a.audit(ctx, by, act{action: "organization.update", object: "organization", id: o.ID, name: o.Name, outcome: done, changes: changes(
+		"name", old.Name, o.Name, "time_zone", old.TimeZone, o.TimeZone, "language", old.Language, o.Language,
+		"undo_window", span(old.UndoWindow), span(o.UndoWindow), "session_idle", span(old.SessionIdle), span(o.SessionIdle))})
+	a.changed(o.ID, "organization", o.ID)
+	return a.Catalog.Organization(ctx, o.ID)
+}
+
+func (a *App) apply(o *safepoint.Organization, in OrganizationChange) error {
+	name, zone := o.Name, o.TimeZone
+	if in.Name != nil {
+		name = *in.Name
+	}
+	if in.TimeZone != nil {
+		zone = *in.TimeZone
+	}
+	checked, err := newOrganization(name, zone)
 	if err != nil {
 		if e, ok := err.(*safepoint.Error); ok && e.Field == "organization" {
 			e.Field = "name"
 		}
-		return safepoint.Organization{}, err
+		return err
 	}
-	if undo < 0 || undo > 30*24*time.Hour {
-		return safepoint.Organization{}, safepoint.Invalid("undo_window", "Choose a time between 0 and 30 days.")
+	o.Name, o.TimeZone = checked.Name, checked.TimeZone
+	if in.Language != nil {
+		if err := checkLanguage(*in.Language); err != nil {
+			return err
+		}
+		o.Language = *in.Language
 	}
-	o.ID, o.UndoWindow = by.OrganizationID, undo
-	if err := a.Catalog.UpdateOrganization(ctx, o); err != nil {
-		return safepoint.Organization{}, err
+	if in.UndoWindow != nil {
+		if o.UndoWindow = *in.UndoWindow; o.UndoWindow < 0 || o.UndoWindow > 30*24*time.Hour {
+			return safepoint.Invalid("undo_window", "Choose a time between 0 and 30 days.")
+		}
 	}
-	a.audit(ctx, by, act{action: "organization.update", object: "organization", id: o.ID, name: o.Name, outcome: done})
-	a.changed(o.ID, "organization", o.ID)
-	return a.Catalog.Organization(ctx, o.ID)
+	if in.SessionIdle != nil {
+		if o.SessionIdle = *in.SessionIdle; o.SessionIdle != 0 && (o.SessionIdle < 5*time.Minute || o.SessionIdle > a.SessionLife) {
+			return safepoint.Invalid("session_idle", "Choose a time between 5 minutes and %s.", inSpan(a.SessionLife))
+		}
+	}
+	return nil
+}
+
+// EndGuide notes that the guide through the first run is done with, so that it is offered no more.
+func (a *App) EndGuide(ctx context.Context, by safepoint.Actor) error {
+	if err := a.authorize(ctx, by, admin, "guide.end"); err != nil {
+		return err
+	}
+	return a.Catalog.SetGuided(ctx, by.OrganizationID)
+}
+
+// span is a setting's time in the audit log; 0 is "".
+func span(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return inSpan(d)
 }
 
 // Members returns the organization's members by name.
@@ -156,7 +213,7 @@ func (a *App) SetRole(ctx context.Context, by safepoint.Actor, userID string, ro
 		return err
 	}
 	a.audit(ctx, by, act{action: "member.role", object: "user", id: userID, name: m.User.Email, outcome: done,
-		detail: "From " + string(m.Role) + " to " + string(role) + "."})
+		changes: changes("role", string(m.Role), string(role))})
 	a.changed(by.OrganizationID, "member", userID)
 	return nil
 }

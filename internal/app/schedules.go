@@ -184,11 +184,16 @@ func (a *App) UpdateSchedule(ctx context.Context, by safepoint.Actor, id string,
 	if err != nil {
 		return safepoint.Schedule{}, err
 	}
+	old, err := a.Catalog.Schedule(ctx, by.OrganizationID, id)
+	if err != nil {
+		return safepoint.Schedule{}, err
+	}
 	s.ID, s.OrganizationID, s.Version = id, by.OrganizationID, in.Version
 	if s, err = a.Catalog.UpdateSchedule(ctx, s, by.UserName); err != nil {
 		return safepoint.Schedule{}, err
 	}
-	a.audit(ctx, by, act{action: "schedule.update", object: "schedule", id: s.ID, name: s.Name, outcome: done, detail: "Every " + s.Interval.String() + "."})
+	a.audit(ctx, by, act{action: "schedule.update", object: "schedule", id: s.ID, name: s.Name, outcome: done,
+		changes: changes("name", old.Name, s.Name, "description", old.Description, s.Description, "interval", old.Interval.String(), s.Interval.String())})
 	a.changed(s.OrganizationID, "schedule", s.ID)
 	a.Wake()
 	return s, nil

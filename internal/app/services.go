@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -106,7 +107,11 @@ func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, 
 	if s, err = a.Catalog.UpdateService(ctx, s, sealed, by.UserName); err != nil {
 		return safepoint.Service{}, err
 	}
-	a.audit(ctx, by, act{action: "service.update", object: "service", id: s.ID, name: s.Name, outcome: done})
+	a.audit(ctx, by, act{action: "service.update", object: "service", id: s.ID, name: s.Name, outcome: done, changes: changes(
+		"name", old.Name, s.Name, "timeout", old.Timeout.String(), s.Timeout.String(), "halt_url", old.HaltURL, s.HaltURL,
+		"resume_url", old.ResumeURL, s.ResumeURL, "health_url", old.HealthURL, s.HealthURL,
+		"host", old.Host, s.Host, "port", strconv.Itoa(old.Port), strconv.Itoa(s.Port),
+		"user", old.User, s.User, "database", old.DBName, s.DBName, "secret", "", changedIf(in.Secret != nil && *in.Secret != ""))})
 	a.changed(s.OrganizationID, "service", s.ID)
 	if s.Name != old.Name {
 		return s, a.renamed(ctx, s.OrganizationID, old.Name, s.Name)

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
@@ -18,10 +19,18 @@ func (c *Catalog) AddAudit(ctx context.Context, e safepoint.AuditEntry) (safepoi
 	if e.At.IsZero() {
 		e.At = c.Now().UTC().Truncate(time.Millisecond)
 	}
+	changes := ""
+	if len(e.Changes) > 0 {
+		b, err := json.Marshal(e.Changes)
+		if err != nil {
+			return e, err
+		}
+		changes = string(b)
+	}
 	_, err := c.db.ExecContext(ctx, `INSERT INTO audit (id, organization_id, at, actor_id, actor_name, ip, via, action,
-		object_type, object_id, object_name, outcome, detail) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		object_type, object_id, object_name, outcome, detail, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		e.ID, e.OrganizationID, toMillis(e.At), e.ActorID, e.ActorName, e.IP, e.Via, e.Action,
-		e.ObjectType, e.ObjectID, e.ObjectName, e.Outcome, e.Detail)
+		e.ObjectType, e.ObjectID, e.ObjectName, e.Outcome, e.Detail, changes)
 	return e, err
 }
 
@@ -46,9 +55,11 @@ func (c *Catalog) OpenAudit(ctx context.Context, action string) (open []safepoin
 // AuditFilter selects lines of the audit log. Zero fields select everything.
 type AuditFilter struct {
 	Who, What string // parts of the actor's name; of the action, the object's name or its ID
+	Action    string // exactly this one
 	From, To  time.Time
 	Cursor    string
-	Limit     int // 0 means 50; 200 at most
+	Limit     int  // 0 means 50; 200 at most
+	Uncounted bool // AuditPage.Total is not needed
 }
 
 // AuditPage is one page of the audit log, newest first.
@@ -65,14 +76,18 @@ type auditLine struct {
 	seq int64
 }
 
-const auditColumns = `seq, id, organization_id, at, actor_id, actor_name, ip, via, action, object_type, object_id, object_name, outcome, detail`
+const auditColumns = `seq, id, organization_id, at, actor_id, actor_name, ip, via, action, object_type, object_id, object_name, outcome, detail, changes`
 
 func scanAudit(row scanner) (auditLine, error) {
 	var e auditLine
 	var at int64
+	var changes string
 	err := row.Scan(&e.seq, &e.ID, &e.OrganizationID, &at, &e.ActorID, &e.ActorName, &e.IP, &e.Via, &e.Action,
-		&e.ObjectType, &e.ObjectID, &e.ObjectName, &e.Outcome, &e.Detail)
+		&e.ObjectType, &e.ObjectID, &e.ObjectName, &e.Outcome, &e.Detail, &changes)
 	e.At = fromMillis(at)
+	if err == nil && changes != "" {
+		err = json.Unmarshal([]byte(changes), &e.Changes)
+	}
 	return e, err
 }
 
@@ -100,7 +115,9 @@ func (c *Catalog) auditPage(ctx context.Context, orgID string, f AuditFilter) (p
 	if err != nil || l.first > l.last {
 		return page, err
 	}
-	if l.who+l.what == "" {
+	if f.Uncounted {
+		page.Total = 0
+	} else if l.who+l.what+l.action == "" {
 		page.Total, err = c.countAudit(ctx, l)
 	} else if page.Total, err = c.countFound(ctx, l); err == nil && page.Total > c.limits.counted {
 		page.Total, page.More = c.limits.counted, true
@@ -144,6 +161,7 @@ func (c *Catalog) auditPage(ctx context.Context, orgID string, f AuditFilter) (p
 // auditLines are the lines that a filter selects: of numbers first to last, made from from (inclusive) to to (exclusive).
 type auditLines struct {
 	orgID, who, what string
+	action           string
 	first, last      int64
 	from, to         int64
 }
@@ -155,7 +173,7 @@ const (
 
 // auditLines reads a filter. What was made between two times lies between two numbers; the counts by day know which.
 func (c *Catalog) auditLines(ctx context.Context, orgID string, f AuditFilter) (auditLines, error) {
-	l := auditLines{orgID: orgID, who: f.Who, what: f.What, last: math.MaxInt64, to: maxTime}
+	l := auditLines{orgID: orgID, who: f.Who, what: f.What, action: f.Action, last: math.MaxInt64, to: maxTime}
 	if f.From.IsZero() && f.To.IsZero() {
 		return l, nil
 	}
@@ -207,7 +225,7 @@ func (c *Catalog) countFound(ctx context.Context, l auditLines) (n int, err erro
 func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from string, w condition, err error) {
 	from, w = ` FROM audit`, condition{sql: "1 = 1"}
 	var match []string
-	for _, part := range []struct{ column, text string }{{"who", l.who}, {"what", l.what}} {
+	for _, part := range []struct{ column, text string }{{"who", l.who}, {"what", l.what}, {"what", l.action}} {
 		switch {
 		case part.text == "" || !utf8.ValidString(part.text) || strings.ContainsRune(part.text, 0):
 		case utf8.RuneCountInString(part.text) >= piece:
@@ -239,6 +257,9 @@ func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from string, w
 	}
 	if l.what != "" {
 		w.add(`(lower(action) LIKE lower(?) ESCAPE '\' OR lower(object_name) LIKE lower(?) ESCAPE '\' OR lower(object_id) LIKE lower(?) ESCAPE '\')`, "%"+escapeLike(l.what)+"%")
+	}
+	if l.action != "" {
+		w.add(`action = ?`, l.action)
 	}
 	if l.from != 0 {
 		w.add(`at >= ?`, l.from)

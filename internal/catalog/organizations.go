@@ -8,13 +8,16 @@ import (
 	"github.com/safepoint-db/safepoint"
 )
 
-const organizationColumns = `o.id, o.name, o.time_zone, o.undo_window_ms, o.created_at`
+const organizationColumns = `o.id, o.name, o.time_zone, o.language, o.undo_window_ms, o.session_idle_ms, o.guided, o.created_at`
 
-func scanOrganization(row scanner) (safepoint.Organization, error) {
+func scanOrganization(row scanner) (safepoint.Organization, error) { return scanOrganizationAnd(row) }
+
+// scanOrganizationAnd also reads the columns after those of the organization.
+func scanOrganizationAnd(row scanner, more ...any) (safepoint.Organization, error) {
 	var o safepoint.Organization
-	var undo, created int64
-	err := row.Scan(&o.ID, &o.Name, &o.TimeZone, &undo, &created)
-	o.UndoWindow = time.Duration(undo) * time.Millisecond
+	var undo, idle, created int64
+	err := row.Scan(append([]any{&o.ID, &o.Name, &o.TimeZone, &o.Language, &undo, &idle, &o.Guided, &created}, more...)...)
+	o.UndoWindow, o.SessionIdle = time.Duration(undo)*time.Millisecond, time.Duration(idle)*time.Millisecond
 	o.CreatedAt = fromMillis(created)
 	return o, err
 }
@@ -32,8 +35,9 @@ func (c *Catalog) CreateOrganization(ctx context.Context, o safepoint.Organizati
 func (c *Catalog) createOrganization(ctx context.Context, tx *sql.Tx, o safepoint.Organization, userID string) (safepoint.Organization, error) {
 	o.ID = safepoint.NewID(safepoint.OrganizationPrefix)
 	o.CreatedAt = c.Now().UTC().Truncate(time.Millisecond)
-	_, err := tx.ExecContext(ctx, `INSERT INTO organizations (id, name, time_zone, undo_window_ms, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		o.ID, o.Name, o.TimeZone, o.UndoWindow.Milliseconds(), toMillis(o.CreatedAt))
+	_, err := tx.ExecContext(ctx, `INSERT INTO organizations (id, name, time_zone, language, undo_window_ms, session_idle_ms, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		o.ID, o.Name, o.TimeZone, o.Language, o.UndoWindow.Milliseconds(), o.SessionIdle.Milliseconds(), toMillis(o.CreatedAt))
 	if err != nil {
 		return o, err
 	}
@@ -53,10 +57,16 @@ func (c *Catalog) Organizations(ctx context.Context) ([]safepoint.Organization, 
 	return collect(ctx, c.db, scanOrganization, `SELECT `+organizationColumns+` FROM organizations o ORDER BY o.created_at, o.id`)
 }
 
-// UpdateOrganization stores name, time zone and undo window of o.
+// UpdateOrganization stores the settings of o.
 func (c *Catalog) UpdateOrganization(ctx context.Context, o safepoint.Organization) error {
-	r, err := c.db.ExecContext(ctx, `UPDATE organizations SET name = $1, time_zone = $2, undo_window_ms = $3 WHERE id = $4`,
-		o.Name, o.TimeZone, o.UndoWindow.Milliseconds(), o.ID)
+	r, err := c.db.ExecContext(ctx, `UPDATE organizations SET name = $1, time_zone = $2, language = $3, undo_window_ms = $4, session_idle_ms = $5 WHERE id = $6`,
+		o.Name, o.TimeZone, o.Language, o.UndoWindow.Milliseconds(), o.SessionIdle.Milliseconds(), o.ID)
+	return changed(r, err, "organization")
+}
+
+// SetGuided notes that the guide through the first run was finished, or put away.
+func (c *Catalog) SetGuided(ctx context.Context, id string) error {
+	r, err := c.db.ExecContext(ctx, `UPDATE organizations SET guided = 1 WHERE id = $1`, id)
 	return changed(r, err, "organization")
 }
 
@@ -64,10 +74,8 @@ func (c *Catalog) UpdateOrganization(ctx context.Context, o safepoint.Organizati
 func (c *Catalog) Memberships(ctx context.Context, userID string) ([]safepoint.Membership, error) {
 	return collect(ctx, c.db, func(row scanner) (safepoint.Membership, error) {
 		var m safepoint.Membership
-		var undo, created int64
-		err := row.Scan(&m.Organization.ID, &m.Organization.Name, &m.Organization.TimeZone, &undo, &created, &m.Role)
-		m.Organization.UndoWindow = time.Duration(undo) * time.Millisecond
-		m.Organization.CreatedAt = fromMillis(created)
+		var err error
+		m.Organization, err = scanOrganizationAnd(row, &m.Role)
 		return m, err
 	}, `SELECT `+organizationColumns+`, m.role FROM members m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = $1 ORDER BY m.created_at, o.id`, userID)

@@ -59,6 +59,24 @@ func (c *Catalog) DeleteSession(ctx context.Context, tokenHash string) error {
 	return err
 }
 
+// Sessions returns the sessions of a user, the one used last first.
+func (c *Catalog) Sessions(ctx context.Context, userID string) ([]Session, error) {
+	return collect(ctx, c.db, func(row scanner) (Session, error) {
+		var s Session
+		var created, used, password int64
+		err := row.Scan(&s.TokenHash, &s.UserID, &s.OrganizationID, &created, &used, &password, &s.IP, &s.Agent)
+		s.CreatedAt, s.UsedAt, s.PasswordAt = fromMillis(created), fromMillis(used), fromMillis(password)
+		return s, err
+	}, `SELECT token_hash, user_id, organization_id, created_at, used_at, password_at, ip, agent FROM sessions
+		WHERE user_id = $1 ORDER BY used_at DESC, token_hash`, userID)
+}
+
+// DeleteOtherSessions ends every session of a user but one, and says how many.
+func (c *Catalog) DeleteOtherSessions(ctx context.Context, userID, keep string) (int, error) {
+	n, err := c.exec(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, userID, keep)
+	return int(n), err
+}
+
 // DeleteOldSessions removes sessions last used before idle or made before absolute.
 func (c *Catalog) DeleteOldSessions(ctx context.Context, idle, absolute time.Time) error {
 	_, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE used_at < $1 OR created_at < $2`, toMillis(idle), toMillis(absolute))

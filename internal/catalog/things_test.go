@@ -225,13 +225,25 @@ func TestAuditPages(t *testing.T) {
 	if back, got := read(AuditFilter{Limit: 3, Cursor: second.Previous}); got != "654" || back.Previous != "" {
 		t.Errorf("back to %s, previous %q", got, back.Previous)
 	}
-	for filter, want := range map[AuditFilter]string{
-		{Who: "tomas"}: "531", {What: "100%"}: "6543210", {What: "100_"}: "", {What: "backup"}: "6543210", {What: "5"}: "5",
-		{From: f.now.Add(-2 * time.Minute)}: "65", {To: f.now.Add(-6 * time.Minute)}: "0",
+	for _, c := range []struct {
+		AuditFilter
+		want string
+	}{
+		{AuditFilter{Who: "tomas"}, "531"}, {AuditFilter{What: "100%"}, "6543210"}, {AuditFilter{What: "100_"}, ""}, {AuditFilter{What: "backup"}, "6543210"}, {AuditFilter{What: "5"}, "5"},
+		{AuditFilter{Action: "backup"}, "6543210"}, {AuditFilter{Action: "backup", What: "5"}, "5"}, {AuditFilter{Action: "back"}, ""},
+		{AuditFilter{From: f.now.Add(-2 * time.Minute)}, "65"}, {AuditFilter{To: f.now.Add(-6 * time.Minute)}, "0"},
 	} {
-		if _, got := read(filter); got != want {
-			t.Errorf("%+v: %s, want %s", filter, got, want)
+		if _, got := read(c.AuditFilter); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.AuditFilter, got, c.want)
 		}
+	}
+	if p, _ := read(AuditFilter{Uncounted: true}); p.Total != 0 || len(p.Entries) != 7 {
+		t.Errorf("uncounted: %d of %d", len(p.Entries), p.Total)
+	}
+	changed, err := f.AddAudit(f.ctx, safepoint.AuditEntry{OrganizationID: "org_c", Action: "schedule.update", Changes: []safepoint.Change{{Field: "interval", Before: "8 hours", After: "12 hours"}}})
+	f.ok(err)
+	if p, err := f.Audit(f.ctx, "org_c", AuditFilter{}); err != nil || len(p.Entries) != 1 || len(p.Entries[0].Changes) != 1 || p.Entries[0].Changes[0] != changed.Changes[0] {
+		t.Errorf("changes came back as %+v, %v", p.Entries, err)
 	}
 	_, err = f.Audit(f.ctx, "org_a", AuditFilter{Cursor: "x"})
 	f.refused(err, safepoint.CodeInvalid, "first one")

@@ -8,7 +8,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 )
 
-const userColumns = `id, email, name, theme, created_at, password_hash`
+const userColumns = `id, email, name, theme, language, hours, created_at, password_hash`
 
 // credentials is a user with the hash of the password; "" until an invitation is accepted.
 type credentials struct {
@@ -19,7 +19,7 @@ type credentials struct {
 func scanUser(row scanner) (credentials, error) {
 	var u credentials
 	var created int64
-	err := row.Scan(&u.ID, &u.Email, &u.Name, &u.Theme, &created, &u.hash)
+	err := row.Scan(&u.ID, &u.Email, &u.Name, &u.Theme, &u.Language, &u.Hours, &created, &u.hash)
 	u.CreatedAt = fromMillis(created)
 	return u, err
 }
@@ -54,8 +54,11 @@ func (c *Catalog) createUser(ctx context.Context, q execer, u safepoint.User, ha
 	if u.Theme == "" {
 		u.Theme = "system"
 	}
-	_, err := q.ExecContext(ctx, `INSERT INTO users (id, email, name, password_hash, theme, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		u.ID, u.Email, u.Name, hash, u.Theme, toMillis(u.CreatedAt))
+	if u.Hours == "" {
+		u.Hours = "24"
+	}
+	_, err := q.ExecContext(ctx, `INSERT INTO users (id, email, name, password_hash, theme, language, hours, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`, u.ID, u.Email, u.Name, hash, u.Theme, u.Language, u.Hours, toMillis(u.CreatedAt))
 	if isDuplicate(err) {
 		return u, safepoint.Invalid("email", "Another user has the address %s.", u.Email)
 	}
@@ -84,9 +87,9 @@ func (c *Catalog) UpgradePassword(ctx context.Context, userID, old, hash string)
 	return err
 }
 
-// SetTheme stores how a user wants the console to look.
-func (c *Catalog) SetTheme(ctx context.Context, userID, theme string) error {
-	r, err := c.db.ExecContext(ctx, `UPDATE users SET theme = $1 WHERE id = $2`, theme, userID)
+// SetDisplay stores how a user wants to read the console.
+func (c *Catalog) SetDisplay(ctx context.Context, userID string, d safepoint.Display) error {
+	r, err := c.db.ExecContext(ctx, `UPDATE users SET theme = $1, language = $2, hours = $3 WHERE id = $4`, d.Theme, d.Language, d.Hours, userID)
 	return changed(r, err, "user")
 }
 

@@ -16,6 +16,7 @@ type serveCmd struct {
 	TLSCert        string         `type:"existingfile" env:"SAFEPOINT_TLS_CERT" placeholder:"FILE" help:"Serve HTTPS with this certificate (PEM, with its chain)."`
 	TLSKey         string         `type:"existingfile" env:"SAFEPOINT_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM)."`
 	BaseURL        string         `env:"SAFEPOINT_BASE_URL" placeholder:"URL" help:"How browsers reach the console, such as https://backup.example, where a proxy stands before it."`
+	Support        string         `env:"SAFEPOINT_SUPPORT" placeholder:"CONTACT" help:"Whom people may ask for help, shown in the console's help, on its error pages and at sign-in: words, a mail address or a URL."`
 	TrustedProxies []netip.Prefix `env:"SAFEPOINT_TRUSTED_PROXIES" placeholder:"CIDR" help:"Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed, such as 10.0.0.0/8."`
 	HostServices
 	Programs
@@ -45,7 +46,7 @@ func (cmd *serveCmd) uploads() app.Uploads {
 
 func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
 	s, err := server.Open(ctx, server.Config{
-		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL,
+		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL, Support: cmd.Support,
 		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Services: cmd.Services, Uploads: cmd.uploads(), Version: Version, Log: cmd.logger(env),
 	})
 	if err != nil {

@@ -62,8 +62,9 @@ func setUp(t *testing.T, data string) (harbor, fjord tenant) {
 	session := must(s.App.Setup(ctx, app.Setup{Code: s.SetupCode(), Email: "rahel@harbor.example", Name: "Rahel", Password: password,
 		Organization: "Harbor", TimeZone: "UTC"}, "127.0.0.1", "many"))(t)
 	rahel := must(s.App.Session(ctx, session, "127.0.0.1"))(t)
+	undo := 2 * time.Minute
 	// What restores set aside is dropped soon: five hundred of it would fill the disk.
-	must(s.App.UpdateOrganization(ctx, rahel, "Harbor", "UTC", 2*time.Minute))(t)
+	must(s.App.UpdateOrganization(ctx, rahel, app.OrganizationChange{UndoWindow: &undo}))(t)
 	other := must(s.App.CreateOrganization(ctx, rahel, "Fjord", "UTC"))(t)
 	there := rahel
 	there.OrganizationID = other.ID

@@ -49,6 +49,7 @@ type Config struct {
 	Addr            string         // "" means DefaultAddr; port 0 takes a free one
 	TLSCert, TLSKey string         // PEM files; both or neither
 	BaseURL         string         // how browsers reach the console; "" means URL
+	Support         string         // whom people may ask for help: words, a mail address or a URL
 	TrustedProxies  []netip.Prefix // whose X-Forwarded-For and X-Forwarded-Proto are believed
 	Programs        []string       // folders in which pg_dump is looked for first
 	Services        string         // the operator's file of services on this machine; "" is none
@@ -221,7 +222,7 @@ func (s *Server) listen() error {
 func (s *Server) routes() (http.Handler, error) {
 	console, err := web.New(web.Config{
 		App: s.App, Version: s.cfg.Version, Log: s.log, Secure: strings.HasPrefix(s.URL(), "https://"), BaseURL: s.cfg.BaseURL,
-		TrustedProxies: s.cfg.TrustedProxies, Stopping: s.stopping, Now: s.cfg.Now,
+		Support: s.cfg.Support, TrustedProxies: s.cfg.TrustedProxies, Stopping: s.stopping, Now: s.cfg.Now,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open console: %w", err)

@@ -25,7 +25,10 @@ type App interface {
 	Reenter(ctx context.Context, a safepoint.Actor, session, password string) error
 	SwitchOrganization(ctx context.Context, a safepoint.Actor, session, organizationID string) error
 	ChangePassword(ctx context.Context, a safepoint.Actor, session, old, new string) error
-	SetTheme(ctx context.Context, a safepoint.Actor, theme string) error
+	SetDisplay(ctx context.Context, a safepoint.Actor, d safepoint.Display) error
+	SignIns(ctx context.Context, a safepoint.Actor, session string) ([]safepoint.SignIn, error)
+	EndSignIn(ctx context.Context, a safepoint.Actor, id string) error
+	EndOtherSignIns(ctx context.Context, a safepoint.Actor, session string) error
 	Memberships(ctx context.Context, a safepoint.Actor) ([]safepoint.Membership, error)
 	Tokens(ctx context.Context, a safepoint.Actor) ([]safepoint.Token, error)
 	CreateToken(ctx context.Context, a safepoint.Actor, name string, ttl time.Duration) (safepoint.Token, string, error)
@@ -33,7 +36,8 @@ type App interface {
 
 	Organization(ctx context.Context, a safepoint.Actor) (safepoint.Organization, error)
 	CreateOrganization(ctx context.Context, a safepoint.Actor, name, timeZone string) (safepoint.Organization, error)
-	UpdateOrganization(ctx context.Context, a safepoint.Actor, name, timeZone string, undo time.Duration) (safepoint.Organization, error)
+	UpdateOrganization(ctx context.Context, a safepoint.Actor, in app.OrganizationChange) (safepoint.Organization, error)
+	EndGuide(ctx context.Context, a safepoint.Actor) error
 	Members(ctx context.Context, a safepoint.Actor) ([]safepoint.Member, error)
 	InviteMember(ctx context.Context, a safepoint.Actor, in app.MemberInput) (safepoint.Member, string, error)
 	SetRole(ctx context.Context, a safepoint.Actor, userID string, role safepoint.Role) error

@@ -1,6 +1,8 @@
 package web
 
 import (
+	"slices"
+
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/language"
 )
@@ -14,9 +16,11 @@ var actions = []audited{
 	{"signin", language.Mark("Sign in")},
 	{"signin.again", language.Mark("Enter the password again")},
 	{"signout", language.Mark("Sign out")},
+	{"signin.end", language.Mark("Sign out of another browser")},
 	{"password.change", language.Mark("Change the password")},
 	{"organization.create", language.Mark("Create an organization")},
 	{"organization.update", language.Mark("Change the settings")},
+	{"guide.end", language.Mark("Put the guide away")},
 	{"member.invite", language.Mark("Invite a member")},
 	{"member.role", language.Mark("Change a role")},
 	{"member.remove", language.Mark("Remove a member")},
@@ -64,6 +68,30 @@ func (c locale) action(code string) string {
 		}
 	}
 	return code
+}
+
+// fields are what an action may have changed, by their names in the API.
+var fields = map[string]string{
+	"name": language.Mark("Name"), "description": language.Mark("Description"), "interval": language.Mark("Interval"),
+	"time_zone": language.Mark("Time zone"), "language": language.Mark("Language"), "undo_window": language.Mark("Undo window"),
+	"session_idle": language.Mark("Sign people out after"), "role": language.Mark("Role"), "address": language.Mark("Address"),
+	"user": language.Mark("User"), "tls": language.Mark("TLS"), "password": language.Mark("Password"), "host": language.Mark("Host"),
+	"port": language.Mark("Port"), "database": language.Mark("Database"), "timeout": language.Mark("Timeout"),
+	"instant_switch": language.Mark("Instant switch"), "halt_url": language.Mark("Halt URL"), "resume_url": language.Mark("Resume URL"),
+	"health_url": language.Mark("Health URL"), "secret": language.Mark("Secret"),
+}
+
+// field says what an action changed, or its name in the API.
+func (c locale) field(name string) string {
+	if words, ok := fields[name]; ok {
+		return c.Say(words)
+	}
+	return name
+}
+
+// isAction says whether an action has this name.
+func isAction(name string) bool {
+	return slices.ContainsFunc(actions, func(a audited) bool { return a.Action == name })
 }
 
 // ended says how an action came out, "" while that is not known.

@@ -20,7 +20,7 @@ var unconverted = []string{
 // sameEverywhere are words that are the same in every language: proper names, addresses, and what people of the stories wrote. In
 // an attribute, a title or a list nothing can say so.
 var sameEverywhere = regexp.MustCompile(`pgb:6432 did not answer within 10 s|\b(Safepoint|PostgreSQL|SQLite|PgBouncer|Docker|Kubernetes|systemd|pg_dump|SHA-256|PEM|CSV|CI|API|ID|[KMGTP]iB|CES?T|UTC|AM|PM|\S+@\S+\w` +
-	`|Harborline Freight|Quayside Labs|Ines Marlow|Tomas Reyl|IM|TR|old laptop|Production database|Billing ledger|Document archive|Tenant \d+` +
+	`|Harborline Freight|Quayside Labs|Firefox|Linux|Safari|iPhone|curl|Ines Marlow|Tomas Reyl|IM|TR|old laptop|Production database|Billing ledger|Document archive|Tenant \d+` +
 	`|Orders, shipments and customer accounts|Invoices and payments|booking-web|reports|pool|shop|local(: /\S+)?|public\.\S+` +
 	`|\w+_(prod|archive|march|reader)\w*(\.sql\.zst)?|docs_archive\S*|Europe/Berlin|Mars/Olympus|nas-02|db-0\d\S*|pgb:\d+)(\b|$)|a Viewer|Answered 204 in 12 ms|Stopped|(Wort)+|Ünïcode 数据库`)
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -79,13 +78,21 @@ func (v *visit) askToSignIn() {
 		v.endStream()
 		return
 	}
-	to := "/signin"
+	q := url.Values{}
 	if v.r.Method == http.MethodGet {
-		to += "?next=" + url.QueryEscape(v.r.URL.RequestURI())
+		q.Set("next", v.r.URL.RequestURI())
 	}
 	if v.session != "" {
 		v.keepSession("")
-		to += map[bool]string{true: "&", false: "?"}[strings.Contains(to, "?")] + "over=1"
+		q.Set("over", "1")
+		if page := v.keep(); page != "" {
+			q.Set("next", page)
+			q.Set("kept", "1")
+		}
+	}
+	to := "/signin"
+	if len(q) > 0 {
+		to += "?" + q.Encode()
 	}
 	redirect(to).write(v)
 }

@@ -33,6 +33,8 @@ type fake struct {
 	members []safepoint.Member
 	tokens  []safepoint.Token
 	audit   []safepoint.AuditEntry
+	signIns []safepoint.SignIn
+	filter  app.AuditFilter // the audit log was last asked for
 	enc     safepoint.Encryption
 	made    app.NewRecipient // what AddRecipient answers
 	restore app.RestorePreview
@@ -105,9 +107,19 @@ func (f *fake) SwitchOrganization(_ context.Context, _ safepoint.Actor, _, id st
 func (f *fake) ChangePassword(context.Context, safepoint.Actor, string, string, string) error {
 	return f.act("password")
 }
-func (f *fake) SetTheme(_ context.Context, _ safepoint.Actor, theme string) error {
-	return f.act("theme", theme)
+func (f *fake) SetDisplay(_ context.Context, _ safepoint.Actor, d safepoint.Display) error {
+	return f.act("display", d.Theme, d.Language, d.Hours)
 }
+func (f *fake) SignIns(context.Context, safepoint.Actor, string) ([]safepoint.SignIn, error) {
+	return f.signIns, f.broken
+}
+func (f *fake) EndSignIn(_ context.Context, _ safepoint.Actor, id string) error {
+	return f.act("end", id)
+}
+func (f *fake) EndOtherSignIns(context.Context, safepoint.Actor, string) error {
+	return f.act("end others")
+}
+func (f *fake) EndGuide(context.Context, safepoint.Actor) error { return f.act("guide") }
 func (f *fake) Memberships(context.Context, safepoint.Actor) ([]safepoint.Membership, error) {
 	return f.orgs, f.broken
 }
@@ -127,8 +139,18 @@ func (f *fake) Organization(context.Context, safepoint.Actor) (safepoint.Organiz
 func (f *fake) CreateOrganization(_ context.Context, _ safepoint.Actor, name, zone string) (safepoint.Organization, error) {
 	return safepoint.Organization{ID: "org_new"}, f.act("organization", name, zone)
 }
-func (f *fake) UpdateOrganization(_ context.Context, _ safepoint.Actor, name, zone string, undo time.Duration) (safepoint.Organization, error) {
-	return safepoint.Organization{}, f.act("settings", name, zone, undo)
+func (f *fake) UpdateOrganization(_ context.Context, _ safepoint.Actor, in app.OrganizationChange) (safepoint.Organization, error) {
+	var said []any
+	if in.Name != nil {
+		said = append(said, *in.Name, *in.TimeZone, *in.Language)
+	}
+	if in.UndoWindow != nil {
+		said = append(said, *in.UndoWindow)
+	}
+	if in.SessionIdle != nil {
+		said = append(said, *in.SessionIdle)
+	}
+	return safepoint.Organization{}, f.act("settings", said...)
 }
 func (f *fake) Members(context.Context, safepoint.Actor) ([]safepoint.Member, error) {
 	return f.members, f.broken
@@ -149,7 +171,8 @@ func (f *fake) Subscribe(a safepoint.Actor) (<-chan event.Event, func(), error) 
 	ch, end := f.hub.Subscribe(a.OrganizationID)
 	return ch, end, f.broken
 }
-func (f *fake) Audit(context.Context, safepoint.Actor, app.AuditFilter) (app.AuditPage, error) {
+func (f *fake) Audit(_ context.Context, _ safepoint.Actor, filter app.AuditFilter) (app.AuditPage, error) {
+	f.filter = filter
 	return app.AuditPage{Entries: f.audit, Total: len(f.audit)}, f.broken
 }
 

@@ -85,6 +85,17 @@ type input struct {
 	Required, Optional, Mono, Focus       bool
 }
 
+// languageInput is a list of languages for the "languages" template.
+type languageInput struct {
+	F         *form
+	Languages []*language.Language
+	None      string // the words for choosing none
+}
+
+func newLanguages(f *form, all []*language.Language, none string) languageInput {
+	return languageInput{f, all, none}
+}
+
 // newInput describes an input of f: its name, its label, then options such as "type=email", "max=80", "required".
 func newInput(f *form, name, label string, options ...string) input {
 	in := input{Name: name, Label: label, Type: "text", Value: f.Get(name), Error: f.Err(name), Autocomplete: "off"}

@@ -62,6 +62,8 @@ type view struct {
 	Path     string // of the page, with its query
 	Done     string // what the last action did, in a sentence
 	Version  string
+	Support  template.HTML // whom to ask for help, "" for nobody
+	Guide    *guideNote    // the guide through the first run, until it is done with
 	D        any
 }
 
@@ -72,27 +74,30 @@ func (v *visit) view(p *page) view {
 	}
 	return view{
 		page: p, Actor: v.actor, Org: v.org, Orgs: v.orgs, Admin: v.admin(), SignedIn: v.actor.UserID != "",
-		T: v.t, Activity: v.activity(), Halted: v.halted(), Notice: notice, Fragment: v.fragment(),
-		Path: v.r.URL.RequestURI(), Done: v.done(), Version: v.s.Version, D: p.Data,
+		T: v.t, Activity: v.activity(), Halted: v.halted(), Notice: notice, Guide: v.guideNote(p), Fragment: v.fragment(),
+		Path: v.r.URL.RequestURI(), Done: v.done(), Version: v.s.Version, Support: supportContact(v.s.Support), D: p.Data,
 	}
 }
 
 // done are the sentences a redirect may leave on the next page: the address carries the word, never the text.
 var done = map[string]string{
-	"saved":     language.Mark("Your changes are saved."),
-	"created":   language.Mark("Created."),
-	"removed":   language.Mark("Removed."),
-	"deleted":   language.Mark("The backup was deleted."),
-	"password":  language.Mark("Your password is changed. Other sessions were signed out."),
-	"revoked":   language.Mark("The token no longer works."),
-	"resumed":   language.Mark("The service is running again."),
-	"enabled":   language.Mark("The schedule is enabled."),
-	"disabled":  language.Mark("The schedule is disabled. Existing backups are kept."),
-	"dismissed": language.Mark("The notice is dismissed for everybody. It is listed below, with your name."),
-	"cancelled": language.Mark("Stopping. The unfinished file is removed."),
-	"joined":    language.Mark("The member was added."),
-	"proven":    language.Mark("The key is proven. New backups are encrypted for it."),
-	"forgotten": language.Mark("Safepoint keeps no copy of this key any more."),
+	"saved":             language.Mark("Your changes are saved."),
+	"created":           language.Mark("Created."),
+	"removed":           language.Mark("Removed."),
+	"deleted":           language.Mark("The backup was deleted."),
+	"password":          language.Mark("Your password is changed. Other sessions were signed out."),
+	"signed-out":        language.Mark("That browser is signed out."),
+	"signed-out-others": language.Mark("All other browsers are signed out."),
+	"guided":            language.Mark("The guide is put away. You find everything under the tabs."),
+	"revoked":           language.Mark("The token no longer works."),
+	"resumed":           language.Mark("The service is running again."),
+	"enabled":           language.Mark("The schedule is enabled."),
+	"disabled":          language.Mark("The schedule is disabled. Existing backups are kept."),
+	"dismissed":         language.Mark("The notice is dismissed for everybody. It is listed below, with your name."),
+	"cancelled":         language.Mark("Stopping. The unfinished file is removed."),
+	"joined":            language.Mark("The member was added."),
+	"proven":            language.Mark("The key is proven. New backups are encrypted for it."),
+	"forgotten":         language.Mark("Safepoint keeps no copy of this key any more."),
 
 	"encryption-on":  language.Mark("New backups are encrypted."),
 	"encryption-off": language.Mark("New backups are not encrypted."),
@@ -100,6 +105,9 @@ var done = map[string]string{
 
 // done is what the last action did, in a sentence, or "".
 func (v *visit) done() string {
+	if v.kept {
+		return v.t.Say("You are signed in again. What you typed is still here, and not saved yet.")
+	}
 	sentence, ok := done[v.r.URL.Query().Get("done")]
 	if !ok {
 		return ""
@@ -108,6 +116,7 @@ func (v *visit) done() string {
 }
 
 func (p *page) write(v *visit) error {
+	v.restoreKept(p)
 	name := "base"
 	if v.fragment() && hasDialog(v.t.Language, p.Name) {
 		name = "dialog"
@@ -117,7 +126,7 @@ func (p *page) write(v *visit) error {
 		return err
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	v.w.Header().Set("Vary", "X-Fragment, Cookie, Accept-Encoding, Sec-Fetch-Site")
+	v.w.Header().Set("Vary", "X-Fragment, Cookie, Accept-Encoding, Accept-Language, Sec-Fetch-Site")
 	answer, compressed := packed{plain: b}, v.mayCompress()
 	if compressed {
 		answer = pack(b, forPages)
@@ -194,7 +203,7 @@ func funcs(a assets, l *language.Language) template.FuncMap {
 		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName, "mono": monoName,
 		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "lasted": l.Lasted, "about": l.About, "join": l.List, "every": locale{Language: l}.every,
 		"message": worder(l.Message), "hint": worder(l.Hint),
-		"asset": a.url, "input": newInput, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
+		"asset": a.url, "input": newInput, "languages": newLanguages, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
 	}
 }
 

@@ -29,5 +29,5 @@ func doOrganizationNew(v *visit) (reply, error) {
 	if err := v.app.SwitchOrganization(v.ctx, v.actor, v.session, o.ID); err != nil {
 		return nil, err
 	}
-	return redirect("/backups?done=created"), nil
+	return redirect("/start?done=created"), nil
 }

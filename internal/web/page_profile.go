@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 type tokenRow struct {
@@ -14,12 +15,21 @@ type tokenRow struct {
 	Used, Expires string
 }
 
+// signInRow is one browser in which the person is signed in.
+type signInRow struct {
+	safepoint.SignIn
+	Browser, Since, Used string
+}
+
 type profileView struct {
-	Password *form
-	Token    *form
-	Tokens   []tokenRow
-	Secret   string // of a token just made: shown once
-	Themes   []string
+	Display   *form
+	Languages []*language.Language
+	SignIns   []signInRow
+	Password  *form
+	Token     *form
+	Tokens    []tokenRow
+	Secret    string // of a token just made: shown once
+	Themes    []string
 }
 
 func showProfile(v *visit) (reply, error) { return v.profile() }
@@ -29,7 +39,15 @@ func (v *visit) profile() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := profileView{Password: newForm(), Token: newForm("days", "90"), Themes: []string{"system", "light", "dark"}}
+	signIns, err := v.app.SignIns(v.ctx, v.actor, v.session)
+	if err != nil {
+		return nil, err
+	}
+	d := profileView{Display: newForm("theme", cmpOr(v.actor.Theme, "system"), "language", v.actor.Language, "hours", cmpOr(v.actor.Hours, "24")),
+		Languages: language.All(), Password: newForm(), Token: newForm("days", "90"), Themes: []string{"system", "light", "dark"}}
+	for _, s := range signIns {
+		d.SignIns = append(d.SignIns, signInRow{s, v.t.browser(s.Agent), v.t.Ago(s.CreatedAt), v.t.Ago(s.UsedAt)})
+	}
 	for _, t := range list {
 		row := tokenRow{Token: t, Used: v.t.Ago(t.LastUsedAt), Expires: v.t.Say("never")}
 		if !t.ExpiresAt.IsZero() {
@@ -64,11 +82,35 @@ func doPassword(v *visit) (reply, error) {
 	return redirect("/profile?done=password"), nil
 }
 
-func doTheme(v *visit) (reply, error) {
-	if err := v.app.SetTheme(v.ctx, v.actor, v.value("theme")); err != nil {
+func doDisplay(v *visit) (reply, error) {
+	if err := v.app.SetDisplay(v.ctx, v.actor, safepoint.Display{Theme: v.value("theme"), Language: v.value("language"), Hours: v.value("hours")}); err != nil {
 		return nil, err
 	}
 	return redirect("/profile?done=saved"), nil
+}
+
+// doSignInEnd signs the person out in one browser; in this one like the button does.
+func doSignInEnd(v *visit) (reply, error) {
+	signIns, err := v.app.SignIns(v.ctx, v.actor, v.session)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range signIns {
+		if s.ID == v.id() && s.This {
+			return doSignOut(v)
+		}
+	}
+	if err := v.app.EndSignIn(v.ctx, v.actor, v.id()); err != nil {
+		return nil, err
+	}
+	return redirect("/profile?done=signed-out"), nil
+}
+
+func doSignInsEnd(v *visit) (reply, error) {
+	if err := v.app.EndOtherSignIns(v.ctx, v.actor, v.session); err != nil {
+		return nil, err
+	}
+	return redirect("/profile?done=signed-out-others"), nil
 }
 
 func doTokenNew(v *visit) (reply, error) {

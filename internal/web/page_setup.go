@@ -38,5 +38,5 @@ func doSetup(v *visit) (reply, error) {
 		return f.wrongPassword(p, "code", err)
 	}
 	v.keepSession(session)
-	return redirect("/backups"), nil
+	return redirect("/start"), nil
 }

@@ -10,6 +10,7 @@ type signInView struct {
 	F    *form
 	Next string
 	Over bool   // a session ran out
+	Kept bool   // what was typed is kept
 	Link string // a one-time link
 }
 
@@ -22,7 +23,7 @@ func showSignIn(v *visit) (reply, error) {
 		return redirect("/setup"), nil
 	}
 	q := v.r.URL.Query()
-	return v.signInPage(newForm(), signInView{Next: next(q.Get("next")), Over: q.Has("over")}), nil
+	return v.signInPage(newForm(), signInView{Next: next(q.Get("next")), Over: q.Has("over"), Kept: q.Has("kept")}), nil
 }
 
 func (v *visit) signInPage(f *form, d signInView) *page {

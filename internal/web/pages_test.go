@@ -116,6 +116,9 @@ func typed(pairs ...string) url.Values {
 	return v
 }
 
+// unguided are those who are still led through the first run.
+func unguided(f *fake) { f.orgs[0].Organization.Guided = false }
+
 func stories() []story {
 	conflict := safepoint.Errorf(safepoint.CodeConflict, "A restore of harbor_prod is under way.").WithHint("Try again when it is done.")
 	empty := func() *fake {
@@ -128,6 +131,7 @@ func stories() []story {
 		{name: "setup-wrong", fake: &fake{noSetup: true, fail: safepoint.Invalid("code", "This code is not the one the server printed.")}, session: "-", path: "/setup", post: typed("code", "x", "email", "a@b.c", "password", "p", "password2", "p", "time_zone", "Mars/Olympus"), status: 422, want: []string{"not the one the server printed", `value="a@b.c"`, "Mars/Olympus"}},
 		{name: "setup-passwords-differ", fake: &fake{noSetup: true}, session: "-", path: "/setup", post: typed("password", "p", "password2", "q"), status: 422, want: []string{"not the same"}},
 		{name: "signin", fake: sample(), session: "-", path: "/signin?next=/logs", want: []string{"Sign in", `value="/logs"`}},
+		{name: "signin-kept", fake: sample(), session: "-", path: "/signin?over=1&kept=1&next=/backups/new", want: []string{"your text is kept"}},
 		{name: "signin-over", fake: sample(), session: "-", path: "/signin?over=1", want: []string{"You were signed out."}},
 		{name: "signin-wrong", fake: with(sample(), func(f *fake) {
 			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "Address or password are not right.")
@@ -339,13 +343,40 @@ func stories() []story {
 		{name: "members-invited", fake: sample(), path: "/members/invite", post: typed("email", "new@x.example", "role", "viewer"), status: 201, want: []string{"/invite?token=inv%2B1%2F2", "shown only now"}},
 		{name: "members-invite-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("email", "Enter an email address.") }), path: "/members/invite", post: typed("email", "x"), status: 422, want: []string{"Enter an email address."}},
 		{name: "members-remove", fake: sample(), path: "/members/usr_tomas/remove", want: []string{"Remove Tomas Reyl?"}},
-		{name: "audit", fake: sample(), path: "/audit", want: []string{"Delete a backup", "Denied", "Nobody", "not known yet"}},
+		{name: "audit", fake: sample(), path: "/audit", want: []string{"<del translate=\"no\">8 hours</del>", "&lt;Night&gt; run", "Delete a backup", "Denied", "Nobody", "not known yet"}},
 		{name: "audit-empty", fake: with(sample(), func(f *fake) { f.audit = nil }), path: "/audit?who=x", want: []string{"No entries match these filters"}},
-		{name: "settings", fake: sample(), path: "/settings?done=saved", want: []string{"Europe/Berlin", "Your changes are saved."}},
-		{name: "settings-viewer", fake: sample(), session: "s-viewer", path: "/settings", want: []string{"Undo window"}},
+		{name: "settings", fake: sample(), path: "/settings/general?done=saved", want: []string{"Europe/Berlin", "Your changes are saved.", "Deutsch"}},
+		{name: "settings-viewer", fake: with(sample(), func(f *fake) { f.orgs[0].Organization.Language, f.actor.Language = "de", "en" }), session: "s-viewer", path: "/settings/general", want: []string{"Deutsch"}},
 		{name: "settings-wrong", fake: with(sample(), func(f *fake) {
 			f.fail = safepoint.Invalid("time_zone", "There is no time zone Mars/Olympus.")
-		}), path: "/settings", post: typed("name", "X", "time_zone", "Mars/Olympus", "undo_window", "24"), status: 422, want: []string{"There is no time zone"}},
+		}), path: "/settings/general", post: typed("name", "X", "time_zone", "Mars/Olympus", "undo_window", "24"), status: 422, want: []string{"There is no time zone"}},
+		{name: "settings-security", fake: with(sample(), func(f *fake) { f.orgs[0].Organization.SessionIdle = time.Hour }), path: "/settings/security", want: []string{"Sign people out after", `value="3600" selected`}},
+		{name: "settings-security-viewer", fake: sample(), session: "s-viewer", path: "/settings/security", want: []string{"Sign people out after"}},
+		{name: "settings-retention", fake: sample(), path: "/settings/retention", want: []string{"Undo window", `value="24"`}},
+		{name: "settings-retention-wrong", fake: sample(), path: "/settings/retention", post: typed("undo_window", "ever"), status: 422, want: []string{"between 0 and 720", `value="ever"`}},
+		{name: "settings-retention-viewer", fake: sample(), session: "s-viewer", path: "/settings/retention", want: []string{"Undo window"}},
+		{name: "start", fake: with(empty(), unguided), path: "/start", want: []string{"Step 3 of 6", "Connect a database"}},
+		{name: "start-untested", fake: with(empty(), func(f *fake) {
+			unguided(f)
+			f.dbs = sample().dbs[:1]
+			f.dbs[0].ServerVersion = ""
+		}), path: "/start", want: []string{"Step 3 of 6", "was not tested yet", "/databases/db_harbor_prod/test"}},
+		{name: "start-schedule", fake: with(empty(), func(f *fake) {
+			unguided(f)
+			f.dbs, f.over.Space = sample().dbs[:1], sample().over.Space
+		}), path: "/start", want: []string{"Step 5 of 6", "412.0\u00a0GiB free of", "/backups/new?database=db_harbor_prod"}},
+		{name: "start-running", fake: with(sample(), func(f *fake) {
+			unguided(f)
+			f.over.Backups, f.over.Newest = 0, nil
+		}), path: "/start", want: []string{"Step 6 of 6", "62% done", "Follow it"}},
+		{name: "start-failed", fake: with(sample(), func(f *fake) {
+			unguided(f)
+			f.ops = nil
+			f.cards = f.cards[1:2]
+			f.over.Backups, f.over.Newest = 0, nil
+		}), path: "/start", want: []string{"Step 6 of 6", "See what happened", "Start it now"}},
+		{name: "start-done", fake: with(sample(), unguided), path: "/start", want: []string{"The first backup is there", "Invite a member"}},
+		{name: "backups-guided", fake: with(empty(), unguided), path: "/backups", want: []string{"Finish setting up:", "step 3 of 6", "Put away"}},
 		{name: "encryption", fake: sample(), path: "/settings/encryption", want: []string{"New backups are encrypted.", "One key opens them.", "Not proven yet", "Forget the key", "Kept here, sealed", "age1zzzzzz…5afe55", "Board &lt;b&gt;"}},
 		{name: "encryption-viewer", fake: sample(), session: "s-viewer", path: "/settings/encryption", want: []string{"Safe in the office"}},
 		{name: "encryption-off", fake: with(sample(), func(f *fake) { f.enc = safepoint.Encryption{} }), path: "/settings/encryption", want: []string{"New backups are not encrypted.", "Encrypt backups", "Make a recovery key"}},
@@ -386,6 +417,7 @@ func stories() []story {
 		{name: "help", fake: sample(), session: "s-viewer", path: "/help", want: []string{"<h1 id=\"help\">Help</h1>", `href="/help/restore"`, "Ask a person"}},
 		{name: "help-restore", fake: sample(), session: "s-viewer", path: "/help/restore", want: []string{"Restore a database", `aria-current="page">Restore a database`, `<img src="/static/help-restore.`}},
 		{name: "profile", fake: sample(), path: "/profile", want: []string{"API tokens", "old laptop"}},
+		{name: "profile-12-hours", fake: with(sample(), func(f *fake) { f.actor.Hours = "12" }), path: "/profile", want: []string{"3:14\u00a0PM\u00a0CET", "Firefox on Linux", "Safari on iPhone", "&lt;curl&gt;", "Sign out of all others"}},
 		{name: "profile-dark", fake: with(sample(), func(f *fake) { f.actor.Theme = "dark" }), path: "/profile", want: []string{`data-theme="dark"`}},
 		{name: "profile-token-made", fake: sample(), path: "/profile/tokens", post: typed("name", "CI", "days", "90"), status: 201, want: []string{"sp_secret0123456789"}},
 		{name: "profile-token-wrong", fake: sample(), path: "/profile/tokens", post: typed("name", "CI", "days", "-1"), status: 422, want: []string{"between 0 and 3650"}},

@@ -36,6 +36,9 @@ func Routes() []Route {
 		{"POST", "/invite", Public, false, doInvite},
 		{"POST", "/signout", Public, false, doSignOut},
 
+		{"GET", "/start", Admin, true, showGuide},
+		{"POST", "/start/end", Admin, false, doGuideEnd},
+
 		{"GET", "/backups", Viewer, true, showBackups},
 		{"GET", "/backups/new", Admin, false, showScheduleNew},
 		{"POST", "/backups/new", Admin, false, doScheduleNew},
@@ -109,9 +112,15 @@ func Routes() []Route {
 		{"POST", "/members/{id}/remove", Admin, false, doMemberRemove},
 
 		{"GET", "/audit", Viewer, false, showAudit},
+		{"GET", "/audit.csv", Admin, false, doAuditCSV},
 
 		{"GET", "/settings", Viewer, false, showSettings},
-		{"POST", "/settings", Admin, false, doSettings},
+		{"GET", "/settings/general", Viewer, false, showSettingsGeneral},
+		{"POST", "/settings/general", Admin, false, doSettingsGeneral},
+		{"GET", "/settings/security", Viewer, false, showSettingsSecurity},
+		{"POST", "/settings/security", Admin, false, doSettingsSecurity},
+		{"GET", "/settings/retention", Viewer, false, showSettingsRetention},
+		{"POST", "/settings/retention", Admin, false, doSettingsRetention},
 		{"GET", "/settings/encryption", Viewer, false, showEncryption},
 		{"POST", "/settings/encryption", Admin, false, doRecipientAdd},
 		{"POST", "/settings/encryption/on", Admin, false, doEncryptionOn},
@@ -129,7 +138,9 @@ func Routes() []Route {
 
 		{"GET", "/profile", Viewer, false, showProfile},
 		{"POST", "/profile/password", Viewer, false, doPassword},
-		{"POST", "/profile/theme", Viewer, false, doTheme},
+		{"POST", "/profile/display", Viewer, false, doDisplay},
+		{"POST", "/profile/sessions/{id}/end", Viewer, false, doSignInEnd},
+		{"POST", "/profile/sessions/end-others", Viewer, false, doSignInsEnd},
 		{"POST", "/profile/tokens", Viewer, false, doTokenNew},
 		{"GET", "/profile/tokens/{id}/revoke", Viewer, false, showTokenRevoke},
 		{"POST", "/profile/tokens/{id}/revoke", Viewer, false, doTokenRevoke},

@@ -12,7 +12,7 @@ import (
 var examples = map[string]string{
 	"/backups/{id}": "sch_7k2mq4", "/logs/{id}": "op_1400", "/restores/{id}": "op_restore", "/databases/{id}": "db_docs",
 	"/services/{id}": "svc_web", "/members/{id}": "usr_tomas", "/profile/tokens/{id}": "tok_ci",
-	"/settings/encryption/{id}": "rcp_new",
+	"/settings/encryption/{id}": "rcp_new", "/profile/sessions/{id}": "0718a1b2c3d4e5f6",
 }
 
 // target is an address that the pattern answers.
@@ -136,7 +136,7 @@ func TestBroken(t *testing.T) {
 // TestActions: what a form sends reaches the application, and the answer is a redirect.
 func TestActions(t *testing.T) {
 	tests := []struct{ path, body, called, to string }{
-		{"/setup", "code=c&email=a@b.c&name=A&password=p&password2=p&organization=O&time_zone=UTC", "setup c a@b.c O UTC", "/backups"},
+		{"/setup", "code=c&email=a@b.c&name=A&password=p&password2=p&organization=O&time_zone=UTC", "setup c a@b.c O UTC", "/start"},
 		{"/signin", "email=+a@b.c+&password=p&next=/logs?type=backup", "signin a@b.c 192.0.2.1", "/logs?type=backup"},
 		{"/signin", "email=a&password=p&next=https://evil.example/", "signin a 192.0.2.1", "/backups"},
 		{"/signin", "email=a&password=p&next=//evil.example/", "signin a 192.0.2.1", "/backups"},
@@ -170,12 +170,18 @@ func TestActions(t *testing.T) {
 		{"/services/svc_web/delete", "", "remove svc_web", "/services?done=removed"},
 		{"/members/usr_tomas/role", "role=admin", "role usr_tomas admin", "/members?done=saved"},
 		{"/members/usr_tomas/remove", "", "remove usr_tomas", "/members?done=removed"},
-		{"/settings", "name=H&time_zone=UTC&undo_window=48", "settings H UTC 48h0m0s", "/settings?done=saved"},
+		{"/settings/general", "name=H&time_zone=UTC&language=de", "settings H UTC de", "/settings/general?done=saved"},
+		{"/settings/security", "session_idle=3600", "settings 1h0m0s", "/settings/security?done=saved"},
+		{"/settings/retention", "undo_window=48", "settings 48h0m0s", "/settings/retention?done=saved"},
+		{"/profile/display", "theme=dark&language=de&hours=12", "display dark de 12", "/profile?done=saved"},
+		{"/profile/sessions/0718a1b2c3d4e5f6/end", "", "end 0718a1b2c3d4e5f6", "/profile?done=signed-out"},
+		{"/profile/sessions/a1b2c3d4e5f60718/end", "", "signout", "/signin"},
+		{"/profile/sessions/end-others", "", "end others", "/profile?done=signed-out-others"},
+		{"/start/end", "", "guide", "/backups?done=guided"},
 		{"/profile/password", "old_password=a&new_password=b&new_password2=b", "password", "/profile?done=password"},
-		{"/profile/theme", "theme=dark", "theme dark", "/profile?done=saved"},
 		{"/profile/tokens/tok_ci/revoke", "", "revoke tok_ci", "/profile?done=revoked"},
 		{"/organization", "organization=org_other", "switch org_other", "/backups"},
-		{"/organizations/new", "name=New&time_zone=UTC", "organization New UTC", "/backups?done=created"},
+		{"/organizations/new", "name=New&time_zone=UTC", "organization New UTC", "/start?done=created"},
 	}
 	for _, test := range tests {
 		f := sample()

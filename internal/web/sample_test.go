@@ -39,10 +39,10 @@ func blocker(code safepoint.Code, message, hint string) engine.Finding {
 
 // sample is an organization with something to look at: the mock's.
 func sample() *fake {
-	org := safepoint.Organization{ID: "org_harbor", Name: "Harborline Freight", TimeZone: "Europe/Berlin", UndoWindow: 24 * time.Hour}
+	org := safepoint.Organization{ID: "org_harbor", Name: "Harborline Freight", TimeZone: "Europe/Berlin", UndoWindow: 24 * time.Hour, Guided: true}
 	other := safepoint.Organization{ID: "org_other", Name: "Quayside Labs", TimeZone: "UTC"}
 	f := &fake{
-		actor: safepoint.Actor{UserID: "usr_ines", UserName: "Ines Marlow", Email: "ines.marlow@harborline.example", Theme: "system", OrganizationID: org.ID, Role: safepoint.RoleAdmin, Via: "session"},
+		actor: safepoint.Actor{UserID: "usr_ines", UserName: "Ines Marlow", Email: "ines.marlow@harborline.example", Display: safepoint.Display{Theme: "system", Hours: "24"}, OrganizationID: org.ID, Role: safepoint.RoleAdmin, Via: "session"},
 		orgs:  []safepoint.Membership{{Organization: org, Role: safepoint.RoleAdmin}, {Organization: other, Role: safepoint.RoleViewer}},
 		state: safepoint.OrganizationState{State: safepoint.StateOperating},
 		over:  app.Overview{Backups: 143, Bytes: 2507 * gib, StorageName: "local: /var/lib/safepoint/backups", Space: storage.Space{Free: 412 * gib, Total: 2800 * gib}},
@@ -70,7 +70,13 @@ func sample() *fake {
 		made: app.NewRecipient{Recipient: safepoint.Recipient{ID: "rcp_new", Name: "Recovery key", PublicKey: "age1" + strings.Repeat("p", 52) + "n3wn3w"},
 			IdentityFile: "# created: 2026-11-22T14:14:00Z\n# public key: age1pppp\nAGE-SECRET-KEY-1SHOWNONCE\n",
 			Challenge:    "-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n-----END AGE ENCRYPTED FILE-----\n"},
+		signIns: []safepoint.SignIn{
+			{ID: "a1b2c3d4e5f60718", CreatedAt: ago(3 * time.Hour), UsedAt: ago(time.Minute), IP: "203.0.113.7", Agent: "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0", This: true},
+			{ID: "0718a1b2c3d4e5f6", CreatedAt: ago(50 * time.Hour), UsedAt: ago(26 * time.Hour), IP: "198.51.100.4", Agent: "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Mobile/15E148 Safari/604.1"},
+			{ID: "f6e5d4c3b2a10718", CreatedAt: ago(80 * time.Hour), UsedAt: ago(79 * time.Hour), IP: "198.51.100.9", Agent: "<curl>"},
+		},
 		audit: []safepoint.AuditEntry{
+			{ID: "aud_4", At: ago(2 * time.Minute), ActorName: "=cmd|' /C calc'!A0", IP: "203.0.113.7", Via: "token", Action: "schedule.update", ObjectType: "schedule", ObjectID: "sch_7k2mq4", ObjectName: "Production database", Outcome: "succeeded", Changes: []safepoint.Change{{Field: "interval", Before: "8 hours", After: "12 hours"}, {Field: "description", Before: "", After: "<Night> run"}}},
 			{ID: "aud_3", At: ago(3 * time.Minute), ActorName: "Ines Marlow", IP: "203.0.113.7", Via: "session", Action: "backup", ObjectType: "database", ObjectName: "harbor_prod"},
 			{ID: "aud_2", At: ago(time.Hour), ActorName: "Tomas Reyl", IP: "203.0.113.9", Via: "session", Action: "backup.delete", ObjectName: "harbor_prod_2026-11-20_0600.sql.zst", Outcome: "denied", Detail: "a Viewer"},
 			{ID: "aud_1", At: ago(26 * time.Hour), IP: "198.51.100.4", Via: "session", Action: "signin", ObjectName: "root@example.org", Outcome: "failed"},

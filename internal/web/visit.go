@@ -23,6 +23,7 @@ type visit struct {
 	app     App
 	t       locale
 	session string
+	kept    bool // the page shows what was typed before the session ended
 
 	actor   safepoint.Actor // zero for nobody
 	org     safepoint.Organization
@@ -34,7 +35,12 @@ type visit struct {
 
 // anonymous is a visit of nobody.
 func (s *server) anonymous(w http.ResponseWriter, r *http.Request) *visit {
-	return &visit{s: s, w: w, r: r, ctx: r.Context(), app: s.App, t: locale{Language: language.Choose(r.Header.Get("Accept-Language"), s.Language), now: s.Now(), loc: time.UTC}, session: sessionOf(r)}
+	return &visit{s: s, w: w, r: r, ctx: r.Context(), app: s.App, t: locale{Language: s.speak(r), now: s.Now(), loc: time.UTC}, session: sessionOf(r)}
+}
+
+// speak is the language of an answer: the first wanted that there is, else what suits the browser.
+func (s *server) speak(r *http.Request, wanted ...string) *language.Language {
+	return language.Choose(r.Header.Get("Accept-Language"), append([]string{s.Language}, wanted...)...)
 }
 
 // identify finds out who asks. Its error is CodeUnauthorized for nobody.
@@ -46,6 +52,7 @@ func (v *visit) identify() error {
 	if v.actor, err = v.app.Session(v.ctx, v.session, v.ip()); err != nil {
 		return err
 	}
+	v.t.Language, v.t.hours = v.s.speak(v.r, v.actor.Language), v.actor.Hours
 	if v.orgs, err = v.app.Memberships(v.ctx, v.actor); err != nil {
 		return err
 	}
@@ -58,6 +65,7 @@ func (v *visit) identify() error {
 	if loc, err := time.LoadLocation(v.org.TimeZone); err == nil {
 		v.t.loc = loc
 	}
+	v.t.Language = v.s.speak(v.r, v.actor.Language, v.org.Language)
 	if v.state, err = v.app.State(v.ctx, v.actor); err != nil {
 		return err
 	}

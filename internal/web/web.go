@@ -26,6 +26,8 @@ type Config struct {
 	// BaseURL is how browsers reach the console, such as "https://backup.example.org", for links that leave it
 	// (invitations). "" takes the request's own host.
 	BaseURL string
+	// Support is whom people may ask for help: words, a mail address or a URL. "" names nobody.
+	Support string
 	// TrustedProxies are the addresses whose X-Forwarded-For and X-Forwarded-Proto are believed.
 	TrustedProxies []netip.Prefix
 	// Stopping is closed when the server stops: streams end then, so that it can drain. nil never ends them.

@@ -36,27 +36,32 @@ type List[T any] struct {
 
 // Organization is the tenant.
 type Organization struct {
-	ID                string    `json:"id" example:"org_k3jq7w2mfz5xv4na"`
-	Name              string    `json:"name" example:"Harbor Logistics"`
-	TimeZone          string    `json:"time_zone" doc:"IANA name" example:"Europe/Zurich"`
-	UndoWindowSeconds int64     `json:"undo_window_seconds" doc:"How long a restore can be undone" example:"86400"`
-	CreatedAt         time.Time `json:"created_at"`
-	Role              string    `json:"role,omitempty" doc:"Your role in it" enum:"admin,viewer"`
+	ID                 string    `json:"id" example:"org_k3jq7w2mfz5xv4na"`
+	Name               string    `json:"name" example:"Harbor Logistics"`
+	TimeZone           string    `json:"time_zone" doc:"IANA name" example:"Europe/Zurich"`
+	Language           string    `json:"language,omitempty" doc:"The console's language, for members who chose none; left out where their browsers decide" example:"de"`
+	UndoWindowSeconds  int64     `json:"undo_window_seconds" doc:"How long a restore can be undone" example:"86400"`
+	SessionIdleSeconds int64     `json:"session_idle_seconds,omitempty" doc:"After how long without use members are signed out; left out where the server decides" example:"28800"`
+	CreatedAt          time.Time `json:"created_at"`
+	Role               string    `json:"role,omitempty" doc:"Your role in it" enum:"admin,viewer"`
 }
 
 // FromOrganization is o, with the role the asker has in it ("" leaves it out).
 func FromOrganization(o safepoint.Organization, role safepoint.Role) Organization {
 	return Organization{
-		ID: o.ID, Name: o.Name, TimeZone: o.TimeZone, UndoWindowSeconds: int64(o.UndoWindow / time.Second),
+		ID: o.ID, Name: o.Name, TimeZone: o.TimeZone, Language: o.Language,
+		UndoWindowSeconds: int64(o.UndoWindow / time.Second), SessionIdleSeconds: int64(o.SessionIdle / time.Second),
 		CreatedAt: o.CreatedAt.UTC(), Role: string(role),
 	}
 }
 
 // OrganizationInput creates or changes an organization.
 type OrganizationInput struct {
-	Name              string `json:"name" minLength:"1" maxLength:"100" example:"Harbor Logistics"`
-	TimeZone          string `json:"time_zone,omitempty" doc:"IANA name; UTC where it is left out" example:"Europe/Zurich"`
-	UndoWindowSeconds int64  `json:"undo_window_seconds,omitempty" minimum:"0" doc:"Only when changing; 0 keeps what it is" example:"86400"`
+	Name               string  `json:"name" minLength:"1" maxLength:"100" example:"Harbor Logistics"`
+	TimeZone           string  `json:"time_zone,omitempty" doc:"IANA name; UTC where it is left out" example:"Europe/Zurich"`
+	UndoWindowSeconds  int64   `json:"undo_window_seconds,omitempty" minimum:"0" doc:"Only when changing; 0 keeps what it is" example:"86400"`
+	Language           *string `json:"language,omitempty" doc:"Only when changing; empty leaves it to the browsers" example:"de"`
+	SessionIdleSeconds *int64  `json:"session_idle_seconds,omitempty" minimum:"0" doc:"Only when changing; 0 leaves it to the server" example:"28800"`
 }
 
 // State says whether the organization's services may work on its databases.
@@ -156,12 +161,21 @@ type AuditEntry struct {
 	ObjectName string    `json:"object_name,omitempty" example:"Production database"`
 	Outcome    string    `json:"outcome,omitempty" doc:"succeeded, failed, denied or cancelled; left out while it is not known" example:"succeeded"`
 	Detail     string    `json:"detail,omitempty"`
+	Changes    []Change  `json:"changes,omitempty" nullable:"false" doc:"What it changed, where that is recorded; never a secret"`
+}
+
+// Change is one thing that an action changed.
+type Change struct {
+	Field  string `json:"field" example:"interval"`
+	Before string `json:"before" example:"8 hours"`
+	After  string `json:"after" example:"12 hours"`
 }
 
 func FromAuditEntry(e safepoint.AuditEntry) AuditEntry {
 	return AuditEntry{
 		ID: e.ID, At: e.At.UTC(), ActorID: e.ActorID, ActorName: e.ActorName, IP: e.IP, Via: e.Via, Action: e.Action,
 		ObjectType: e.ObjectType, ObjectID: e.ObjectID, ObjectName: e.ObjectName, Outcome: e.Outcome, Detail: e.Detail,
+		Changes: Map(e.Changes, func(c safepoint.Change) Change { return Change(c) }),
 	}
 }
 
