@@ -27,7 +27,7 @@ function merge(old, fresh) {
   for (const f of [...fresh.childNodes]) {
     while (at?.id && !coming.has(at.id)) { const gone = at; at = at.nextSibling; drop(gone); }
     const same = f.id && mine.get(f.id);
-    if (same && same !== at) old.insertBefore(same, at);
+    if (same && same !== at) at = bring(old, same, at, coming);
     const o = same || at;
     if (o && like(o, f)) {
       if (o.nodeType === Node.ELEMENT_NODE) merge(o, f); else if (o.nodeValue !== f.nodeValue) o.nodeValue = f.nodeValue;
@@ -37,8 +37,17 @@ function merge(old, fresh) {
   while (at) { const gone = at; at = at.nextSibling; drop(gone); }
 }
 const like = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName && (a.id ?? '') === (b.id ?? '');
-function drop(node) {
-  if (node.nodeType === Node.ELEMENT_NODE && (node.contains(document.activeElement) || node.querySelector('.menu:popover-open'))) held = true; else node.remove();
+const holds = node => node.nodeType === Node.ELEMENT_NODE && (node.contains(document.activeElement) || node.querySelector('.menu:popover-open'));
+function drop(node) { if (holds(node)) held = true; else node.remove(); }
+/* bring makes same the node at its place. What is moved loses its focus and its open menu: rather go nodes that are not
+   wanted any more, then what stands in the way of a node that holds them. It returns where to go on. */
+function bring(parent, same, at, coming) {
+  let n = at;
+  while (n && n !== same && !(n.id && coming.has(n.id))) n = n.nextSibling;
+  const free = n === same;
+  if (!free && !holds(same)) { parent.insertBefore(same, at); return at; }
+  while (at !== same) { const gone = at; at = at.nextSibling; if (free) drop(gone); else parent.insertBefore(gone, same.nextSibling); }
+  return same;
 }
 function patch(html) {
   last = html; held = false;
