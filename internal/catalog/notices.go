@@ -27,7 +27,7 @@ func (c *Catalog) MissedRuns(ctx context.Context, orgID string, since time.Time)
 		return m, err
 	}, `SELECT s.id, s.name, d.id, d.name, count(*), min(o.due_at), max(o.due_at)
 		FROM operations o JOIN schedules s ON s.id = o.schedule_id JOIN databases d ON d.id = s.database_id
-		WHERE o.organization_id = $1 AND o.status = 'missed' AND o.due_at >= $2 AND s.organization_id = $1 AND s.removed_at = 0
+		WHERE o.organization_id = $1 AND o.status = 'missed' AND o.created_at >= $2 AND o.due_at >= $2 AND s.organization_id = $1 AND s.removed_at = 0
 		AND o.due_at > coalesce((SELECT max(x.until) FROM dismissals x WHERE x.organization_id = $1 AND x.schedule_id = s.id), 0)
 		GROUP BY s.id, s.name, d.id, d.name ORDER BY max(o.due_at) DESC, s.id`, orgID, toMillis(since))
 }
@@ -69,30 +69,28 @@ func (c *Catalog) Failing(ctx context.Context, orgID string) ([]Failing, error) 
 	}
 	found, err := collect(ctx, c.db, func(row scanner) (p pointer, err error) {
 		return p, row.Scan(&p.id, &p.name, &p.runs, &p.since)
-	}, `WITH last AS (
-			SELECT s.id AS schedule, s.name AS name,
-				(SELECT o.id FROM operations o WHERE o.schedule_id = s.id AND o.schedule_id <> '' AND o.status NOT IN ('queued','running') ORDER BY o.due_at DESC LIMIT 1) AS op
-			FROM schedules s WHERE s.organization_id = $1 AND s.is_active = 1 AND s.removed_at = 0),
-		bad AS (
-			SELECT last.*, coalesce((SELECT max(g.due_at) FROM operations g WHERE g.schedule_id = last.schedule AND g.schedule_id <> '' AND g.status = 'succeeded'), 0) AS good
-			FROM last JOIN operations o ON o.id = last.op WHERE o.status = 'failed')
+	}, `WITH bad AS (
+			SELECT s.id AS schedule, s.name AS name, s.last_run AS op,
+				coalesce((SELECT g.due_at FROM operations g WHERE g.id = s.last_good), 0) AS good
+			FROM schedules s WHERE s.organization_id = $1 AND s.is_active = 1 AND s.removed_at = 0 AND s.last_status = 'failed')
 		SELECT bad.op, bad.name, count(*), min(f.due_at) FROM bad
 		JOIN operations f ON f.schedule_id = bad.schedule AND f.schedule_id <> '' AND f.due_at > bad.good AND f.status IN ('failed','missed')
 		GROUP BY bad.op, bad.name ORDER BY min(f.due_at), bad.op`, orgID)
 	if err != nil {
 		return nil, err
 	}
+	ids := make([]string, len(found))
+	for i, p := range found {
+		ids[i] = p.id
+	}
+	last, err := c.OperationsByID(ctx, orgID, ids...)
 	var failing []Failing
 	for _, p := range found {
-		last, err := c.first(ctx, `WHERE id = $1 AND organization_id = $2`, p.id, orgID)
-		if err != nil {
-			return nil, err
-		}
-		if last != nil {
-			failing = append(failing, Failing{Schedule: p.name, Last: *last, Runs: p.runs, Since: fromMillis(p.since)})
+		if op := last[p.id]; op != nil {
+			failing = append(failing, Failing{Schedule: p.name, Last: *op, Runs: p.runs, Since: fromMillis(p.since)})
 		}
 	}
-	return failing, nil
+	return failing, err
 }
 
 // Proven is a database's newest backup that was read again and found whole.

@@ -235,7 +235,7 @@ func (w *World) fill(ctx context.Context) error {
 				finished_at, created_by, created_by_name, failure, storage_key, size, raw_size, sha256, verified_at, tables, row_count, server_version, source_name, step, switched)
 			SELECT printf('op_%016d', i), $2, printf('db_%016d', d), printf('harbor_%03d', d), 'postgres', CASE kind WHEN 'r' THEN 'restore' ELSE 'backup' END,
 				CASE kind WHEN 's' THEN 'scheduled' ELSE 'manual' END,
-				CASE WHEN i % 100 IN (11, 37, 73) THEN 'failed' WHEN kind = 's' AND i % 100 = 59 THEN 'missed' ELSE 'succeeded' END,
+				CASE WHEN i % 100 IN (11, 37, 73) OR i + $4 >= $1 AND i % $4 % 20 = 0 THEN 'failed' WHEN kind = 's' AND i % 100 = 59 THEN 'missed' ELSE 'succeeded' END,
 				CASE kind WHEN 'r' THEN printf('Restore of harbor_%03d', d) ELSE printf('harbor_%03d', d) || strftime('_%Y-%m-%d_%H%M%S-utc', at / 1000, 'unixepoch') || '.sql.zst' END,
 				CASE kind WHEN 's' THEN printf('sch_%016d', i % $4) ELSE '' END, CASE kind WHEN 's' THEN at ELSE 0 END, at, at + 900, at + 61000,
 				CASE kind WHEN 's' THEN '' ELSE 'usr_x' END, CASE kind WHEN 's' THEN '' ELSE 'Ines Marlow' END,

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/safepoint-db/safepoint/internal/api"
+	"github.com/safepoint-db/safepoint/internal/event"
 	"github.com/safepoint-db/safepoint/internal/server"
 	"github.com/safepoint-db/safepoint/internal/web"
 )
@@ -99,6 +100,8 @@ func look(t *testing.T, size Size) (pages []seen) {
 	}
 	defer db.Close()
 	for _, path := range append(append(paths, deep...), w.APIPaths()...) {
+		// What is kept in memory until something changes is found again for each page.
+		s.App.Hub.Publish(event.Event{OrganizationID: w.Organization, Kind: "operation"})
 		mu.Lock()
 		statements = nil
 		mu.Unlock()
@@ -117,7 +120,8 @@ func look(t *testing.T, size Size) (pages []seen) {
 	return pages
 }
 
-var whole = regexp.MustCompile(`^SCAN (operations|audit|journal|o|a|r|s)\b`)
+// whole is how SQLite says that it goes through all of a long table, or through all rows of an organization in it.
+var whole = regexp.MustCompile(`^(SCAN (operations|audit|journal|o|a|r|g|f)\b|SEARCH (operations|audit|o|a|r|g|f) USING .*\(organization_id=\?\)$)`)
 
 // scans asks SQLite how it carries a statement out, and returns where it goes through a long table.
 func scans(ctx context.Context, t *testing.T, db *sql.DB, query string) (bad []string) {
@@ -133,7 +137,7 @@ func scans(ctx context.Context, t *testing.T, db *sql.DB, query string) (bad []s
 		if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
 			t.Fatal(err)
 		}
-		if whole.MatchString(detail) {
+		if whole.MatchString(detail) && !strings.Contains(query, "LIMIT 1") && !strings.Contains(detail, "operations_stuck") && !strings.Contains(detail, "operations_safety") {
 			bad = append(bad, detail+" of "+query)
 		}
 	}

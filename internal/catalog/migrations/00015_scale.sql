@@ -20,6 +20,9 @@ CREATE INDEX operations_log_schedule ON operations (schedule_id, place, organiza
 -- everything a card's strip shows of the runs of one schedule
 CREATE INDEX operations_runs_schedule ON operations (schedule_id, due_at, organization_id, status, id, created_at, started_at, finished_at, size)
   WHERE schedule_id <> '';
+-- what wants a person, which every page asks for
+CREATE INDEX operations_stuck ON operations (organization_id, created_at) WHERE needs_operator = 1;
+CREATE INDEX operations_safety ON operations (organization_id, created_at) WHERE safety_failure <> '';
 CREATE INDEX operations_good ON operations (schedule_id, due_at, id) WHERE schedule_id <> '' AND status = 'succeeded';
 
 -- How many rows of DB Logs there are by week of creation (its number since 1970), for each database and, as '*', for all.
