@@ -2,10 +2,14 @@ package browsertest
 
 import (
 	"database/sql"
+	"fmt"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/safepoint-db/safepoint/internal/pgtest"
 	_ "modernc.org/sqlite" // the database that is backed up
 )
 
@@ -48,6 +52,100 @@ func TestFirstRun(t *testing.T) {
 	}
 }
 
+// TestFirstRunFilmed is what a new person does, from the program's first start to the first restore undone, with a real
+// PostgreSQL: led by the guide, with a picture of each step in the folder of pictures, first-run-01-… on.
+func TestFirstRunFilmed(t *testing.T) {
+	cluster := pgtest.Shared(t)
+	live := pgtest.Create(t, cluster)
+	pgtest.Exec(t, live, "CREATE TABLE ships (id int PRIMARY KEY, name text NOT NULL); INSERT INTO ships VALUES (1, 'Adria'), (2, 'Boreas'), (3, 'Calypso')")
+	ships := func(when, want string) {
+		t.Helper()
+		if got := strings.Join(pgtest.Query(t, live, "SELECT name FROM ships ORDER BY id"), " "); got != want {
+			t.Errorf("%s there are the ships %q, want %q", when, got, want)
+		}
+	}
+	b := Start(t)
+	said := launch(t, `Open (http://\S+)/setup and enter this code within 30 minutes: (\S+)`, "serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--support", "help@example.org")
+	c := &console{Page: b.NewPage(t), t: t, origin: said[1], scripts: true}
+	shots := 0
+	film := func(name string) {
+		t.Helper()
+		shots++
+		c.Screenshot(fmt.Sprintf("first-run-%02d-%s", shots, name))
+	}
+
+	c.open("/")
+	c.WaitText("Need help? help@example.org")
+	film("setup")
+	c.fillSetup(said[2])
+	film("setup-filled")
+	c.Follow("Set up")
+	c.WaitText("Step 3 of 6")
+	film("guide")
+	c.Axe()
+
+	c.Follow("Connect a database")
+	c.Fill("Name", "harbor")
+	tcp := cluster.TCPTarget(live.Name)
+	c.Fill("Host", tcp.Host)
+	c.Fill("Port", strconv.Itoa(tcp.Port))
+	c.Fill("Database name", tcp.Name)
+	c.Fill("User", tcp.User)
+	c.Fill("Password", tcp.Password)
+	c.Choose("Encryption", "disable: in the clear, for a Unix socket or this machine")
+	c.ask("Test", "The database answered")
+	film("database-tested")
+	c.Follow("Connect")
+	c.WaitText("Step 5 of 6")
+	film("guide-storage-and-schedule")
+
+	c.open("/databases") // to leave, and take it up again
+	c.WaitText("Finish setting up: step 5 of 6")
+	film("left")
+	c.Follow("Go on")
+	c.Follow("New schedule")
+	c.Fill("Name", "Harbor, daily")
+	c.Click("24 hours")
+	film("schedule")
+	c.Follow("css:main form button.primary")
+	c.WaitText("Every 24 hours")
+	c.open("/start")
+	film("first-backup")
+	c.WaitTextFor("The first backup is there", 2*time.Minute)
+	film("first-backup-done")
+	c.Axe()
+	c.open("/backups")
+	c.WaitNoText("Finish setting up")
+	film("db-backup")
+
+	pgtest.Exec(t, live, "DELETE FROM ships WHERE id < 3; INSERT INTO ships VALUES (4, 'Dione')")
+	c.open("/logs")
+	film("db-logs")
+	var backup string
+	if err := c.run(`document.querySelector("main a[href^='/logs/op_']").getAttribute("href")`, &backup); err != nil {
+		t.Fatal(err)
+	}
+	backup, _, _ = strings.Cut(backup, "/restore")
+	c.open(backup)
+	film("backup")
+	c.ask("Restore", "to an earlier state?")
+	c.WaitText("No service will be halted, because none is set up.")
+	c.Fill("css:[name=confirm]", "harbor")
+	film("restore")
+	c.Follow("Restore harbor")
+	film("restoring")
+	c.WaitTextFor("harbor is back to", 2*time.Minute)
+	film("restored")
+	ships("after the restore", "Adria Boreas Calypso")
+
+	c.ask("Undo restore", "Undo this restore?")
+	film("undo")
+	c.Follow("Undo restore")
+	c.WaitTextFor("The restore was undone.", 2*time.Minute)
+	film("undone")
+	ships("after the undo", "Calypso Dione")
+}
+
 func execute(t *testing.T, db *sql.DB, statements ...string) {
 	t.Helper()
 	for _, s := range statements {
@@ -66,23 +164,25 @@ const (
 func (c *console) setup(code string) {
 	c.t.Helper()
 	c.open("/setup")
-	fill := func(code string) {
-		c.Fill("Setup code", code)
-		c.Fill("Your name", "Ada Quay")
-		c.Fill("Email", adminEmail)
-		c.Fill("Password", adminPassword)
-		c.Fill("Password again", adminPassword)
-		c.Fill("Organization name", "Harborline")
-		c.Fill("Time zone", "Europe/Zurich")
-	}
-	fill("AAAAA-AAAAA-AAAAA-AAAAA-AAAAAA")
+	c.fillSetup("AAAAA-AAAAA-AAAAA-AAAAA-AAAAAA")
 	c.Expect("status of 4") // the mistyped code
 	c.Follow("Set up")
 	c.WaitText("This setup code is wrong")
 	c.open("/setup")
-	fill(code)
+	c.fillSetup(code)
 	c.Follow("Set up")
-	c.WaitText("Connect a database to start")
+	c.WaitText("Step 3 of 6")
+}
+
+func (c *console) fillSetup(code string) {
+	c.t.Helper()
+	c.Fill("Setup code", code)
+	c.Fill("Your name", "Ada Quay")
+	c.Fill("Email", adminEmail)
+	c.Fill("Password", adminPassword)
+	c.Fill("Password again", adminPassword)
+	c.Fill("Organization name", "Harborline")
+	c.Fill("Time zone", "Europe/Zurich")
 }
 
 func (c *console) connect(file string) {

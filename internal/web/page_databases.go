@@ -159,6 +159,12 @@ func doDatabaseNew(v *visit) (reply, error) {
 	if err != nil {
 		return f.refused(p, err)
 	}
+	if !v.org.Guided { // the guide goes on once the database has answered, and says so where it has not
+		if _, err := v.app.TestDatabase(v.ctx, v.actor, db.ID); err != nil {
+			v.s.Log.Warn("the first database was not tested", "database", db.ID, "error", err)
+		}
+		return redirect("/start?done=created"), nil
+	}
 	return redirect("/databases/" + db.ID + "?done=created"), nil
 }
 
