@@ -3,6 +3,7 @@ package web
 import (
 	"bytes"
 	"cmp"
+	"crypto/rand"
 	"embed"
 	"fmt"
 	"html/template"
@@ -64,6 +65,7 @@ type view struct {
 	Version  string
 	Support  template.HTML // whom to ask for help, "" for nobody
 	Guide    *guideNote    // the guide through the first run, until it is done with
+	Once     string        // a word of this page's form alone: see repeats
 	D        any
 }
 
@@ -75,7 +77,7 @@ func (v *visit) view(p *page) view {
 	return view{
 		page: p, Actor: v.actor, Org: v.org, Orgs: v.orgs, Admin: v.admin(), SignedIn: v.actor.UserID != "",
 		T: v.t, Activity: v.activity(), Halted: v.halted(), Notice: notice, Guide: v.guideNote(p), Fragment: v.fragment(),
-		Path: v.r.URL.RequestURI(), Done: v.done(), Version: v.s.Version, Support: supportContact(v.s.Support), D: p.Data,
+		Path: v.r.URL.RequestURI(), Done: v.done(), Version: v.s.Version, Support: supportContact(v.s.Support), Once: rand.Text(), D: p.Data,
 	}
 }
 

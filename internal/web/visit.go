@@ -110,6 +110,9 @@ func (v *visit) answer(route Route) (reply, error) {
 			return nil, safepoint.Errorf(safepoint.CodeInvalid, "The form could not be read.").WithCause(err)
 		}
 	}
+	if word := v.r.PostForm.Get("once"); word != "" && len(word) <= 64 && v.session != "" {
+		return v.s.sent.once(v.ctx, v.session+" "+v.r.URL.Path+" "+word, v.s.Now(), func() (reply, error) { return route.handle(v) })
+	}
 	return route.handle(v)
 }
 

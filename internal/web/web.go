@@ -44,6 +44,7 @@ type server struct {
 	mux    *http.ServeMux
 	live   *http.ServeMux // the live pages only, to find the one a stream is about
 	beat   time.Duration  // between two signs of life on a stream
+	sent   repeats
 }
 
 // New returns the console. It is mounted at "/" beside the API.
