@@ -59,6 +59,8 @@ var access = map[string]struct {
 	"update-schedule":     {wire.ScheduleInput{Name: "taken", Interval: "8h"}, 403},
 	"disable-schedule":    {nil, 403},
 	"enable-schedule":     {nil, 403},
+	"get-health":          {nil, 200},
+	"get-database-health": {nil, 200},
 	"list-notices":        {nil, 200},
 	"dismiss-notice":      {nil, 403},
 	"list-operations":     {nil, 200},

@@ -65,6 +65,7 @@ func New(cfg Config) *API {
 	a.scheduleRoutes()
 	a.operationRoutes()
 	a.noticeRoutes()
+	a.healthRoutes()
 
 	a.document()
 	a.mux.HandleFunc("GET /openapi.json", a.serveDocument)

@@ -180,6 +180,12 @@ var routes = map[string]route{
 	"ScheduleList": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.ScheduleList(w.ctx, by, ScheduleFilter{}))
 	}},
+	"Health": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.Health(w.ctx, by, HealthFilter{}))
+	}},
+	"DatabaseHealth": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.DatabaseHealth(w.ctx, by, th.database, 30))
+	}},
 	"Notices": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Notices(w.ctx, by)) }},
 	"DismissNotice": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return nil, w.DismissNotice(w.ctx, by, "missed:"+th.schedule)

@@ -63,9 +63,12 @@ type App struct {
 	mu      sync.Mutex
 	testing map[string]string // organization → name of the service being tested: no restore starts meanwhile
 
-	timeMu sync.Mutex
-	looked bool          // at the clock
-	kept   time.Duration // Elapsed when that was last
+	timeMu   sync.Mutex
+	looked   bool          // at the clock
+	kept     time.Duration // Elapsed when that was last
+	growthMu sync.Mutex
+	growth   map[growthKey]keptDays
+
 	noticesMu sync.Mutex
 	notices   map[string]keptNotices // by organization
 

@@ -32,6 +32,7 @@ var helps = map[string]help{
 		"safepoint login https://backup.example --email ops@shop.example --password-stdin < password",
 	}},
 	"logout":          {examples: []string{"safepoint logout", "safepoint logout --all"}},
+	"health":          {examples: []string{"safepoint health", "safepoint --json health --days 365"}},
 	"notices list":    {examples: []string{"safepoint notices", "safepoint notices --dismissed", "safepoint --json notices"}},
 	"notices dismiss": {examples: []string{"safepoint notices dismiss missed:sch_k3jq7w2mfz5xv4na"}},
 	"backup":          {examples: []string{"safepoint backup shop", "safepoint backup shop --wait"}},

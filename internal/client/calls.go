@@ -35,6 +35,11 @@ func (c *Client) State(ctx context.Context) (wire.State, error) {
 	return get[wire.State](ctx, c, nil, "state")
 }
 
+// Health returns how databases and storage have fared; days is 30, 90 or 365.
+func (c *Client) Health(ctx context.Context, days int) (wire.Health, error) {
+	return get[wire.Health](ctx, c, values("days", number(days)), "health")
+}
+
 // Notices returns what wants a person.
 func (c *Client) Notices(ctx context.Context) (wire.Notices, error) {
 	return get[wire.Notices](ctx, c, nil, "notices")

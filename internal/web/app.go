@@ -82,6 +82,8 @@ type App interface {
 	EnableSchedule(ctx context.Context, a safepoint.Actor, id string) (safepoint.Schedule, error)
 	Overview(ctx context.Context, a safepoint.Actor) (app.Overview, error)
 
+	Health(ctx context.Context, a safepoint.Actor, f app.HealthFilter) (app.Health, error)
+	DatabaseHealth(ctx context.Context, a safepoint.Actor, id string, days int) (app.DatabaseHealth, error)
 	Notices(ctx context.Context, a safepoint.Actor) (app.NoticeList, error)
 	DismissNotice(ctx context.Context, a safepoint.Actor, id string) error
 

@@ -49,6 +49,7 @@ type fake struct {
 	hub     event.Hub
 	page    safepoint.OperationPage
 	notices app.NoticeList
+	health  app.Health
 }
 
 func (f *fake) Upload(_ context.Context, _ safepoint.Actor, in app.UploadInput, r io.Reader) (safepoint.Operation, error) {
@@ -254,6 +255,22 @@ func (f *fake) Overview(context.Context, safepoint.Actor) (app.Overview, error) 
 	return f.over, f.broken
 }
 
+func (f *fake) Health(_ context.Context, _ safepoint.Actor, q app.HealthFilter) (app.Health, error) {
+	h := f.health
+	h.Days = q.Days
+	h.Databases = slices.DeleteFunc(slices.Clone(h.Databases), func(d app.DatabaseHealth) bool { return !strings.Contains(d.Database.Name, q.Text) })
+	if h.Found == 0 || q.Text != "" {
+		h.Found = len(h.Databases)
+	}
+	return h, f.broken
+}
+func (f *fake) DatabaseHealth(_ context.Context, _ safepoint.Actor, id string, _ int) (app.DatabaseHealth, error) {
+	d, err := find(f.health.Databases, func(d app.DatabaseHealth) string { return d.Database.ID }, id)
+	if f.broken != nil {
+		err = f.broken
+	}
+	return d, err
+}
 func (f *fake) Notices(context.Context, safepoint.Actor) (app.NoticeList, error) {
 	return f.notices, f.broken
 }

@@ -99,7 +99,15 @@ func scheduleFilter(q url.Values) app.ScheduleFilter {
 
 // cardPager turns the pages of cards; one page has none.
 func cardPager(c locale, u *url.URL, l app.ScheduleList, f app.ScheduleFilter) (p pager) {
-	page := f.Offset/cardsShown + 1
+	p = numbered(u, f.Offset/cardsShown+1, f.Offset+len(l.Cards) < l.Found)
+	if (p.Newer != "" || p.Older != "") && len(l.Cards) > 0 {
+		p.Text = c.Count(l.Found, "{first}–{last} of {n} schedule", "{first}–{last} of {n} schedules", "first", f.Offset+1, "last", f.Offset+len(l.Cards))
+	}
+	return p
+}
+
+// numbered turns pages that have numbers.
+func numbered(u *url.URL, page int, more bool) (p pager) {
 	to := func(n int) string {
 		q := u.Query()
 		if q.Del("page"); n > 1 {
@@ -107,14 +115,11 @@ func cardPager(c locale, u *url.URL, l app.ScheduleList, f app.ScheduleFilter) (
 		}
 		return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).String()
 	}
-	if f.Offset > 0 {
+	if page > 1 {
 		p.Newer = to(page - 1)
 	}
-	if f.Offset+len(l.Cards) < l.Found {
+	if more {
 		p.Older = to(page + 1)
-	}
-	if (p.Newer != "" || p.Older != "") && len(l.Cards) > 0 {
-		p.Text = c.Count(l.Found, "{first}–{last} of {n} schedule", "{first}–{last} of {n} schedules", "first", f.Offset+1, "last", f.Offset+len(l.Cards))
 	}
 	return p
 }

@@ -167,6 +167,23 @@ func stories() []story {
 		{name: "notices-viewer", fake: with(sample(), func(f *fake) { noticed(f, app.NoticeMissed) }), session: "s-viewer", path: "/notices", want: []string{"did not happen."}},
 		{name: "notices-none", fake: sample(), path: "/notices", want: []string{"Nothing wants you"}},
 
+		{name: "health", fake: sample(), path: "/health", want: []string{"All 3\u00a0databases have a proven backup.", "Full in about 137\u00a0days", "by about 3.0\u00a0GiB a day", "88 of 89\u00a0runs", "3\u00a0failed or missed", "<details>"}},
+		{name: "health-year", fake: sample(), path: "/health?days=365", want: []string{`aria-current="true" href="/health?days=365"`}},
+		{name: "health-search", fake: sample(), path: "/health?q=docs", want: []string{"docs_archive", "Clear filters"}},
+		{name: "health-not-found", fake: sample(), path: "/health?q=nowhere", want: []string{"No databases match this search"}},
+		{name: "health-empty", fake: empty(), path: "/health", want: []string{"No database is connected yet", "Not known yet."}},
+		{name: "health-never", fake: with(sample(), func(f *fake) {
+			f.health.Databases[1] = app.DatabaseHealth{Database: f.dbs[1]}
+			f.health.Storage.Forecast, f.health.Storage.Shared = app.Forecast{State: app.ForecastSteady}, false
+		}), path: "/health", want: []string{"1\u00a0database has no proven backup.", "Not growing."}},
+		{name: "health-far", fake: with(sample(), func(f *fake) { f.health.Storage.Forecast = app.Forecast{State: app.ForecastFar, PerDay: 1 << 20} }), session: "s-viewer", path: "/health", want: []string{"Not full within ten years"}},
+		{name: "health-full", fake: with(sample(), func(f *fake) {
+			f.health.Storage.Forecast = app.Forecast{State: app.ForecastFull, PerDay: gib, FullAt: testNow.Add(time.Hour)}
+		}), path: "/health", want: []string{"Full within a day"}},
+		{name: "health-database", fake: sample(), path: "/health/db_harbor_prod", want: []string{"Size of each backup", "Time each backup took", "What became of the runs", "3\u00a0runs a day", "88 succeeded, 1 failed, 0 missed."}},
+		{name: "health-database-year", fake: sample(), path: "/health/db_billing_prod?days=365", want: []string{"7\u00a0runs a week", "Week from"}},
+		{name: "health-database-empty", fake: with(sample(), func(f *fake) { f.health.Databases[2] = app.DatabaseHealth{Database: f.dbs[2]} }), path: "/health/db_docs", want: []string{"There is nothing to show of this time yet.", "No runs yet"}},
+
 		{name: "schedule-new", fake: sample(), path: "/backups/new", want: []string{"Backup After Every", "3\u00a0days"}},
 		{name: "schedule-new-no-database", fake: empty(), path: "/backups/new", want: []string{"Connect a database to start"}},
 		{name: "schedule-new-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("name", "Enter a name.") }), path: "/backups/new", post: typed("name", "", "description", "Kept text", "interval", "8h", "database", "db_docs"), status: 422, want: []string{"Enter a name.", "Kept text"}},

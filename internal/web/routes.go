@@ -52,6 +52,8 @@ func Routes() []Route {
 		{"GET", "/backups/{id}/enable", Admin, false, showEnable},
 		{"POST", "/backups/{id}/enable", Admin, false, doEnable},
 
+		{"GET", "/health", Viewer, false, showHealth},
+		{"GET", "/health/{id}", Viewer, false, showDatabaseHealth},
 		{"GET", "/notices", Viewer, true, showNotices},
 		{"POST", "/notices/dismiss", Admin, false, doNoticeDismiss},
 

@@ -85,6 +85,7 @@ func sample() *fake {
 		svcTest: app.ServiceTest{Halted: true, Resumed: true, HaltTook: 153 * time.Millisecond, ResumeTook: 1200 * time.Millisecond},
 	}
 	f.cards = sampleCards(f)
+	f.health = sampleHealth(f)
 	f.ops = sampleOps()
 	f.journal = append(journalTo(safepoint.StepClean, f.ops[5].StartedAt), safepoint.JournalEntry{At: f.ops[5].FinishedAt, Step: safepoint.StepClean, Event: "done", Detail: "The restore is done."})
 	newest, oldest := f.ops[1], backup("op_oldest", "docs_archive", ago(85*24*time.Hour), 14*time.Minute, 40*gib)
@@ -240,4 +241,34 @@ func instantly(change func(*safepoint.Operation)) *fake {
 		f.journal = append(f.journal, safepoint.JournalEntry{Seq: len(f.journal), At: at, Step: step, Event: "done", Detail: "Done with " + step.String() + "."})
 	}
 	return f
+}
+
+// sampleHealth is how the sample's databases have fared: as their cards say.
+func sampleHealth(f *fake) app.Health {
+	h := app.Health{Days: 30, Storage: app.StorageHealth{Name: f.over.StorageName, Space: f.over.Space, Bytes: f.over.Bytes, Shared: true}}
+	for _, k := range f.cards {
+		d := app.DatabaseHealth{Database: k.Database, NextRun: k.NextRun}
+		for i, op := range k.Runs {
+			if op.DueAt.Before(time.Date(2026, 10, 23, 22, 0, 0, 0, time.UTC)) { // 24 October in Berlin
+				continue
+			}
+			d.Runs = append(d.Runs, app.HealthRun{At: op.DueAt, Status: op.Status, Size: op.Size, Took: 6*time.Minute + time.Duration(i%9)*7*time.Second})
+			switch op.Status {
+			case safepoint.StatusSucceeded:
+				d.Good++
+				d.ProvenID, d.ProvenAt, d.VerifiedAt, d.Size, d.Took = op.ID, op.StartedAt, op.VerifiedAt, op.Size, op.Duration(testNow)
+			case safepoint.StatusFailed:
+				d.Failed++
+			case safepoint.StatusMissed:
+				d.Missed++
+			}
+		}
+		h.Databases = append(h.Databases, d)
+	}
+	for i := range 30 {
+		day := time.Date(2026, 11, 22-29+i, 0, 0, 0, 0, time.UTC)
+		h.Storage.Totals = append(h.Storage.Totals, app.DayTotal{Day: day, Bytes: f.over.Bytes - int64(29-i)*3*gib})
+	}
+	h.Storage.Forecast = app.NewForecast(h.Storage.Totals, f.over.Space.Free, true, testNow)
+	return h
 }
