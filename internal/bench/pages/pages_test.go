@@ -143,3 +143,54 @@ func scans(ctx context.Context, t *testing.T, db *sql.DB, query string) (bad []s
 	}
 	return bad
 }
+
+// TestWorld compares what a world is filled with with what the catalog's triggers make of the same rows.
+func TestWorld(t *testing.T) {
+	w, err := Build(t.Context(), t.TempDir(), Size{Databases: 3, Schedules: 7, Entries: 400, Audit: 100, Other: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "catalog.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	kept := map[string]string{
+		"counts": `SELECT group_concat(organization_id || database_id || week || type || status || n) FROM log_counts WHERE n > 0`,
+		"kept":   `SELECT group_concat(organization_id || database_id || n || bytes) FROM kept_counts WHERE n > 0`,
+		"audit":  `SELECT group_concat(organization_id || day || n || first_seq || '-' || last_seq) FROM audit_counts`,
+		"last":   `SELECT group_concat(id || last_run || last_status || last_good) FROM (SELECT * FROM schedules ORDER BY id)`,
+		"words":  `SELECT group_concat(term || id) FROM (SELECT term, id FROM log_pieces JOIN operations ON place = doc ORDER BY term, id)`,
+		"who":    `SELECT group_concat(term || doc || col) FROM (SELECT term, doc, col FROM audit_pieces ORDER BY term, doc, col)`,
+		"order":  `SELECT group_concat(id) FROM (SELECT id FROM operations ORDER BY place)`,
+	}
+	read := func() map[string]string {
+		found := map[string]string{}
+		for name, q := range kept {
+			var text string
+			if err := db.QueryRowContext(t.Context(), q).Scan(&text); err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			found[name] = text
+		}
+		return found
+	}
+	before := read()
+	for _, q := range []string{
+		`PRAGMA foreign_keys = OFF`, `CREATE TEMP TABLE ops AS SELECT * FROM operations ORDER BY place`, `CREATE TEMP TABLE lines AS SELECT * FROM audit`,
+		`UPDATE ops SET place = 0`, `DELETE FROM operations`, `DELETE FROM audit`, `DELETE FROM audit_counts`, `DELETE FROM audit_words`, `DELETE FROM log_counts`, `DELETE FROM kept_counts`,
+		`INSERT INTO operations SELECT * FROM ops`, `INSERT INTO audit SELECT * FROM lines`,
+	} {
+		if _, err := db.ExecContext(t.Context(), q); err != nil {
+			t.Fatalf("%s: %v", q, err)
+		}
+	}
+	after := read()
+	for name := range kept {
+		if before[name] != after[name] {
+			t.Errorf("%s: the world has\n%.300s\nthe triggers make\n%.300s", name, before[name], after[name])
+		}
+	}
+}
