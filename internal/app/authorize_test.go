@@ -198,6 +198,9 @@ var routes = map[string]route{
 	"Operation": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Operation(w.ctx, by, th.backup))
 	}},
+	"StepTimes": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.StepTimes(w.ctx, by, th.restore))
+	}},
 	"Journal": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Journal(w.ctx, by, th.restore))
 	}},

@@ -199,6 +199,19 @@ func snapshotAt(h archive.Header) time.Time {
 	return h.CreatedAt
 }
 
+// StepTimes is how long each step took in the last restore of a restore's database, and the safety backup in the last
+// backup: what the next one may take. What is not known is not there.
+func (a *App) StepTimes(ctx context.Context, by safepoint.Actor, restoreID string) (map[safepoint.Step]time.Duration, error) {
+	if err := a.authorize(ctx, by, viewer, "log.read"); err != nil {
+		return nil, err
+	}
+	op, err := a.Catalog.Operation(ctx, by.OrganizationID, restoreID)
+	if err != nil {
+		return nil, notHere(err, "restore")
+	}
+	return a.estimates(ctx, by.OrganizationID, op.DatabaseID)
+}
+
 // estimates is how long each step took in the last restore of the database, and the safety backup in the last backup.
 // What is not known is not there.
 func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {

@@ -11,6 +11,7 @@ const (
 	rateOver   = 10 * time.Second // a rate is of the last seconds
 	etaAfter   = 10 * time.Second // before that, and before etaPercent, a guess would be worse than none
 	etaPercent = 5
+	etaStep    = 60 // seconds
 )
 
 // tracker turns what a worker reports into progress that a person can follow.
@@ -20,6 +21,7 @@ type tracker struct {
 	last    safepoint.Progress
 	fresh   bool // last has changed since it was taken
 	samples []sample
+	eta     int64 // the time left that was told last, in seconds
 }
 
 type sample struct {
@@ -61,6 +63,10 @@ func (t *tracker) take(now time.Time) (safepoint.Progress, bool) {
 	p.SecondsETA = 0
 	if ran := now.Sub(t.started); ran >= etaAfter && p.Percent >= etaPercent {
 		p.SecondsETA = int64(ran.Seconds() * float64(100-p.Percent) / float64(p.Percent))
+		if t.eta > 0 { // what is shown in minutes never goes up by more than one of them at once
+			p.SecondsETA = min(p.SecondsETA, t.eta+etaStep)
+		}
+		t.eta = p.SecondsETA
 	}
 	return p, fresh
 }

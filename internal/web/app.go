@@ -89,6 +89,7 @@ type App interface {
 
 	Operations(ctx context.Context, a safepoint.Actor, f safepoint.OperationFilter) (safepoint.OperationPage, error)
 	Operation(ctx context.Context, a safepoint.Actor, id string) (safepoint.Operation, error)
+	StepTimes(ctx context.Context, a safepoint.Actor, restoreID string) (map[safepoint.Step]time.Duration, error)
 	Journal(ctx context.Context, a safepoint.Actor, id string) ([]safepoint.JournalEntry, error)
 	Running(ctx context.Context, a safepoint.Actor) ([]safepoint.Operation, error)
 	StartBackup(ctx context.Context, a safepoint.Actor, databaseID string) (safepoint.Operation, error)

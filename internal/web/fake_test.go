@@ -292,6 +292,9 @@ func (f *fake) Operations(_ context.Context, _ safepoint.Actor, q safepoint.Oper
 func (f *fake) Operation(_ context.Context, _ safepoint.Actor, id string) (safepoint.Operation, error) {
 	return find(f.ops, func(o safepoint.Operation) string { return o.ID }, id)
 }
+func (f *fake) StepTimes(context.Context, safepoint.Actor, string) (map[safepoint.Step]time.Duration, error) {
+	return f.restore.Estimates, f.broken
+}
 func (f *fake) Journal(context.Context, safepoint.Actor, string) ([]safepoint.JournalEntry, error) {
 	return f.journal, f.broken
 }

@@ -89,7 +89,13 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 		d.Way = v.t.Say(ways[op.Mode])
 	}
 	d.HaltedText, d.Guarding = haltedWords(v.t, op), op.CanYield()
-	d.Steps = steps(v.t, op, journal)
+	var usual map[safepoint.Step]time.Duration
+	if !op.Status.Ended() && op.NewName == "" && !d.Undo {
+		if usual, err = v.app.StepTimes(v.ctx, v.actor, op.ID); err != nil {
+			return d, err
+		}
+	}
+	d.Steps = steps(v.t, op, journal, usual)
 	for i := range d.Steps {
 		if d.Steps[i].State == "now" {
 			d.Now = &d.Steps[i]
@@ -104,9 +110,7 @@ func (v *visit) restoreView(op safepoint.Operation) (restoreView, error) {
 	if !op.HaltedAt.IsZero() && op.ResumedAt.IsZero() && !op.Status.Ended() {
 		d.HaltedFor = v.t.Since(op.HaltedAt)
 	}
-	if d.Running && !op.Progress.At.IsZero() && v.t.now.Sub(op.Progress.At) > 2*time.Minute {
-		d.Slow = v.t.Say("No progress for {time}. The last sign of it was at {moment}.", "time", v.t.Lasted(v.t.now.Sub(op.Progress.At)), "moment", v.t.Time(op.Progress.At))
-	}
+	d.Slow = slow(v.t, op, journal, usual)
 	d.lines(v.t, op, services, journal)
 	d.Log = technical(v.t, journal)
 	d.CanCancel = cancellable(op) && v.admin()

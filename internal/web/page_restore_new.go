@@ -28,6 +28,7 @@ type restoreNewView struct {
 	Mode     safepoint.RestoreMode
 
 	Preflight preflightView
+	Days      []pointDay    // other moments to go back to
 	BusyLink  template.HTML // what is under way
 }
 
@@ -93,8 +94,31 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	if pre.Busy != nil {
 		d.BusyLink = link(pathOf(*pre.Busy), pre.Busy.Name)
 	}
+	if d.Days, err = v.otherPoints(pre.Backup); err != nil {
+		return nil, err
+	}
 	d.Preflight = v.preflight(pre)
 	return &page{Name: "restore_new", Title: v.t.Say("Restore {database}", "database", pre.Database.Name), Tab: "logs", Data: d}, nil
+}
+
+// otherPoints are the restore points of a backup's database, each a restore of its own. The backup is marked.
+func (v *visit) otherPoints(chosen safepoint.Operation) ([]pointDay, error) {
+	page, err := v.app.Operations(v.ctx, v.actor, safepoint.OperationFilter{Type: safepoint.TypeBackup, DatabaseID: chosen.DatabaseID, Limit: pointsShown})
+	if err != nil {
+		return nil, err
+	}
+	days := pointDays(v.t, page.Operations)
+	for _, day := range days {
+		for i := range day.Points {
+			switch p := &day.Points[i]; {
+			case p.ID == chosen.ID:
+				p.Kind = "this"
+			case p.Kind == "":
+				p.Link += "/restore"
+			}
+		}
+	}
+	return days, nil
 }
 
 // aboutHalted is about of a time that may be far below a minute.

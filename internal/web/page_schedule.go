@@ -7,7 +7,7 @@ import (
 )
 
 // point is one chip of the restore-point picker.
-type point struct{ Time, Kind, Note, Link string }
+type point struct{ ID, Time, Kind, Note, Link string }
 
 // pointDay is one line of it.
 type pointDay struct {
@@ -53,8 +53,11 @@ func showSchedule(v *visit) (reply, error) {
 func pointDays(c locale, ops []safepoint.Operation) []pointDay {
 	var days []pointDay
 	for _, op := range ops {
+		if !op.DeletedAt.IsZero() { // nothing to go back to any more
+			continue
+		}
 		at := made(op)
-		p := point{Time: c.Hour(at), Link: "/logs/" + op.ID}
+		p := point{ID: op.ID, Time: c.Hour(at), Link: "/logs/" + op.ID}
 		switch op.Status {
 		case safepoint.StatusSucceeded:
 			if op.Trigger != safepoint.TriggerScheduled {

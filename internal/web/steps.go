@@ -254,7 +254,8 @@ func spans(journal []safepoint.JournalEntry) map[safepoint.Step]span {
 }
 
 // steps turns an operation and its journal into the list on its page.
-func steps(c locale, op safepoint.Operation, journal []safepoint.JournalEntry) []stepView {
+// usual is how long each step takes, where that is known.
+func steps(c locale, op safepoint.Operation, journal []safepoint.JournalEntry, usual map[safepoint.Step]time.Duration) []stepView {
 	times := spans(journal)
 	var out []stepView
 	for i, s := range stepsOf(op) {
@@ -275,6 +276,8 @@ func steps(c locale, op safepoint.Operation, journal []safepoint.JournalEntry) [
 			v.running(c, op)
 		}
 		switch {
+		case v.State == "todo" && usual[s] > 0 && !op.Status.Ended():
+			v.Time = aboutHalted(c, usual[s])
 		case at.began.IsZero():
 		case at.ended.IsZero() && v.State == "now":
 			v.Time = c.Since(at.began)
@@ -284,6 +287,26 @@ func steps(c locale, op safepoint.Operation, journal []safepoint.JournalEntry) [
 		out = append(out, v)
 	}
 	return out
+}
+
+// slow says that a running restore takes longer than planned, or that it does not move; "" where neither is so.
+func slow(c locale, op safepoint.Operation, journal []safepoint.JournalEntry, usual map[safepoint.Step]time.Duration) string {
+	if op.Status != safepoint.StatusRunning {
+		return ""
+	}
+	if at := op.Progress.At; !at.IsZero() && c.now.Sub(at) > 2*time.Minute {
+		return c.Say("No progress for {time}. The last sign of it was at {moment}.", "time", c.Lasted(c.now.Sub(at)), "moment", c.Time(at))
+	}
+	began, planned := spans(journal)[op.Step].began, usual[op.Step]
+	if planned <= 0 || began.IsZero() || c.now.Sub(began) <= max(2*planned, planned+10*time.Second) {
+		return ""
+	}
+	for i, s := range stepsOf(op) {
+		if s == op.Step {
+			return c.Say("Step {step} takes longer than planned: {time} so far, and {usual} the last time. It is still moving.", "step", i+1, "time", c.Since(began), "usual", c.Lasted(planned))
+		}
+	}
+	return ""
 }
 
 // running fills in what moves. A step without a measure shows a moving bar, never an invented percent.
