@@ -80,7 +80,7 @@ func fillDisk(where func(s *shop) string) func(s *shop, t *testing.T, a *attempt
 		answered := s.stopAt(t, a)
 		dir := where(s)
 		empty := fill(t, dir)
-		a.person = true
+		a.person, a.rude = true, dir == s.small // a database without room takes no orders
 		s.goOn(t, a, answered)
 		for until := time.Now().Add(3 * time.Second); time.Now().Before(until) && !s.endedNow(t, a); time.Sleep(20 * time.Millisecond) {
 		}

@@ -91,7 +91,7 @@ func soakWith(t *testing.T, engine string, f *fault) {
 					s = openShop(t, engine, f.options)
 				}
 				sound := t.Run(fmt.Sprintf("%s/%s/%d", j.story.name, j.point, j.round), func(t *testing.T) {
-					a := &attempt{story: j.story, fault: f.name, point: j.point, nth: j.round}
+					a := &attempt{story: j.story, fault: f.name, point: j.point, nth: j.round, within: max(f.within, endWithin)}
 					s.attempt(t, a, f)
 					exhausted[exhaustion(j)] = !a.met
 				})

@@ -31,6 +31,7 @@ type attempt struct {
 	rude     bool           // the database server was away: orders may have been refused
 	person   bool           // something failed for good: a person may have been asked for
 	met      bool           // the fault struck
+	within   time.Duration  // it must end, after the start or after what broke is mended
 	found    engine.Target  // the new database of a restore into one
 }
 
