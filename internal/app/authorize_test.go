@@ -265,7 +265,7 @@ var routes = map[string]route{
 // before are the methods that no Actor calls: those that make one, and those of the program itself.
 var before = []string{
 	"SetupNeeded", "NewSetupCode", "Setup", "SignIn", "SignInWithLink", "NewSignInLink", "AcceptInvite", "SignOut", "Session", "TokenActor", "Login",
-	"Work", "Recover", "Housekeep", "KeepTime", "SweepStorage", "SweepUploads",
+	"Work", "Recover", "Housekeep", "KeepTime", "Untidy", "Ended", "SweepStorage", "SweepUploads",
 }
 
 func hooks(name, base string) ServiceInput {

@@ -63,6 +63,8 @@ type App struct {
 	mu      sync.Mutex
 	testing map[string]string // organization → name of the service being tested: no restore starts meanwhile
 
+	untidy chan struct{}
+
 	timeMu   sync.Mutex
 	looked   bool          // at the clock
 	kept     time.Duration // Elapsed when that was last
@@ -105,7 +107,7 @@ func New(cfg Config) *App {
 	if cfg.SessionLife == 0 {
 		cfg.SessionLife = 7 * 24 * time.Hour
 	}
-	a := &App{Config: cfg, hashing: make(chan struct{}, 2), testing: map[string]string{}}
+	a := &App{Config: cfg, hashing: make(chan struct{}, 2), testing: map[string]string{}, untidy: make(chan struct{}, 1)}
 	if a.LocalPaths == nil {
 		a.LocalPaths = a.outsideDataDir
 	}

@@ -12,16 +12,42 @@ import (
 
 // Housekeep ends what was begun and lets go of what is no longer kept: deletions and tests of services that a crash cut
 // short, safety backups that instant restores could not make, and databases whose undo window has passed. A server calls
-// it at its start, before it claims any operation, and every minute.
-func (a *App) Housekeep(ctx context.Context) {
+// it at its start, before it claims any operation, every minute, and when Untidy says so. again says that something could
+// not be done now, and is worth another try soon.
+func (a *App) Housekeep(ctx context.Context) (again bool) {
 	for what, do := range map[string]func(context.Context) error{
 		"end deletions": a.endDeletions, "end tests of services": a.endTests, "make safety backups": a.queueSafety,
 		"drop expired databases": a.dropExpired,
 	} {
 		if err := do(ctx); err != nil {
 			a.Log.WarnContext(ctx, "housekeeping", "what", what, "error", err)
+			again = true
 		}
 	}
+	return again
+}
+
+// Untidy receives when something was left for Housekeep that should not wait a minute.
+func (a *App) Untidy() <-chan struct{} { return a.untidy }
+
+func (a *App) tidySoon() {
+	select {
+	case a.untidy <- struct{}{}:
+	default: // it is known already
+	}
+}
+
+// Ended is told of each operation whose end was stored: a safety backup that was tried again goes on its restore at once.
+func (a *App) Ended(ctx context.Context, op safepoint.Operation) {
+	if op.Trigger != safepoint.TriggerSafety || op.Status != safepoint.StatusSucceeded || op.SourceID == "" {
+		return
+	}
+	if err := a.Catalog.SetSafety(ctx, op.RestoreID, op.ID, nil); err != nil {
+		a.Log.WarnContext(ctx, "a safety backup was not recorded on its restore", "operation", op.RestoreID, "error", err)
+		a.tidySoon()
+		return
+	}
+	a.changed(op.OrganizationID, "operation", op.RestoreID)
 }
 
 // SweepStorage removes what unfinished backups left. Only for the start, when none is under way.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"strings"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/backup"
+	"github.com/safepoint-db/safepoint/internal/catalog"
 	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
@@ -272,15 +274,20 @@ func (a *App) DeleteBackup(ctx context.Context, by safepoint.Actor, id, confirm 
 	if err != nil {
 		return err
 	}
-	if p.NeedsTyping && !typed(confirm, p.Confirm) {
+	err = a.Catalog.MarkDeleting(ctx, by.OrganizationID, id, typed(confirm, p.Confirm))
+	if errors.Is(err, catalog.ErrLast) { // also if it was not, a moment ago
 		return safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was deleted.", p.Confirm)
 	}
-	if err := a.Catalog.MarkDeleting(ctx, by.OrganizationID, id); err != nil {
+	if err != nil {
 		return err
 	}
 	fault.Point("delete.marked")
 	a.audit(ctx, by, act{action: "backup.delete", object: "operation", id: id, name: p.Backup.Name})
-	return a.deleteFile(context.WithoutCancel(ctx), p.Backup)
+	if err := a.deleteFile(context.WithoutCancel(ctx), p.Backup); err != nil {
+		a.tidySoon()
+		return err
+	}
+	return nil
 }
 
 // deleteFile ends a deletion whose intent is recorded.
@@ -299,10 +306,12 @@ func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
 	if err != nil {
 		// The line in the audit log stays open: housekeeping tries again.
 		return safepoint.Errorf(safepoint.CodeUnreachable, "The file could not be removed yet.").
-			WithHint("Safepoint tries again every minute. Nobody can restore this backup meanwhile.").WithCause(err)
+			WithHint("Safepoint tries again by itself. Nobody can restore this backup meanwhile.").WithCause(err)
 	}
 	fault.Point("delete.recorded")
-	a.auditEnd(ctx, op.ID, "backup.delete", nil)
+	if op.Status == safepoint.StatusSucceeded { // else nobody asked for it: a failed backup had left it
+		a.auditEnd(ctx, op.ID, "backup.delete", nil)
+	}
 	a.changed(op.OrganizationID, "operation", op.ID)
 	return nil
 }

@@ -166,13 +166,24 @@ func TestPreviewRestore(t *testing.T) {
 
 	running, err := w.StartBackup(w.ctx, w.admin, d.ID)
 	w.ok(err)
-	if p, err = w.PreviewRestore(w.ctx, w.admin, b.ID); err != nil || p.Busy == nil || p.Busy.ID != running.ID {
-		t.Errorf("got %+v, %v", p.Busy, err)
+	if p, err = w.PreviewRestore(w.ctx, w.admin, b.ID); err != nil || p.Busy == nil || p.Busy.ID != running.ID || !p.Ready {
+		t.Errorf("got %+v, ready %v, %v", p.Busy, p.Ready, err)
+	}
+	// The restore waits for the backup; of another restore the preview says what the start will.
+	waiting, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
+	w.ok(err)
+	if p, err = w.PreviewRestore(w.ctx, w.admin, b.ID); err != nil || p.Busy == nil || p.Busy.ID != waiting.ID || p.Ready || !blocked(p.Findings) {
+		t.Errorf("got %+v, ready %v, %v", p.Busy, p.Ready, err)
 	}
 	_, err = w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
-	w.refused(err, safepoint.CodeConflict, "backup of shop")
-	_, err = w.Cancel(w.ctx, w.admin, running.ID)
-	w.ok(err)
+	w.refused(err, safepoint.CodeConflict, "a restore of shop")
+	if first := w.claim(); first.Operation.ID != running.ID {
+		t.Errorf("%s runs first, not the backup", first.Operation.Name)
+	}
+	for _, op := range []safepoint.Operation{waiting, running} {
+		_, err = w.Cancel(w.ctx, w.admin, op.ID)
+		w.ok(err)
+	}
 
 	w.ok(os.Remove(d.Path))
 	p, err = w.PreviewRestore(w.ctx, w.admin, b.ID)

@@ -52,6 +52,15 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	l, err := a.look(ctx, op, d, p.NeedsKey)
 	p.Answers = <-answers
 	p.take(l)
+	if p.Busy != nil && p.Busy.Type == safepoint.TypeRestore { // a backup is waited for
+		says, err := a.Catalog.UnderWay(ctx, *p.Busy)
+		if err != nil {
+			return p, err
+		}
+		blocker := engine.Found(safepoint.Errorf(safepoint.CodeConflict, "%s", says).WithHint("Wait until it has ended, or cancel it first."))
+		blocker.Blocker = true
+		p.Findings = append(p.Findings, blocker)
+	}
 	if err != nil {
 		f := a.failure(ctx, "restore cannot start", slow(ctx, err, address(d)))
 		blocker := engine.Found(f.Failed())
@@ -84,12 +93,16 @@ func (a *App) restorable(ctx context.Context, orgID, id string) (safepoint.Opera
 // busy is what must end before a restore of a database may start, nil if nothing.
 func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
 	running, err := a.Catalog.Running(ctx, orgID)
+	var first *safepoint.Operation
 	for _, op := range running {
-		if op.Type == safepoint.TypeRestore || op.DatabaseID == databaseID {
-			return &op, err
+		if op.Type == safepoint.TypeRestore {
+			return &op, err // which no other waits for
+		}
+		if first == nil && op.DatabaseID == databaseID {
+			first = &op
 		}
 	}
-	return nil, err
+	return first, err
 }
 
 // look opens the backup, asks the engine what stands in the way, and compares what is live with the backup. A backup

@@ -153,6 +153,7 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	res, err := backup.Run(ctx, j, report)
 	if err != nil {
 		w.Log.WarnContext(ctx, "a backup failed", "operation", op.ID, "error", err)
+		w.leaveNothing(context.WithoutCancel(ctx), op)
 		return op, err
 	}
 	res.Apply(&op)
@@ -223,7 +224,7 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 	}
 	op.FinishedAt = w.Now()
 	done := context.WithoutCancel(ctx)
-	if ferr := w.Catalog.Finish(done, c, op); ferr != nil {
+	if ferr := w.finishSafety(done, c, op); ferr != nil {
 		return "", errors.Join(err, ferr)
 	}
 	fault.Point("safety.listed")
@@ -234,6 +235,31 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 		return "", safepoint.Errorf(e.Code, "The safety backup failed: %s", e.Message).WithHint("%s", e.Hint).WithCause(err)
 	}
 	return op.ID, nil
+}
+
+// finishSafety tries a few times: what is not recorded here is looked for only once the restore has ended.
+func (w *work) finishSafety(ctx context.Context, c jobs.Claim, op safepoint.Operation) (err error) {
+	for wait := 50 * time.Millisecond; wait < time.Second; wait *= 4 {
+		if err = w.Catalog.Finish(ctx, c, op); err == nil || safepoint.ErrorCode(err) == safepoint.CodeConflict {
+			return err
+		}
+		<-time.After(wait)
+	}
+	return err
+}
+
+// leaveNothing makes sure that a backup that failed leaves no file, which would be listed nowhere and fill the storage. What
+// cannot be removed now housekeeping removes.
+func (w *work) leaveNothing(ctx context.Context, op safepoint.Operation) {
+	err := w.Storage.Delete(ctx, op.StorageKey)
+	if err == nil {
+		return
+	}
+	w.Log.WarnContext(ctx, "the file of a failed backup was not removed yet", "operation", op.ID, "error", err)
+	if err := w.Catalog.MarkLeft(ctx, op.ID); err != nil {
+		w.Log.ErrorContext(ctx, "nor was that recorded", "operation", op.ID, "error", err)
+	}
+	w.tidySoon()
 }
 
 // roomForSafety refuses a restore of src for whose safety backup the storage has no room: before services are halted.

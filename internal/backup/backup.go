@@ -177,7 +177,8 @@ func (b *backup) store(ctx context.Context) (sum written, err error) {
 		return sum, err
 	}
 	if err := up.Commit(); err != nil {
-		return sum, fmt.Errorf("store backup file: %w", err)
+		// Its answer may be what was lost: the key is this backup's alone.
+		return sum, errors.Join(fmt.Errorf("store backup file: %w", err), b.Storage.Delete(context.WithoutCancel(ctx), b.StorageKey))
 	}
 	return sum, nil
 }

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 
 	"github.com/safepoint-db/safepoint"
@@ -10,8 +11,10 @@ import (
 
 // MarkDeleting records the intent to delete a backup's file, before the file goes. It fails with CodeConflict while a
 // restore reads the backup, or while the restore that made it as its safety backup runs, and for every call but the
-// first: of many at once, one deletes. From then on no restore of it is accepted.
-func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string) error {
+// first: of many at once, one deletes. From then on no restore of it is accepted. Where it is the last backup of its
+// database that is kept, and last does not say that this is wanted, it fails with ErrLast: of two backups that are
+// deleted at once, one is the last.
+func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string, last bool) error {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		op, err := operationByID(ctx, tx, id)
 		switch {
@@ -44,6 +47,15 @@ func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string) error {
 			return safepoint.Errorf(safepoint.CodeConflict, "This backup is in use. %s", underWay(users[0], c.Now().In(zone))).
 				WithHint("Delete it once the restore has ended.")
 		}
+		var others bool
+		err = tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM operations WHERE organization_id = $1 AND database_id = $2 AND id <> $3 AND `+kept+`)`,
+			orgID, op.DatabaseID, id).Scan(&others)
+		if err != nil {
+			return err
+		}
+		if !others && !last {
+			return ErrLast
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1`, id, toMillis(c.Now()))
 		return err
 	})
@@ -53,6 +65,9 @@ func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string) error {
 	return nil
 }
 
+// ErrLast says that a backup is the last of its database.
+var ErrLast = errors.New("this is the last backup of its database")
+
 // DeletionBegun says whether somebody asked to delete a backup.
 func (c *Catalog) DeletionBegun(ctx context.Context, id string) (bool, error) {
 	var at int64
@@ -60,9 +75,16 @@ func (c *Catalog) DeletionBegun(ctx context.Context, id string) (bool, error) {
 	return at > 0, wrap("look for a deletion", err)
 }
 
-// MarkDeleted records that the file is gone for good.
+// MarkLeft records that a backup that does not succeed may have left a file: Deleting returns it then.
+func (c *Catalog) MarkLeft(ctx context.Context, id string) error {
+	_, err := c.exec(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1 AND status <> 'succeeded' AND storage_key <> ''`, id, toMillis(c.Now()))
+	return wrap("mark for removal", err)
+}
+
+// MarkDeleted records that the file is gone for good. A backup that never succeeded stays in DB Logs.
 func (c *Catalog) MarkDeleted(ctx context.Context, id string) error {
-	_, err := c.exec(ctx, `UPDATE operations SET deleted_at = $2 WHERE id = $1 AND deleting_at > 0 AND deleted_at = 0`, id, toMillis(c.Now()))
+	_, err := c.exec(ctx, `UPDATE operations SET deleted_at = iif(status = 'succeeded', $2, 0), deleting_at = iif(status = 'succeeded', deleting_at, 0)
+		WHERE id = $1 AND deleting_at > 0 AND deleted_at = 0`, id, toMillis(c.Now()))
 	if err != nil {
 		return fmt.Errorf("record deletion: %w", err)
 	}

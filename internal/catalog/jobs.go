@@ -149,7 +149,7 @@ func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duratio
 				WHERE r.status = 'running' AND r.type = 'restore' AND r.organization_id = o.organization_id))
 			ORDER BY (SELECT count(*) FROM operations r WHERE r.status = 'running' AND r.organization_id = o.organization_id),
 				(SELECT max(s.started_at) FROM operations s WHERE s.organization_id = o.organization_id),
-				o.created_at, o.due_at, o.id
+				o.created_at, o.due_at, o.rowid
 			LIMIT 1`, string(types[0]), string(types[len(types)-1])).Scan(&id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

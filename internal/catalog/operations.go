@@ -15,8 +15,8 @@ import (
 // CreateOperation stores a queued operation and returns it as stored. Its ID is made if empty; CreatedAt is now.
 //
 // In the same transaction it looks for what stands in the way, and names the first of it with CodeConflict: for a
-// restore or an undo any other restore of the organization and any backup of the same database, queued or running; for
-// a backup another backup of the same database. A backup asked for while a restore runs is stored and waits.
+// restore or an undo any other restore of the organization, queued or running; for a backup another backup of the same
+// database. A backup asked for while a restore runs is stored and waits, and so is a restore while a backup runs.
 // The source of a restore must be a backup that is kept, that of an undo a restore that can still be undone.
 func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (safepoint.Operation, error) {
 	if op.ID == "" {
@@ -51,7 +51,7 @@ func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (
 func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
 	where, undone := `type = 'backup' AND triggered_by <> 'safety' AND database_id = $2`, ""
 	if op.Type == safepoint.TypeRestore {
-		where = `(type = 'restore' OR database_id = $2)`
+		where = `type = 'restore' AND $2 <> ''`
 	}
 	if op.Trigger == safepoint.TriggerUndo {
 		undone = op.SourceID
@@ -99,6 +99,15 @@ func (c *Catalog) yield(ctx context.Context, tx *sql.Tx, op safepoint.Operation)
 		}
 	}
 	return nil
+}
+
+// UnderWay says of a queued or running operation, in the time zone of its organization, who does what since when.
+func (c *Catalog) UnderWay(ctx context.Context, op safepoint.Operation) (string, error) {
+	zone, err := timeZone(ctx, c.db, op.OrganizationID)
+	if err != nil {
+		return "", err
+	}
+	return underWay(op, c.Now().In(zone)), nil
 }
 
 // underWay says who does what since when.

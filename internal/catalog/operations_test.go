@@ -196,8 +196,12 @@ func TestConflicts(t *testing.T) {
 	f.refused(err, safepoint.CodeConflict, "Ines Marlow asked for a backup of db_1 at 15:01 CET, and it waits to start.")
 	c := f.claim(first.ID)
 	f.now = f.now.Add(24 * time.Hour)
-	_, err = f.CreateOperation(f.ctx, restoreOf("org_a", "db_1", src.ID))
+	_, err = f.CreateOperation(f.ctx, backupOf("org_a", "db_1"))
 	f.refused(err, safepoint.CodeConflict, "Ines Marlow started a backup of db_1 at 15:01 CET on 22 November 2026, and it still runs.")
+	behind := f.create(restoreOf("org_a", "db_1", src.ID)) // waits for the backup
+	f.claim("")
+	_, err = f.AskCancel(f.ctx, "org_a", behind.ID)
+	f.ok(err)
 	if _, err = f.CreateOperation(f.ctx, backupOf("org_b", "db_9")); err != nil {
 		t.Errorf("another organization is in the way: %v", err)
 	}
@@ -232,7 +236,7 @@ func TestRestoreNeedsItsSource(t *testing.T) {
 	src, foreign := f.kept("org_a", "db_1"), f.kept("org_b", "db_9")
 	_, err := f.CreateOperation(f.ctx, restoreOf("org_a", "db_1", foreign.ID))
 	f.refused(err, safepoint.CodeNotFound, "not here")
-	f.ok(f.MarkDeleting(f.ctx, "org_a", src.ID))
+	f.ok(f.MarkDeleting(f.ctx, "org_a", src.ID, true))
 	_, err = f.CreateOperation(f.ctx, restoreOf("org_a", "db_1", src.ID))
 	f.refused(err, safepoint.CodeConflict, "deleted")
 
@@ -308,12 +312,12 @@ func TestDeletion(t *testing.T) {
 	safety.Trigger, safety.RestoreID, safety.StorageKey = safepoint.TriggerSafety, rc.Operation.ID, "a/b/safety"
 	sc, err := f.InsertRunning(f.ctx, safety, testNode, testLease)
 	f.ok(err)
-	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID), safepoint.CodeConflict, "not a finished backup")
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "not a finished backup")
 	f.finish(sc, safepoint.StatusSucceeded)
-	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID), safepoint.CodeConflict, "in use. Ines Marlow started a restore")
-	f.refused(f.MarkDeleting(f.ctx, "org_a", a.ID), safepoint.CodeConflict, "in use")
-	f.refused(f.MarkDeleting(f.ctx, "org_b", b.ID), safepoint.CodeNotFound, "not here")
-	f.ok(f.MarkDeleting(f.ctx, "org_a", b.ID))
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "in use. Ines Marlow started a restore")
+	f.refused(f.MarkDeleting(f.ctx, "org_a", a.ID, true), safepoint.CodeConflict, "in use")
+	f.refused(f.MarkDeleting(f.ctx, "org_b", b.ID, true), safepoint.CodeNotFound, "not here")
+	f.ok(f.MarkDeleting(f.ctx, "org_a", b.ID, true))
 	f.finish(rc, safepoint.StatusFailed)
 
 	keys, err := f.KnownKeys(f.ctx)
@@ -321,8 +325,8 @@ func TestDeletion(t *testing.T) {
 	if !keys["a/b/safety"] || len(keys) != 1 {
 		t.Errorf("known keys: %v", keys)
 	}
-	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID))
-	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID), safepoint.CodeConflict, "is being deleted: that was asked for at")
+	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true))
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "is being deleted: that was asked for at")
 	if ops, err := f.Deleting(f.ctx); err != nil || len(ops) != 2 {
 		t.Errorf("deleting: %v %v", ops, err)
 	}

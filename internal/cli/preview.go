@@ -18,7 +18,10 @@ func printPreview(w io.Writer, p wire.RestorePreview) {
 		fmt.Fprintf(w, "%s cannot be restored now", name)
 	}
 	fmt.Fprintf(w, " from %s.\n", oneLine(p.Backup.Name))
-	if p.Busy != nil {
+	switch {
+	case p.Busy != nil && p.Ready:
+		fmt.Fprintf(w, "%s %s is %s and will finish first.\n", p.Busy.Type, p.Busy.ID, p.Busy.Status)
+	case p.Busy != nil:
 		fmt.Fprintf(w, "in the way: %s %s is %s.\n", p.Busy.Type, p.Busy.ID, p.Busy.Status)
 	}
 	printStanding(w, p.Findings)

@@ -121,8 +121,13 @@ func TestConflictsWithABackup(t *testing.T) {
 	held := line.hold(2 << 20)
 	first := atOnce(t, "a backup of shop", func() (wire.Operation, error) { return b.api.StartBackup(t.Context(), s.ID) })
 	within(t, "the backup is in the middle of a table", held)
-	_, err := b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"})
+	_, err := b.api.StartBackup(t.Context(), s.ID)
 	wantRefusal(t, err, safepoint.CodeConflict, "Rahel", "a backup of shop")
+	behind := must(b.api.StartRestore(t.Context(), good.ID, wire.RestoreInput{Confirm: "shop"}))(t)
+	if op := must(b.api.Operation(t.Context(), behind.ID))(t); op.Status != "queued" {
+		t.Errorf("a restore that is to wait for the backup is %s", op.Status)
+	}
+	must(b.api.Cancel(t.Context(), behind.ID))(t)
 	wantRefusal(t, b.api.RemoveDatabase(t.Context(), s.ID), safepoint.CodeConflict, "shop")
 
 	must(b.api.Cancel(t.Context(), first.ID))(t)

@@ -68,12 +68,12 @@ func step(s state, in input, out output) (bool, state) {
 		}
 		s.Backup = out.ID
 	case restore:
-		if s.Backup != "" || s.Restore != "" || has(s.Deleted, in.Of) {
+		if s.Restore != "" || has(s.Deleted, in.Of) { // a backup under way is waited for
 			return false, s
 		}
 		s.Restore, s.Source, s.Undoing = out.ID, in.Of, false
 	case undo:
-		if s.Backup != "" || s.Restore != "" || last(s.Taken) != in.Of {
+		if s.Restore != "" || last(s.Taken) != in.Of {
 			return false, s
 		}
 		s.Restore, s.Source, s.Undoing = out.ID, in.Of, true
@@ -127,11 +127,11 @@ func refusable(s state, in input, out output) bool {
 	case backup:
 		return named && says("a backup of shop")
 	case restore:
-		return named || gone && says("is deleted")
+		return named && !says("a backup of shop") || gone && says("is deleted")
 	case undo:
 		under := s.Undoing && s.Source == in.Of // its success is recorded before its end
 		later := last(s.Taken) != in.Of || s.Restore != "" && !s.Undoing
-		return named || (has(s.Undone, in.Of) || under) && (says("undone already") || says("no longer be undone")) || later && says("has taken the place")
+		return named && !says("a backup of shop") || (has(s.Undone, in.Of) || under) && (says("undone already") || says("no longer be undone")) || later && says("has taken the place")
 	case remove:
 		return named && says("in use") && s.Source == in.Of || gone && says("being deleted")
 	}

@@ -180,6 +180,7 @@ func (s *Server) openLocked(ctx context.Context) (err error) {
 		Store: s.catalog, Worker: s.App, Clock: clock{s.cfg.Now}, Lease: fault.Lease(), Grace: cmp.Or(s.cfg.Patience, defaultPatience), Log: s.log,
 		OnChange: func(op safepoint.Operation) {
 			hub.Publish(event.Event{OrganizationID: op.OrganizationID, Kind: "operation", ID: op.ID})
+			s.App.Ended(context.Background(), op)
 		},
 	})
 	return nil

@@ -6,8 +6,10 @@ import (
 	"time"
 )
 
-// housekeepEvery is how often what is no longer kept is let go.
-const housekeepEvery = time.Minute
+const (
+	housekeepEvery = time.Minute     // what is no longer kept is let go
+	tidyFirst      = 2 * time.Second // what could not be done is tried again, then after twice as long each time
+)
 
 // work runs operations until ctx ends, after what an earlier process left was ended or swept away.
 func (s *Server) work(ctx context.Context) error {
@@ -19,18 +21,37 @@ func (s *Server) work(ctx context.Context) error {
 	}
 	var house sync.WaitGroup
 	house.Go(func() {
-		tick := time.NewTicker(housekeepEvery)
-		defer tick.Stop()
+		again := tidyFirst
 		for ctx.Err() == nil {
-			s.App.Housekeep(ctx)
-			select {
-			case <-ctx.Done():
-			case <-tick.C:
+			wait := housekeepEvery
+			if s.App.Housekeep(ctx) {
+				wait, again = again, min(2*again, housekeepEvery)
+			} else {
+				again = tidyFirst
 			}
+			s.untilUntidy(ctx, wait)
 		}
 	})
 	defer house.Wait()
 	return s.jobs.Run(ctx)
+}
+
+// untilUntidy waits, or until shortly after something was left undone.
+func (s *Server) untilUntidy(ctx context.Context, wait time.Duration) {
+	t := time.NewTimer(wait)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-t.C:
+		return
+	case <-s.App.Untidy():
+	}
+	t.Reset(min(wait, tidyFirst))
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
 }
 
 // clock tells the time it was given, and waits by the system's.
