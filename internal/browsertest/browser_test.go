@@ -54,9 +54,11 @@ func site(t *testing.T) string {
 	page("/unlabelled", 200, "", `<h1>Form</h1><input name="q"><img src="/icon.svg">`)
 	page("/inline", 200, "<script>document.title='inline'</script>", `<h1 style="color:red">Inline</h1>`)
 	page("/broken", 200, `<script src="/broken.js"></script>`, "<h1>Broken</h1>")
+	page("/cut", 200, "", `<h1>Cut</h1><div class="under"><p class="wide">A text that is longer than what it stands in, by far and far and far and far</p></div>`)
+	page("/small", 200, "", `<h1>Small</h1><a class="tiny" href="/">x</a>`)
 	page("/wide", 200, "", `<h1>Wide</h1><div class="wide">wide</div>`)
 	file("/icon.svg", "image/svg+xml", `<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>`)
-	file("/style.css", "text/css", `.wide{width:2000px} .under{position:relative;width:9rem} .cover{position:absolute;inset:0;background:#fff}
+	file("/style.css", "text/css", `.wide{width:2000px} .under{position:relative;width:9rem;overflow:clip} .tiny{display:block;width:9px;height:9px;min-height:0 !important} .cover{position:absolute;inset:0;background:#fff}
 :root{color-scheme:light dark} a,button,input,select{display:inline-block;min-height:24px}`)
 	file("/broken.js", "text/javascript", `console.error("note", 7); nothing.at.all();`)
 	file("/app.js", "text/javascript", `document.querySelector('#scheme').textContent = matchMedia('(prefers-color-scheme: dark)').matches ? 'It is dark' : 'It is light';
@@ -154,6 +156,9 @@ func TestReports(t *testing.T) {
 		{"console error", func(p *Page) { p.Open(url + "/broken"); p.waitProblem("console") }, `console.error: "note" 7`},
 		{"page not found", func(p *Page) { p.Open(url + "/nowhere"); p.waitProblem("404") }, "status of 404"},
 		{"unlabelled field", func(p *Page) { p.Open(url + "/unlabelled"); p.Axe() }, "axe at " + url + "/unlabelled: label (critical)"},
+		{"too wide, measured", func(p *Page) { p.Open(url + "/wide"); p.complain() }, "px wider than its window"},
+		{"cut off", func(p *Page) { p.Open(url + "/cut"); p.complain() }, "is cut by"},
+		{"too small for a finger", func(p *Page) { p.Open(url + "/small"); p.complain() }, "a target needs 24"},
 		{"too wide", func(p *Page) { p.Open(url + "/wide"); p.NoSidewaysScroll() }, "pixels wider"},
 		{"missing text", func(p *Page) { p.Open(url + "/row/1"); p.WaitTextFor("Third row", pause) }, `"Third row" is not on the page, which says: First row`},
 	} {
@@ -178,6 +183,17 @@ func TestReports(t *testing.T) {
 			t.Error(why)
 		}
 	})
+}
+
+// complain fails the test with what is broken in the layout, as TestLayout does.
+func (p *Page) complain() {
+	var broken []string
+	if err := p.run("("+layoutJS+")(true)", &broken); err != nil {
+		p.tab.t.Fatalf("measure: %v", err)
+	}
+	for _, b := range broken {
+		p.tab.t.Errorf("%s", b)
+	}
 }
 
 func (p *Page) waitProblem(text string) {

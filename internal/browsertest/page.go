@@ -80,6 +80,20 @@ func (p *Page) Click(target string) {
 	p.press(target)
 }
 
+// DoubleClick presses the mouse twice in the middle of target, as fast as a hand can.
+func (p *Page) DoubleClick(target string) {
+	p.tab.t.Helper()
+	p.press(target, chromedp.ClickCount(1), chromedp.ClickCount(2))
+}
+
+// ClickAt presses the mouse at a place of the window, in pixels from its corner.
+func (p *Page) ClickAt(x, y float64) {
+	p.tab.t.Helper()
+	if err := p.do(chromedp.MouseClickXY(x, y)); err != nil {
+		p.tab.t.Fatalf("click at %g, %g: %v", x, y, err)
+	}
+}
+
 // Follow clicks target and waits until the document it leads to has loaded: a link, or a form's button.
 func (p *Page) Follow(target string) {
 	p.tab.t.Helper()
@@ -100,7 +114,7 @@ func (p *Page) Follow(target string) {
 	}
 }
 
-func (p *Page) press(target string) {
+func (p *Page) press(target string, clicks ...chromedp.MouseOption) {
 	p.tab.t.Helper()
 	var at answer
 	var last answer
@@ -116,7 +130,11 @@ func (p *Page) press(target string) {
 		}
 		return ""
 	})
-	if err := p.do(chromedp.MouseClickXY(at.X, at.Y)); err != nil {
+	var presses []chromedp.Action[chromedp.Void]
+	for _, click := range append(clicks, chromedp.ClickCount(1))[:max(1, len(clicks))] {
+		presses = append(presses, chromedp.MouseClickXY(at.X, at.Y, click))
+	}
+	if err := p.do(presses...); err != nil {
 		p.tab.t.Fatalf("click %q: %v", target, err)
 	}
 }

@@ -180,7 +180,7 @@ class Shared {
       this.others.postMessage({ name: 'join', page: here });
       if (this.link) this.gather();
       return new Promise(done => { this.left = done; });
-    });
+    }).catch(() => {}); // the page went away before it was its turn
     this.queue();
     addEventListener('pagehide', () => this.leave());
     addEventListener('pageshow', e => { if (e.persisted) location.reload(); });
