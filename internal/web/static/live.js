@@ -78,7 +78,7 @@ function mark(ok) {
   for (const m of document.querySelectorAll('.live')) {
     m.hidden = false;
     m.dataset.live = ok ? 'on' : 'lost';
-    const text = m.querySelector('[data-live-text]'), word = ok ? text.dataset.on : text.dataset.lost;
+    const text = m.querySelector('[data-live-text]'), word = ok ? text.dataset.fine : text.dataset.lost;
     if (text.textContent !== word) text.textContent = word;
   }
   if (banner.hidden !== ok) { banner.hidden = ok; title(); }
