@@ -76,6 +76,20 @@ func (e *Error) WithHint(format string, args ...any) *Error {
 	return &c
 }
 
+// Hinted is WithHint for a hint that stands as it is, such as one that was chosen before.
+func (e *Error) Hinted(hint string) *Error {
+	c := *e
+	c.Hint, c.Advised = hint, Phrase{Sentence: hint}
+	return &c
+}
+
+// HintedAs is WithHint with the hint of another error.
+func (e *Error) HintedAs(other *Error) *Error {
+	c := *e
+	c.Hint, c.Advised = other.Hint, other.Advised
+	return &c
+}
+
 // WithCause returns a copy of e that carries err for the log.
 func (e *Error) WithCause(err error) *Error {
 	c := *e

@@ -8,11 +8,27 @@ import (
 
 // Phrase is how a message was made, so that it can be said in another language: the English sentence with numbered
 // places, such as "{1} needs {2}, and has {3}.", and what stands there. Values are never translated: they are names,
-// sizes and what other programs said. The zero Phrase is a message of which only the English text is known.
+// sizes and what other programs said. Those that are messages or nouns themselves are in Parts as well, by their number.
+// The zero Phrase is a message of which only the English text is known.
 type Phrase struct {
-	Sentence string   `json:"sentence,omitempty"`
-	Values   []string `json:"values,omitempty"`
+	Sentence string         `json:"sentence,omitempty"`
+	Values   []string       `json:"values,omitempty"`
+	Parts    map[int]Phrase `json:"parts,omitempty"`
 }
+
+// Noun is a kind of thing, such as "schedule": a value of a message that is translated with it.
+type Noun string
+
+// Quote is the message of an error as a value of another one, which is translated with it.
+type Quote struct {
+	text   string
+	phrase Phrase
+}
+
+// Quoted is e's message, to be a value of another error's.
+func (e *Error) Quoted() Quote { return Quote{e.Message, e.Said} }
+
+func (q Quote) String() string { return q.text }
 
 // NewPhrase makes a phrase of what fmt.Sprintf is given.
 func NewPhrase(format string, args ...any) Phrase {
@@ -21,6 +37,12 @@ func NewPhrase(format string, args ...any) Phrase {
 		value := "?"
 		if n <= len(args) {
 			value = fmt.Sprintf(verb, args[n-1])
+			switch a := args[n-1].(type) {
+			case Noun:
+				p.part(n, Phrase{Sentence: string(a)})
+			case Quote:
+				p.part(n, a.phrase)
+			}
 		}
 		for len(p.Values) < n {
 			p.Values = append(p.Values, "")
@@ -37,6 +59,16 @@ func (p Phrase) String() string {
 		places = append(places, "{"+strconv.Itoa(i+1)+"}", v)
 	}
 	return strings.NewReplacer(places...).Replace(p.Sentence)
+}
+
+func (p *Phrase) part(n int, of Phrase) {
+	if of.Sentence == "" {
+		return
+	}
+	if p.Parts == nil {
+		p.Parts = map[int]Phrase{}
+	}
+	p.Parts[n] = of
 }
 
 // Sentence is the key of a format in a catalogue of translations: "%s needs %s." becomes "{1} needs {2}.".

@@ -397,7 +397,7 @@ func errorsFirst(errs ...error) error {
 // notHere names what a person looked for in a "not found" about something else.
 func notHere(err error, what string) error {
 	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
-		return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", what)
+		return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", safepoint.Noun(what))
 	}
 	return err
 }

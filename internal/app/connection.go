@@ -3,7 +3,6 @@ package app
 import (
 	"crypto/x509"
 	"encoding/pem"
-	"fmt"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -160,9 +159,8 @@ func (c *connection) tls(mode safepoint.TLSMode) error {
 			d.TLS = safepoint.TLSDisable
 		}
 		if mode != "" && !local {
-			c.findings = append(c.findings, engine.Finding{Code: safepoint.CodeTLS,
-				Message: fmt.Sprintf("sslmode=%s can fall back to clear text, so verify-full is used instead.", mode),
-				Hint:    "If the server's certificate is not from a known authority, add that authority's certificate or choose require."})
+			c.findings = append(c.findings, engine.Found(safepoint.Errorf(safepoint.CodeTLS, "sslmode=%s can fall back to clear text, so verify-full is used instead.", mode).
+				WithHint("If the server's certificate is not from a known authority, add that authority's certificate or choose require.")))
 		}
 	default:
 		return safepoint.Invalid("tls", "Choose verify-full, verify-ca, require or disable.")

@@ -194,8 +194,8 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 	}()
 	r.Took = time.Since(start)
 	if t.Engine == safepoint.PostgreSQL && t.TLS == safepoint.TLSDisable && !isSocket(t.Host) && !isLoopback(t.Host) {
-		r.Findings = append(r.Findings, engine.Finding{Code: safepoint.CodeTLS,
-			Message: fmt.Sprintf("The connection to %s is not encrypted.", t.Host), Hint: "Anybody on the way can read the data and the password. Choose verify-full."})
+		r.Findings = append(r.Findings, engine.Found(safepoint.Errorf(safepoint.CodeTLS, "The connection to %s is not encrypted.", t.Host).
+			WithHint("Anybody on the way can read the data and the password. Choose verify-full.")))
 	}
 	if err != nil {
 		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, err, address(databaseOf(t))))

@@ -32,7 +32,7 @@ func (a *App) restoreMode(ctx context.Context, d safepoint.Database, asked safep
 	case why == nil:
 		return mode, nil
 	case asked == safepoint.RestoreInstant:
-		return "", safepoint.Errorf(safepoint.CodeConflict, "The instant switch is not possible here. %s", why.Message).WithHint("%s", why.Hint)
+		return "", safepoint.Errorf(safepoint.CodeConflict, "The instant switch is not possible here. %s", why.Failed().Quoted()).HintedAs(why.Failed())
 	}
 	return safepoint.RestoreInPlace, nil
 }

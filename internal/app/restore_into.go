@@ -70,7 +70,7 @@ func (a *App) mayRestoreInto(ctx context.Context, d safepoint.Database, in NewDa
 	err = f.CanFound(ctx, t, in.Name)
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
 		u := safepoint.UserError(err)
-		return safepoint.Invalid("name", "%s", u.Message).WithHint("%s", u.Hint)
+		return safepoint.Invalid("name", "%s", u.Quoted()).HintedAs(u)
 	}
 	return slow(ctx, err, address(d))
 }

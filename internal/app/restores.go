@@ -362,7 +362,7 @@ func (a *App) StartUndo(ctx context.Context, by safepoint.Actor, restoreID strin
 
 // undoable says why a restore cannot be undone, nil if it can.
 func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
-	instead := "Its safety backup is listed in DB Logs and can be restored like any other."
+	hint := "Its safety backup is listed in DB Logs and can be restored like any other."
 	switch {
 	case r.Type != safepoint.TypeRestore || r.Trigger == safepoint.TriggerUndo:
 		return safepoint.Errorf(safepoint.CodeConflict, "Only a restore can be undone.")
@@ -371,11 +371,11 @@ func (a *App) undoable(ctx context.Context, r safepoint.Operation) error {
 	case !r.Switched:
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore changed nothing, so there is nothing to undo.")
 	case r.Mode == safepoint.RestoreInPlace:
-		return safepoint.Errorf(safepoint.CodeConflict, "This restore was done in place: no earlier database was set aside.").WithHint("%s", instead)
+		return safepoint.Errorf(safepoint.CodeConflict, "This restore was done in place: no earlier database was set aside.").Hinted(hint)
 	case !r.Status.Ended() && !r.CanYield():
 		return safepoint.Errorf(safepoint.CodeConflict, "This restore has not ended yet.").WithHint("Wait until it has.")
 	case !r.UndoUntil.After(a.Now()) && !r.Unguarded():
-		return safepoint.Errorf(safepoint.CodeConflict, "The time to undo this restore is over.").WithHint("%s", instead)
+		return safepoint.Errorf(safepoint.CodeConflict, "The time to undo this restore is over.").Hinted(hint)
 	}
 	return a.Catalog.RefuseTaken(ctx, r.OrganizationID, r.ID)
 }

@@ -63,8 +63,8 @@ func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) 
 	}
 	err = a.resumed(ctx, op, left, opened)
 	if first != nil {
-		err = safepoint.Errorf(safepoint.CodeHalt, "%s did not resume: %s", strings.Join(left, ", "), safepoint.UserError(first).Message).
-			WithHint("%s", safepoint.UserError(first).Hint).WithCause(first)
+		err = safepoint.Errorf(safepoint.CodeHalt, "%s did not resume: %s", strings.Join(left, ", "), safepoint.UserError(first).Quoted()).
+			HintedAs(safepoint.UserError(first)).WithCause(first)
 	}
 	a.auditEnd(ctx, op.ID, "restore.resume", err)
 	return err
@@ -140,7 +140,7 @@ func (a *App) resumed(ctx context.Context, op safepoint.Operation, left []string
 	if opened != nil {
 		e := safepoint.UserError(opened)
 		return errorsFirst(a.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID),
-			safepoint.Errorf(e.Code, "Services run again, but %s could not be opened: %s", op.DatabaseName, e.Message).WithHint("%s", e.Hint).WithCause(opened))
+			safepoint.Errorf(e.Code, "Services run again, but %s could not be opened: %s", op.DatabaseName, e.Quoted()).HintedAs(e).WithCause(opened))
 	}
 	return a.Catalog.Settle(ctx, op.OrganizationID, op.ID)
 }

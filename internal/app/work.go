@@ -232,7 +232,7 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 	w.changed(parent.OrganizationID, "operation", op.ID)
 	if err != nil {
 		e := safepoint.UserError(err)
-		return "", safepoint.Errorf(e.Code, "The safety backup failed: %s", e.Message).WithHint("%s", e.Hint).WithCause(err)
+		return "", safepoint.Errorf(e.Code, "The safety backup failed: %s", e.Quoted()).HintedAs(e).WithCause(err)
 	}
 	return op.ID, nil
 }
@@ -270,7 +270,7 @@ func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error 
 	}
 	err = backup.Room(ctx, a.Storage, expect)
 	if known := (*safepoint.Error)(nil); errors.As(err, &known) {
-		return safepoint.Errorf(known.Code, "There is no room for the safety backup. %s", known.Message).WithHint("%s", known.Hint).WithCause(err)
+		return safepoint.Errorf(known.Code, "There is no room for the safety backup. %s", known.Quoted()).HintedAs(known).WithCause(err)
 	}
 	return err
 }

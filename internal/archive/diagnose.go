@@ -36,13 +36,13 @@ func diagnose(r io.ReaderAt, size int64, otherwise error) error {
 	case err != nil:
 		return err
 	case end < 0 || end > size:
-		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: its end has been cut off.").WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: its end has been cut off.").Hinted(hintAltered)
 	case end < size:
-		return safepoint.Errorf(safepoint.CodeArchive, "Something was added behind the archive's end: the file is %s longer than it should be.", bytesOf(size-end)).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "Something was added behind the archive's end: the file is %s longer than it should be.", bytesOf(size-end)).Hinted(hintAltered)
 	case position < at:
-		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: its frames should be %s shorter.", bytesOf(at-position)).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "Something was added to the archive: its frames should be %s shorter.", bytesOf(at-position)).Hinted(hintAltered)
 	case position > at:
-		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: it lacks %s in front of its table of contents.", bytesOf(position-at)).WithHint(hintAltered)
+		return safepoint.Errorf(safepoint.CodeArchive, "The archive is truncated: it lacks %s in front of its table of contents.", bytesOf(position-at)).Hinted(hintAltered)
 	}
 	return otherwise
 }
@@ -119,7 +119,7 @@ func foreign(r io.ReaderAt, size int64) error {
 	}
 	refuse := func(what, hint string) error {
 		return safepoint.Errorf(safepoint.CodeArchive, "This is not a Safepoint archive: %s.", what).
-			WithHint("%s", hint).WithCause(ErrNoContents)
+			Hinted(hint).WithCause(ErrNoContents)
 	}
 	const another = "Choose a file that Safepoint made: its name ends in .sql.zst."
 	is := func(magic string) bool { return bytes.HasPrefix(head, []byte(magic)) }

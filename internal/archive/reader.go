@@ -200,7 +200,7 @@ func readRange(r io.ReaderAt, off, n int64) ([]byte, error) {
 }
 
 func shrunk() error {
-	return safepoint.Errorf(safepoint.CodeArchive, "The archive ended early: it has become shorter while it was read.").WithHint(hintAltered)
+	return safepoint.Errorf(safepoint.CodeArchive, "The archive ended early: it has become shorter while it was read.").Hinted(hintAltered)
 }
 
 // sumFits says whether sum is what a table of contents states in hex.

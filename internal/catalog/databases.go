@@ -65,7 +65,7 @@ func (c *Catalog) UpdateDatabase(ctx context.Context, d safepoint.Database, seal
 		if err != nil {
 			return err
 		}
-		if err := c.refuseWhile(ctx, tx, d.OrganizationID, `type = 'restore' AND needs_operator = 0 AND database_id = $2`, d.ID, "A restore needs this database as it is."); err != nil {
+		if err := c.refuseWhile(ctx, tx, d.OrganizationID, `type = 'restore' AND needs_operator = 0 AND database_id = $2`, d.ID, safepoint.Errorf(safepoint.CodeConflict, "A restore needs this database as it is.")); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE databases SET name = $1, host = $2, port = $3, username = $4, dbname = $5, tls = $6,
@@ -105,7 +105,7 @@ func (c *Catalog) RemoveDatabase(ctx context.Context, orgID, id string) error {
 			return safepoint.Errorf(safepoint.CodeConflict, "The schedule %s backs up this database.", active[0].Name).
 				WithHint("Disable the schedule first.")
 		}
-		if err := c.refuseWhile(ctx, tx, orgID, `database_id = $2`, id, "This database is in use."); err != nil {
+		if err := c.refuseWhile(ctx, tx, orgID, `database_id = $2`, id, safepoint.Errorf(safepoint.CodeConflict, "This database is in use.")); err != nil {
 			return err
 		}
 		if err := c.refuseUndoable(ctx, tx, orgID, id); err != nil {
@@ -137,7 +137,7 @@ func (c *Catalog) refuseUndoable(ctx context.Context, tx *sql.Tx, orgID, id stri
 
 // refuseWhile fails with CodeConflict, naming the first, while an operation of the organization that the condition
 // selects (with arg as $2) is queued or runs.
-func (c *Catalog) refuseWhile(ctx context.Context, tx *sql.Tx, orgID, condition, arg, message string) error {
+func (c *Catalog) refuseWhile(ctx context.Context, tx *sql.Tx, orgID, condition, arg string, why *safepoint.Error) error {
 	open, err := operations(ctx, tx, `WHERE organization_id = $1 AND status IN ('queued','running') AND (`+condition+`) ORDER BY created_at LIMIT 1`, orgID, arg)
 	if err != nil || len(open) == 0 {
 		return err
@@ -146,7 +146,7 @@ func (c *Catalog) refuseWhile(ctx context.Context, tx *sql.Tx, orgID, condition,
 	if err != nil {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeConflict, "%s %s", message, underWay(open[0], c.Now().In(zone))).
+	return safepoint.Errorf(safepoint.CodeConflict, "%s %s", why.Quoted(), underWay(open[0], c.Now().In(zone)).Quoted()).
 		WithHint("Wait until it has ended, or cancel it first.")
 }
 

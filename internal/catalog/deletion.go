@@ -44,7 +44,7 @@ func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string, last bool)
 			return err
 		}
 		if len(users) > 0 {
-			return safepoint.Errorf(safepoint.CodeConflict, "This backup is in use. %s", underWay(users[0], c.Now().In(zone))).
+			return safepoint.Errorf(safepoint.CodeConflict, "This backup is in use. %s", underWay(users[0], c.Now().In(zone)).Quoted()).
 				WithHint("Delete it once the restore has ended.")
 		}
 		var others bool

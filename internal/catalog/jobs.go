@@ -175,7 +175,7 @@ func (c *Catalog) cancelDisabled(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	for _, op := range stale {
-		if err := cancelQueued(ctx, tx, op.ID, disabledMessage, c.Now()); err != nil {
+		if err := cancelQueued(ctx, tx, op.ID, errDisabled, c.Now()); err != nil {
 			return err
 		}
 	}

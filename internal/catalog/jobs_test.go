@@ -73,7 +73,7 @@ func TestRecordDue(t *testing.T) {
 	f.sql(`UPDATE schedules SET is_active = 0`)
 	f.record(s, false, t0.Add(5*step))
 	f.claim("") // Disable stops the queued run too
-	if last := f.runs()[4]; last.Status != safepoint.StatusCancelled || last.Failure.Message != disabledMessage {
+	if last := f.runs()[4]; last.Status != safepoint.StatusCancelled || last.Failure.Message != errDisabled.Message {
 		t.Errorf("after Disable: %+v", last)
 	}
 	if states, _ := f.ScheduleStates(f.ctx); len(states) != 0 {

@@ -70,7 +70,7 @@ func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.O
 	if err != nil {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeConflict, "%s", underWay(first, c.Now().In(zone))).
+	return underWay(first, c.Now().In(zone)).
 		WithHint("Wait until it has ended, or cancel it first.")
 }
 
@@ -90,7 +90,7 @@ func (c *Catalog) yield(ctx context.Context, tx *sql.Tx, op safepoint.Operation)
 	}
 	for _, s := range stops {
 		if s.Status == safepoint.StatusQueued {
-			err = cancelQueued(ctx, tx, s.ID, "Cancelled, because the restore is undone.", c.Now())
+			err = cancelQueued(ctx, tx, s.ID, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled, because the restore is undone."), c.Now())
 		} else {
 			_, err = tx.ExecContext(ctx, `UPDATE operations SET cancel_asked = 1 WHERE id = $1`, s.ID)
 		}
@@ -111,19 +111,30 @@ func (c *Catalog) UnderWay(ctx context.Context, op safepoint.Operation) (string,
 }
 
 // underWay says who does what since when.
-func underWay(op safepoint.Operation, now time.Time) string {
-	who := op.CreatedByName
-	if who == "" {
-		who = "The schedule"
+func underWay(op safepoint.Operation, now time.Time) *safepoint.Error {
+	who, db, waits := op.CreatedByName, op.DatabaseName, op.Status == safepoint.StatusQueued
+	at := clock(op.StartedAt, now)
+	if waits {
+		at = clock(op.CreatedAt, now)
 	}
-	what := fmt.Sprintf("a %s of %s", op.Type, op.DatabaseName)
-	if op.Trigger == safepoint.TriggerUndo {
-		what = fmt.Sprintf("an undo of a restore of %s", op.DatabaseName)
+	const code = safepoint.CodeConflict
+	switch restores := op.Type == safepoint.TypeRestore; {
+	case op.Trigger == safepoint.TriggerUndo && waits:
+		return safepoint.Errorf(code, "%s asked for an undo of a restore of %s at %s, and it waits to start.", who, db, at)
+	case op.Trigger == safepoint.TriggerUndo:
+		return safepoint.Errorf(code, "%s started an undo of a restore of %s at %s, and it still runs.", who, db, at)
+	case restores && waits:
+		return safepoint.Errorf(code, "%s asked for a restore of %s at %s, and it waits to start.", who, db, at)
+	case restores:
+		return safepoint.Errorf(code, "%s started a restore of %s at %s, and it still runs.", who, db, at)
+	case who == "" && waits:
+		return safepoint.Errorf(code, "The schedule asked for a backup of %s at %s, and it waits to start.", db, at)
+	case who == "":
+		return safepoint.Errorf(code, "The schedule started a backup of %s at %s, and it still runs.", db, at)
+	case waits:
+		return safepoint.Errorf(code, "%s asked for a backup of %s at %s, and it waits to start.", who, db, at)
 	}
-	if op.Status == safepoint.StatusQueued {
-		return fmt.Sprintf("%s asked for %s at %s, and it waits to start.", who, what, clock(op.CreatedAt, now))
-	}
-	return fmt.Sprintf("%s started %s at %s, and it still runs.", who, what, clock(op.StartedAt, now))
+	return safepoint.Errorf(code, "%s started a backup of %s at %s, and it still runs.", who, db, at)
 }
 
 // clock writes t in now's zone, with the day where it is not today.
@@ -286,7 +297,7 @@ func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Op
 		case op.Status.Ended():
 			return safepoint.Errorf(safepoint.CodeConflict, "It has ended already.")
 		case op.Status == safepoint.StatusQueued:
-			err = cancelQueued(ctx, tx, id, "Cancelled before it started.", c.Now())
+			err = cancelQueued(ctx, tx, id, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled before it started."), c.Now())
 		case op.Trigger == safepoint.TriggerSafety:
 			return safepoint.Errorf(safepoint.CodeConflict, "This backup is part of a restore.").WithHint("Cancel the restore instead.")
 		case op.Type == safepoint.TypeRestore && (op.Step >= safepoint.StepSwitch || op.Switched):
@@ -314,7 +325,7 @@ func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]sa
 			return err
 		}
 		for _, op := range queued {
-			if err := cancelQueued(ctx, tx, op.ID, disabledMessage, c.Now()); err != nil {
+			if err := cancelQueued(ctx, tx, op.ID, errDisabled, c.Now()); err != nil {
 				return err
 			}
 			op, err = operationByID(ctx, tx, op.ID)
@@ -331,11 +342,11 @@ func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]sa
 	return ops, nil
 }
 
-const disabledMessage = "The schedule was disabled before this run started."
+var errDisabled = safepoint.Errorf(safepoint.CodeCancelled, "The schedule was disabled before this run started.")
 
-func cancelQueued(ctx context.Context, tx *sql.Tx, id, message string, now time.Time) error {
+func cancelQueued(ctx context.Context, tx *sql.Tx, id string, why *safepoint.Error, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE operations SET status = 'cancelled', cancel_asked = 1, finished_at = $2, failure = $3
-		WHERE id = $1 AND status = 'queued'`, id, toMillis(now), toJSON(safepoint.Failure{Code: safepoint.CodeCancelled, Message: message}))
+		WHERE id = $1 AND status = 'queued'`, id, toMillis(now), toJSON(why.Failure()))
 	return err
 }
 

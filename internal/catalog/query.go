@@ -92,8 +92,13 @@ func absent(err error, what string) error {
 	return err
 }
 
+// nouns are what notFound and the like are asked about.
+var _ = []safepoint.Noun{
+	"backup", "database", "link", "member", "notice", "operation", "organization", "recipient", "schedule", "service", "session", "token", "user",
+}
+
 func notFound(what string) *safepoint.Error {
-	return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", what).
+	return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", safepoint.Noun(what)).
 		WithHint("It may have been removed: see the audit log.")
 }
 
@@ -118,7 +123,7 @@ func isDuplicate(err error) bool {
 // nameTaken turns the violation of a unique index on a name into words; other errors pass.
 func nameTaken(err error, what, name string) error {
 	if isDuplicate(err) {
-		return safepoint.Invalid("name", "Another %s is called %s.", what, name)
+		return safepoint.Invalid("name", "Another %s is called %s.", safepoint.Noun(what), name)
 	}
 	return err
 }
@@ -133,6 +138,6 @@ func (c *Catalog) editConflict(ctx context.Context, q querier, orgID, what, by s
 		by = "Somebody"
 	}
 	return safepoint.Errorf(safepoint.CodeConflict, "This %s changed while you were editing. %s saved it at %s.",
-		what, by, clock(at, c.Now().In(zone))).
+		safepoint.Noun(what), by, clock(at, c.Now().In(zone))).
 		WithHint("Reload to see what it is now, then make your change again.")
 }

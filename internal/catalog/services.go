@@ -140,7 +140,7 @@ func (c *Catalog) RestoreUnderWay(ctx context.Context, orgID string) error {
 }
 
 func (c *Catalog) refuseDuringRestore(ctx context.Context, tx *sql.Tx, orgID string) error {
-	return c.refuseWhile(ctx, tx, orgID, `type = $2`, string(safepoint.TypeRestore), "A restore needs the services as they are.")
+	return c.refuseWhile(ctx, tx, orgID, `type = $2`, string(safepoint.TypeRestore), safepoint.Errorf(safepoint.CodeConflict, "A restore needs the services as they are."))
 }
 
 // RestoreAtWork is RestoreUnderWay but for restores that asked for a person.
@@ -149,5 +149,5 @@ func (c *Catalog) RestoreAtWork(ctx context.Context, orgID string) error {
 }
 
 func (c *Catalog) refuseAtWork(ctx context.Context, tx *sql.Tx, orgID string) error {
-	return c.refuseWhile(ctx, tx, orgID, `type = $2 AND needs_operator = 0`, string(safepoint.TypeRestore), "A restore needs the services as they are.")
+	return c.refuseWhile(ctx, tx, orgID, `type = $2 AND needs_operator = 0`, string(safepoint.TypeRestore), safepoint.Errorf(safepoint.CodeConflict, "A restore needs the services as they are."))
 }

@@ -141,7 +141,7 @@ func Open(r io.ReaderAt, size int64, with []Identity) (io.ReaderAt, int64, error
 // readHeader returns the header as it stands in the file.
 func readHeader(r io.ReaderAt, size int64) ([]byte, error) {
 	if size <= 0 {
-		return nil, safepoint.Errorf(safepoint.CodeArchive, "The file is empty: it has zero bytes.").WithHint(hintAltered)
+		return nil, safepoint.Errorf(safepoint.CodeArchive, "The file is empty: it has zero bytes.").Hinted(hintAltered)
 	}
 	header, err := age.ExtractHeader(io.NewSectionReader(r, 0, size))
 	if err != nil {

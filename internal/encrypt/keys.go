@@ -162,7 +162,7 @@ func notAKey(what, line string) error {
 	case strings.HasPrefix(line, "-----BEGIN OPENSSH"), strings.HasPrefix(line, "-----BEGIN RSA"):
 		hint = "SSH keys are not read here. Decrypt with age itself: age -d -i KEY FILE."
 	}
-	return safepoint.Invalid("identity", "%s", what).WithHint("%s", hint)
+	return safepoint.Invalid("identity", "%s", what).Hinted(hint)
 }
 
 // ReadIdentities reads an identity file. One that is itself encrypted with a passphrase (age -p) is opened with what

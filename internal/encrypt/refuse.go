@@ -32,7 +32,7 @@ func wrongKey(kinds []string) *safepoint.Error {
 
 // altered refuses a file that is not what was written; why is for the log.
 func altered(what string, why error) error {
-	return safepoint.Errorf(safepoint.CodeArchive, "The encrypted file has been altered or damaged: %s.", what).WithHint(hintAltered).WithCause(why)
+	return safepoint.Errorf(safepoint.CodeArchive, "The encrypted file has been altered or damaged: %s.", what).Hinted(hintAltered).WithCause(why)
 }
 
 func cutOff(why error) error {
@@ -59,7 +59,7 @@ func chunkError(err error, at int64) error {
 	case errors.As(err, &s):
 		return s.err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return safepoint.Errorf(safepoint.CodeArchive, "The encrypted file ended early: it has become shorter while it was read.").WithHint(hintAltered).WithCause(err)
+		return safepoint.Errorf(safepoint.CodeArchive, "The encrypted file ended early: it has become shorter while it was read.").Hinted(hintAltered).WithCause(err)
 	}
 	from := at / chunkSize * chunkSize
 	return altered(fmt.Sprintf("bytes %d to %d of what is inside are not what was written", from, from+chunkSize), err)

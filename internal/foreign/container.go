@@ -297,7 +297,7 @@ func damaged(f format, err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return refuse(hintDamaged, "The %s file has been cut off.", f)
 	}
-	return safepoint.Errorf(safepoint.CodeArchive, "The %s file is damaged: it cannot be decompressed.", f).WithHint(hintDamaged).WithCause(err)
+	return safepoint.Errorf(safepoint.CodeArchive, "The %s file is damaged: it cannot be decompressed.", f).Hinted(hintDamaged).WithCause(err)
 }
 
 // openFolder opens what pg_dump -Fd made.

@@ -181,9 +181,9 @@ var errLine = errors.New("a line cannot be used")
 
 // refuseLine refuses what begins on a line.
 func refuseLine(line int, hint, format string, args ...any) error {
-	return safepoint.Errorf(safepoint.CodeArchive, "Line %d cannot be used: %s.", line, fmt.Sprintf(format, args...)).WithHint("%s", hint).WithCause(errLine)
+	return safepoint.Errorf(safepoint.CodeArchive, "Line %d cannot be used: %s.", line, safepoint.Errorf(safepoint.CodeArchive, format, args...).Quoted()).Hinted(hint).WithCause(errLine)
 }
 
 func refuse(hint, format string, args ...any) error {
-	return safepoint.Errorf(safepoint.CodeArchive, format, args...).WithHint("%s", hint)
+	return safepoint.Errorf(safepoint.CodeArchive, format, args...).Hinted(hint)
 }

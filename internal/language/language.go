@@ -162,6 +162,9 @@ func (l *Language) phrase(p safepoint.Phrase, english string) string {
 	}
 	values := make([]any, 0, 2*len(p.Values))
 	for i, v := range p.Values {
+		if part, ok := p.Parts[i+1]; ok {
+			v = l.phrase(part, v)
+		}
 		values = append(values, fmt.Sprint(i+1), v)
 	}
 	return l.Say(p.Sentence, values...)

@@ -1,6 +1,7 @@
 package language
 
 import (
+	"encoding/json"
 	"html/template"
 	"testing"
 	"time"
@@ -66,6 +67,20 @@ func TestErrors(t *testing.T) {
 	e := safepoint.Errorf(safepoint.CodeSpace, "%s needs %d MiB.", "nas", 1200).WithHint("Free %s.", "space")
 	back := e.Failure().Failed()
 	if m, h := English.Message(back), English.Hint(back); m != "nas needs 1200 MiB." || h != "Free space." {
+		t.Errorf("%q %q", m, h)
+	}
+	whole := safepoint.Errorf(safepoint.CodeSpace, "There is no room for the safety backup. %s", safepoint.Errorf(safepoint.CodeSpace, "The %s is full.", safepoint.Noun("disk")).Quoted()).HintedAs(e)
+	if whole.Message != "There is no room for the safety backup. The disk is full." || whole.Hint != "Free space." {
+		t.Errorf("%q %q", whole.Message, whole.Hint)
+	}
+	l := load("de", "Deutsch", gotext.NewPo())
+	l.translations.Parse([]byte("msgid \"There is no room for the safety backup. {1}\"\nmsgstr \"Kein Platz: {1}\"\n\nmsgid \"The {1} is full.\"\nmsgstr \"{1} voll.\"\n\nmsgid \"disk\"\nmsgstr \"Platte\"\n\nmsgid \"As it is.\"\nmsgstr \"So.\"\n"))
+	kept, err := json.Marshal(whole.Hinted("As it is.").Failure()) // as a log keeps it
+	var f safepoint.Failure
+	if err != nil || json.Unmarshal(kept, &f) != nil {
+		t.Fatal(err)
+	}
+	if m, h := l.Message(f.Failed()), l.Hint(f.Failed()); m != "Kein Platz: Platte voll." || h != "So." {
 		t.Errorf("%q %q", m, h)
 	}
 	if m := English.Message(&safepoint.Error{Message: "only English"}); m != "only English" {

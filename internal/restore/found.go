@@ -30,10 +30,10 @@ func (r *run) checkFound(ctx context.Context, findings []engine.Finding) error {
 	}
 	for _, x := range findings {
 		if x.InPlace {
-			return &safepoint.Error{Code: x.Code, Message: "No other database can be made here. " + x.Message, Hint: x.Hint}
+			return safepoint.Errorf(x.Code, "No other database can be made here. %s", x.Failed().Quoted()).HintedAs(x.Failed())
 		}
 		if x.Blocker && !x.Live {
-			return &safepoint.Error{Code: x.Code, Message: x.Message, Hint: x.Hint}
+			return x.Failed()
 		}
 	}
 	return f.CanFound(ctx, r.Target, r.NewName)

@@ -26,7 +26,7 @@ func (r *run) chooseMode(findings []engine.Finding) error {
 			continue
 		}
 		if r.Operation.Mode == safepoint.RestoreInstant {
-			return &safepoint.Error{Code: f.Code, Message: "The instant switch was asked for, and is not possible. " + f.Message, Hint: f.Hint}
+			return safepoint.Errorf(f.Code, "The instant switch was asked for, and is not possible. %s", f.Failed().Quoted()).HintedAs(f.Failed())
 		}
 		r.Operation.Mode = safepoint.RestoreInPlace
 		return nil

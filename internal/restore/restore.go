@@ -209,7 +209,7 @@ func (r *run) mayGoOn(ctx context.Context, findings []engine.Finding) error {
 	}
 	for _, f := range findings {
 		if f.Blocker {
-			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
+			return f.Failed()
 		}
 	}
 	if err := r.chooseMode(findings); err != nil {

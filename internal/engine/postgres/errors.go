@@ -65,7 +65,7 @@ func explainConnect(ctx context.Context, t engine.Target, err error) error {
 		return fmt.Errorf("connect: %w", ctx.Err())
 	}
 	say := func(code safepoint.Code, hint, format string, args ...any) error {
-		return safepoint.Errorf(code, format, args...).WithHint("%s", hint).WithCause(err)
+		return safepoint.Errorf(code, format, args...).Hinted(hint).WithCause(err)
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {

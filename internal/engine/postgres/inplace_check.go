@@ -48,10 +48,10 @@ FROM pg_catalog.pg_roles r, pg_catalog.pg_database d WHERE r.rolname = current_u
 	if len(why) == 0 {
 		return nil, nil
 	}
-	return &engine.Finding{InPlace: true, Code: safepoint.CodePrivilege,
-		Message: fmt.Sprintf("The user %s %s: the restore is done in place. Services stay halted while the whole backup is loaded into %s itself, in one transaction that changes nothing if anything fails. No earlier database is set aside, so there is no undo: the way back is the safety backup.",
-			self, strings.Join(why, " and "), t.Name),
-		Hint: "For a short halt and an undo, let a superuser run: " + strings.Join(grant, "; ") + "."}, nil
+	found := engine.Found(safepoint.Errorf(safepoint.CodePrivilege, "The user %s %s: the restore is done in place. Services stay halted while the whole backup is loaded into %s itself, in one transaction that changes nothing if anything fails. No earlier database is set aside, so there is no undo: the way back is the safety backup.",
+		self, strings.Join(why, " and "), t.Name).WithHint("For a short halt and an undo, let a superuser run: %s.", strings.Join(grant, "; ")))
+	found.InPlace = true
+	return &found, nil
 }
 
 // insideLive is what of the live database a restore in place could not drop, or not make again.
@@ -65,7 +65,7 @@ func (f *preflight) insideLive(ctx context.Context) error {
 		return err
 	}
 	if u := unreadable(f.t.User, list); u != nil {
-		f.blocker(u.Code, u.Hint, "%s", u.Message)
+		f.block(u)
 	}
 	checks := []struct {
 		sql, hint, format string

@@ -281,7 +281,7 @@ func (l *loader) frameAs(ctx context.Context, s *loadSession, i int, as rewritin
 
 // unfit refuses an archive that this program did not write, or not this version of it.
 func unfit(format string, args ...any) error {
-	return safepoint.Errorf(safepoint.CodeArchive, "The backup cannot be loaded. "+format, args...).
+	return safepoint.Errorf(safepoint.CodeArchive, "The backup cannot be loaded. %s", safepoint.Errorf(safepoint.CodeArchive, format, args...).Quoted()).
 		WithHint("It may come from a newer version of Safepoint. Nothing live was changed.")
 }
 

@@ -21,18 +21,24 @@ import (
 type findings []engine.Finding
 
 func (f *findings) blocker(code safepoint.Code, hint, format string, args ...any) {
-	*f = append(*f, engine.Finding{Blocker: true, Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
+	f.block(safepoint.Errorf(code, format, args...).Hinted(hint))
 }
 
 func (f *findings) warning(code safepoint.Code, hint, format string, args ...any) {
-	*f = append(*f, engine.Finding{Code: code, Message: fmt.Sprintf(format, args...), Hint: hint})
+	*f = append(*f, engine.Found(safepoint.Errorf(code, format, args...).Hinted(hint)))
+}
+
+func (f *findings) block(e *safepoint.Error) {
+	found := engine.Found(e)
+	found.Blocker = true
+	*f = append(*f, found)
 }
 
 // add takes an error for people as a blocker, and returns any other.
 func (f *findings) add(err error) error {
 	var known *safepoint.Error
 	if errors.As(err, &known) {
-		f.blocker(known.Code, known.Hint, "%s", known.Message)
+		f.block(known)
 		return nil
 	}
 	return err
@@ -485,6 +491,6 @@ func (f *preflight) refused(ctx context.Context, err error, what string) error {
 		return err
 	}
 	told := safepoint.UserError(explain(ctx, f.t, err))
-	f.blocker(told.Code, told.Hint, "%s: %s", what, told.Message)
+	f.block(safepoint.Errorf(told.Code, "%s: %s", what, told.Quoted()).HintedAs(told))
 	return nil
 }

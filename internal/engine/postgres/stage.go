@@ -190,12 +190,12 @@ WHERE pid <> pg_backend_pid() AND state = 'active' AND starts_with(query, $1)`, 
 // mayDrop says whether there is a database to be dropped. It is one only where identity, name and marker agree;
 // where they do not, nobody but a person may decide.
 func mayDrop(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan, oid, name, role string) (bool, error) {
-	refuse := func(format string, args ...any) (bool, error) {
+	mayNot := func(format string, args ...any) (bool, error) {
 		return false, safepoint.Errorf(safepoint.CodeNeedsOperator, format, args...).
 			WithHint("Nothing was dropped. Look at the databases of the server, and drop %s by hand if it is not needed.", name)
 	}
 	if name == t.Name { // somebody let the connection point at it instead of taking the restore back
-		return refuse("%s is what this connection leads to, and may be in use as the live database.", name)
+		return mayNot("%s is what this connection leads to, and may be in use as the live database.", name)
 	}
 	ours, isOID, err := byOID(ctx, conn, oid)
 	if err != nil {
@@ -209,19 +209,19 @@ func mayDrop(ctx context.Context, conn *pgx.Conn, t engine.Target, p engine.Plan
 		if role == roleStaging && oid == "" {
 			return abandoned(ctx, conn, t, p, named)
 		}
-		return refuse("A database called %s is there, and it is not the one that this restore made.", name)
+		return mayNot("A database called %s is there, and it is not the one that this restore made.", name)
 	case !isOID:
 		return false, nil
 	case ours.Name != name && role == roleAside && ours.Name == t.Name:
 		return false, nil // never set aside, or back in its place
 	case ours.Name != name:
-		return refuse("The database that was to be dropped as %s is now called %s.", name, ours.Name)
+		return mayNot("The database that was to be dropped as %s is now called %s.", name, ours.Name)
 	case hasMarker(ours.Comment, p.OperationID, role):
 		return true, nil
 	case ours.ConnLimit == invalidDatabase && ours.Comment == "":
 		return true, nil // an earlier drop was interrupted: nothing else can be done with it
 	}
-	return refuse("The database %s does not carry the mark of this restore.", name)
+	return mayNot("The database %s does not carry the mark of this restore.", name)
 }
 
 // invalidDatabase is the connection limit of a database whose drop was interrupted.

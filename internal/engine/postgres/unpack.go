@@ -100,7 +100,7 @@ func (u *unpacked) wait() error {
 		if strings.Contains(said, "unsupported version") {
 			hint = fmt.Sprintf("It was made by a newer pg_dump than the pg_restore %d that is installed here. Install newer client programs of PostgreSQL, or make a plain dump.", u.tool.major)
 		}
-		u.err = safepoint.Errorf(safepoint.CodeArchive, "pg_restore cannot read the dump: %s.", trimDot(said)).WithHint("%s", hint).WithCause(err)
+		u.err = safepoint.Errorf(safepoint.CodeArchive, "pg_restore cannot read the dump: %s.", trimDot(said)).Hinted(hint).WithCause(err)
 	})
 	return u.err
 }

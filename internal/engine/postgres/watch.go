@@ -35,7 +35,7 @@ func (l *loader) watched(ctx context.Context, policy engine.UnknownOrigin, t eng
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(longest, func() {
-		cancel(safepoint.Errorf(safepoint.CodeBlocked, "The load of a file of unknown origin took longer than %v.", longest).WithHint(hint))
+		cancel(safepoint.Errorf(safepoint.CodeBlocked, "The load of a file of unknown origin took longer than %v.", longest).Hinted(hint))
 	})
 	defer timer.Stop()
 	done := make(chan struct{})
@@ -49,7 +49,7 @@ func (l *loader) watched(ctx context.Context, policy engine.UnknownOrigin, t eng
 				return
 			case <-tick.C:
 				if size(ctx, conn) > most {
-					cancel(safepoint.Errorf(safepoint.CodeBlocked, "A file of unknown origin came to more than %d bytes in the database.", most).WithHint(hint))
+					cancel(safepoint.Errorf(safepoint.CodeBlocked, "A file of unknown origin came to more than %d bytes in the database.", most).Hinted(hint))
 					return
 				}
 			}

@@ -279,7 +279,7 @@ func (e *Engine) replaceContent(c *conn, path, from string) error {
 	defer b.finish()
 	if _, err := b.step(0); err != nil { // takes the destination's lock, and waits for it
 		if changed := plainWords(err, path); safepoint.ErrorCode(changed) == safepoint.CodeBlocked {
-			return safepoint.Errorf(safepoint.CodeConflict, "%s", safepoint.UserError(changed).Message).
+			return safepoint.Errorf(safepoint.CodeConflict, "%s", safepoint.UserError(changed).Quoted()).
 				WithHint("Nothing was changed. %s", safepoint.UserError(changed).Hint).WithCause(err)
 		}
 		return plainWords(err, path)

@@ -40,8 +40,14 @@ func f(c locale, e thing) {
 }`,
 		"internal/web/templates/b.html": `{{define "x"}}{{if .A}}{{t "in a template: {b}" "b" .B}}{{else}}{{tn .N "{n} row" "{n} rows"}}{{end}}{{template "input" (input .F "name" (say "Name"))}}{{end}}`,
 		"internal/app/c.go":             `package app; func f() { x.Say("not the console's") }`,
-		"internal/cli/d.go":             `package cli; func f() { safepoint.Errorf(code, "at a terminal") }`,
-		"internal/web/c_test.go":        `package web; func f() { c.Say("in a test") }`,
+		"internal/engine/e.go": `package engine
+const hintCopy = "a hint by its name"
+var _ = []safepoint.Noun{"thing"}
+func (f *found) warn(code string, hint, format string, args ...any) { f.add(safepoint.Errorf(code, format, args...).Hinted(hint)) }
+func note(format string, args ...any) { log.Printf(format, args...) }
+func g() { f.warn(c, "a hint passed on", "%d passed on", 1); note("not for people") }`,
+		"internal/cli/d.go":      `package cli; func f() { safepoint.Errorf(code, "at a terminal") }`,
+		"internal/web/c_test.go": `package web; func f() { c.Say("in a test") }`,
 	})
 	got, err := Collect(root)
 	if err != nil {
@@ -51,7 +57,7 @@ func f(c locale, e thing) {
 	for _, s := range got {
 		said = append(said, s.Context+"|"+s.One+"|"+s.Many)
 	}
-	want := []string{"|Name|", "|do {1}|", "|html|", "|in a template: {b}|", "month|May|", "unit|min|", "unit|s|", "|marked|", "|say {a}|", "|{1} is {2}|", "|{n} one|{n} many", "|{n} row|{n} rows"}
+	want := []string{"|Name|", "|do {1}|", "|a hint by its name|", "|thing|", "|a hint passed on|", "|{1} passed on|", "|html|", "|in a template: {b}|", "month|May|", "unit|min|", "unit|s|", "|marked|", "|say {a}|", "|{1} is {2}|", "|{n} one|{n} many", "|{n} row|{n} rows"}
 	slices.Sort(said)
 	slices.Sort(want)
 	if !slices.Equal(said, want) {
