@@ -57,7 +57,7 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 		if err != nil {
 			return p, err
 		}
-		blocker := engine.Found(safepoint.Errorf(safepoint.CodeConflict, "%s", says).WithHint("Wait until it has ended, or cancel it first."))
+		blocker := engine.Found(says.WithHint("Wait until it has ended, or cancel it first."))
 		blocker.Blocker = true
 		p.Findings = append(p.Findings, blocker)
 	}

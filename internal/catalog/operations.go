@@ -102,10 +102,10 @@ func (c *Catalog) yield(ctx context.Context, tx *sql.Tx, op safepoint.Operation)
 }
 
 // UnderWay says of a queued or running operation, in the time zone of its organization, who does what since when.
-func (c *Catalog) UnderWay(ctx context.Context, op safepoint.Operation) (string, error) {
+func (c *Catalog) UnderWay(ctx context.Context, op safepoint.Operation) (*safepoint.Error, error) {
 	zone, err := timeZone(ctx, c.db, op.OrganizationID)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	return underWay(op, c.Now().In(zone)), nil
 }
