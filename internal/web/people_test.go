@@ -126,7 +126,7 @@ func TestLanguageChosen(t *testing.T) {
 	}
 }
 
-// TestSupport: the operator's contact is at sign-in and on every error page, as a link where it can be one.
+// TestSupport: the operator's contact is at sign-in, in the help and on every error page, as a link where it can be one.
 func TestSupport(t *testing.T) {
 	for contact, want := range map[string]string{
 		"help@harborline.example":         `<a href="mailto:help@harborline.example" translate="no">help@harborline.example</a>`,
@@ -141,6 +141,11 @@ func TestSupport(t *testing.T) {
 		}
 		if w := ask(h, "", "GET", "/signin", nil); !strings.Contains(w.Body.String(), "Need help? "+want) {
 			t.Errorf("%q is not at sign-in", contact)
+		}
+		for _, path := range []string{"/help", "/help/restore"} {
+			if w := ask(h, "s-viewer", "GET", path, nil); !strings.Contains(w.Body.String(), "Need help? "+want) {
+				t.Errorf("%q is not on %s", contact, path)
+			}
 		}
 		if w := ask(h, "s-viewer", "GET", "/members/invite", nil); w.Code != 403 || !strings.Contains(w.Body.String(), "Need help? "+want) {
 			t.Errorf("%q is not on the page that refuses: %d", contact, w.Code)
