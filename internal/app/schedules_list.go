@@ -10,10 +10,11 @@ import (
 
 // ScheduleFilter selects cards of DB Backup. Zero fields select everything.
 type ScheduleFilter struct {
-	Text   string        // part of the name of the schedule or of its database
-	Show   ScheduleState // "" is any
-	Offset int           // cards to pass over
-	Limit  int           // 0 is all of them
+	Text       string        // part of the name of the schedule or of its database
+	Show       ScheduleState // "" is any
+	DatabaseID string
+	Offset     int // cards to pass over
+	Limit      int // 0 is all of them
 }
 
 // ScheduleState is how a schedule stands.
@@ -86,7 +87,7 @@ func ListSchedules(cards []ScheduleCard, f ScheduleFilter) ScheduleList {
 		if !c.NextRun.IsZero() && (l.NextRun.IsZero() || c.NextRun.Before(l.NextRun)) {
 			l.NextRun = c.NextRun
 		}
-		if f.Show != "" && f.Show != state || !strings.Contains(strings.ToLower(c.Name), text) && !strings.Contains(strings.ToLower(c.Database.Name), text) {
+		if f.Show != "" && f.Show != state || f.DatabaseID != "" && f.DatabaseID != c.DatabaseID || !strings.Contains(strings.ToLower(c.Name), text) && !strings.Contains(strings.ToLower(c.Database.Name), text) {
 			continue
 		}
 		if l.Found++; l.Found > f.Offset && (f.Limit == 0 || len(l.Cards) < f.Limit) {

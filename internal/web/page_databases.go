@@ -69,15 +69,11 @@ func (v *visit) databasePage(id string) (*page, error) {
 		return nil, err
 	}
 	d := databaseView{DB: db, Where: v.t.where(db)}
-	cards, err := v.app.Schedules(v.ctx, v.actor)
+	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{DatabaseID: id})
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range cards {
-		if c.DatabaseID == id {
-			d.Schedules = append(d.Schedules, c)
-		}
-	}
+	d.Schedules = list.Cards
 	ops, err := v.app.Operations(v.ctx, v.actor, safepoint.OperationFilter{DatabaseID: id, Type: safepoint.TypeBackup, Status: safepoint.StatusSucceeded, Limit: 1})
 	if err != nil {
 		return nil, err
