@@ -3,6 +3,7 @@ package browsertest
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -54,6 +55,10 @@ func (b *tab) listen(event any) {
 		}
 	case *inspector.EventTargetCrashed:
 		b.note("the tab crashed")
+	case *network.EventRequestWillBeSent:
+		if other := otherHost(e.DocumentURL, e.Request.URL); other != "" {
+			b.note("request to another host: " + other)
+		}
 	case *network.EventResponseReceived:
 		if e.Type == network.ResourceTypeDocument {
 			b.mu.Lock()
@@ -61,6 +66,16 @@ func (b *tab) listen(event any) {
 			b.mu.Unlock()
 		}
 	}
+}
+
+// otherHost is the address that a page asks for, if that is not on its own host: nothing of a page comes from elsewhere.
+func otherHost(page, address string) string {
+	from, err := url.Parse(page)
+	to, errTo := url.Parse(address)
+	if err != nil || errTo != nil || !strings.HasPrefix(to.Scheme, "http") && !strings.HasPrefix(to.Scheme, "ws") || to.Host == from.Host {
+		return ""
+	}
+	return address
 }
 
 func arguments(args []*runtime.RemoteObject) string {
