@@ -192,7 +192,7 @@ func (w *World) things(ctx context.Context, a *app.App, by safepoint.Actor, d sa
 	}
 	w.Database = databaseID(0)
 	for path, id := range map[string]string{"/backups/": s.ID, "/logs/": backup.ID, "/restores/": restore.ID, "/databases/": d.ID, "/services/": svc.ID,
-		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore"} {
+		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore", "/health/": d.ID} {
 		w.IDs[path] = id
 	}
 	return nil

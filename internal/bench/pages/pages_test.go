@@ -30,8 +30,12 @@ func TestPagesReadLittle(t *testing.T) {
 	}
 	for i, s := range small {
 		l := large[i]
-		// Filters by time may count one edge more.
-		if n, m := len(s.statements), len(l.statements); m > n+2 || n == 0 && strings.HasPrefix(s.path, "/logs") {
+		// Filters by time may count one edge more; health reads the runs of each database on its page, of which there are 25 at most.
+		may := 2
+		if strings.HasSuffix(s.path, "/health") {
+			may = 25
+		}
+		if n, m := len(s.statements), len(l.statements); m > n+may || n == 0 && strings.HasPrefix(s.path, "/logs") {
 			t.Errorf("%s: %d statements with 3 schedules, %d with 300:\n%s", l.path, n, m, strings.Join(l.statements, "\n"))
 		}
 		if s.status != l.status || s.status >= 500 {

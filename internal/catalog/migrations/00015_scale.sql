@@ -22,6 +22,7 @@ CREATE INDEX operations_runs_schedule ON operations (schedule_id, due_at, organi
   WHERE schedule_id <> '';
 -- what wants a person, which every page asks for
 CREATE INDEX operations_stuck ON operations (organization_id, created_at) WHERE needs_operator = 1;
+CREATE INDEX operations_halts ON operations (organization_id, created_at, id) WHERE type = 'restore' AND (halted_at > 0 OR attention <> '[]');
 CREATE INDEX operations_safety ON operations (organization_id, created_at) WHERE safety_failure <> '';
 CREATE INDEX operations_good ON operations (schedule_id, due_at, id) WHERE schedule_id <> '' AND status = 'succeeded';
 
