@@ -281,13 +281,7 @@ func actorOf(u safepoint.User, ip, via string, passwordAt time.Time) safepoint.A
 	return safepoint.Actor{UserID: u.ID, UserName: u.Name, Email: u.Email, Display: u.Display, IP: ip, Via: via, SignedInAt: passwordAt}
 }
 
-// place sets an actor's organization and role: the one wanted, or where that membership has ended another of theirs.
-func (a *App) place(ctx context.Context, by *safepoint.Actor, wanted string) error {
-	ms, err := a.Catalog.Memberships(ctx, by.UserID)
-	placeAmong(by, ms, wanted)
-	return err
-}
-
+// placeAmong sets an actor's organization and role: the one wanted, or where that membership has ended another of theirs.
 func placeAmong(by *safepoint.Actor, ms []safepoint.Membership, wanted string) {
 	if len(ms) == 0 {
 		return
