@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 	}
 	if n, broken := figures.total(); n > 0 {
 		if *out != "" {
-			if err := figures.report().Write(*out, "faults"); err != nil {
+			if err := figures.report().Write(*out, section()); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				code = 1
 			}
@@ -43,6 +43,15 @@ func TestMain(m *testing.M) {
 		fmt.Printf("soak: %d runs, %d broke a promise\n", n, broken)
 	}
 	os.Exit(code)
+}
+
+// section of the page gets the figures: full disks, broken networks and failing calls have one each, beside that of kills.
+func section() string {
+	switch *kind {
+	case "disk", "network", "call":
+		return "faults-" + *kind
+	}
+	return "faults"
 }
 
 // perShop is after how many attempts a shop is made anew: its logs grow with each.

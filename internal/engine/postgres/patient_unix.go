@@ -67,8 +67,7 @@ func (c *patientConn) Read(p []byte) (int, error) {
 // readFrom reads once. It returns false to wait in the poller, which knows of deadlines.
 func (c *patientConn) readFrom(fd uintptr) bool {
 	if c.flow > enough && c.n < enough {
-		pause := unix.NsecToTimespec(int64(nap))
-		unix.Nanosleep(&pause, nil)
+		sleepInKernel(nap)
 	}
 	for {
 		c.n, c.err = unix.Read(int(fd), c.p)
