@@ -21,6 +21,9 @@ func TestMain(m *testing.M) {
 	if built != "" {
 		os.RemoveAll(filepath.Dir(built))
 	}
+	if lookDir != "" {
+		os.RemoveAll(lookDir)
+	}
 	os.Exit(code)
 }
 

@@ -23,11 +23,14 @@ type states struct {
 	pages, dialogs []string
 }
 
+var lookDir string // where the program is, once a test needed it
+
 var buildLook = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "browsertest")
 	if err != nil {
 		return "", err
 	}
+	lookDir = dir
 	program := filepath.Join(dir, "look")
 	out, err := exec.Command("go", "test", "-c", "-o", program, "../web").CombinedOutput()
 	if err != nil {
