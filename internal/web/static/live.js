@@ -53,6 +53,8 @@ function patch(html) {
   last = html; held = false;
   const box = document.createElement('template');
   box.innerHTML = html;
+  const of = root => root.getElementById('around')?.dataset.organization;
+  if (of(box.content) !== of(document)) { following.leave(); location.reload(); return; } // another tab went to another organization
   for (const el of [...box.content.children]) {
     const old = document.getElementById(el.id);
     if (old) merge(old, el);
