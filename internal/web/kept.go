@@ -51,7 +51,7 @@ func isSecret(name string) bool {
 			return true
 		}
 	}
-	return name == "code" || name == "url" // the setup code; a database's URL, which may hold its password
+	return name == "code" || name == "url" || name == "confirm" // the setup code; a URL that may hold a password; what is typed to confirm
 }
 
 func (v *visit) keptCookie(page, text string, age int) *http.Cookie {
