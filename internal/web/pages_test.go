@@ -342,7 +342,7 @@ func stories() []story {
 		{name: "service-operator-edit", fake: with(sample(), withHostService), path: "/services/svc_shop/edit", status: 409, want: []string{"shop is managed by the operator"}},
 		{name: "service-stuck", fake: with(sample(), func(f *fake) {
 			f.state.Attention, f.status = []string{"reports"}, halt.Status{Condition: halt.Halted}
-		}), path: "/services/svc_reports", want: []string{"A restore could not resume", `Resume <span translate="no">reports</span>`}},
+		}), path: "/services/svc_reports", want: []string{"A restore could not resume", ">Resume reports</button>"}},
 		{name: "service-new", fake: sample(), path: "/services/new", want: []string{"Standard Webhooks", "PgBouncer"}},
 		{name: "service-new-made", fake: sample(), path: "/services/new", post: typed("name", "web", "kind", "webhook", "halt_url", "https://x.example/h", "timeout", "60"), status: 201, want: []string{"whsec_c2VjcmV0", "shown only now"}},
 		{name: "service-new-wrong", fake: sample(), path: "/services/new", post: typed("name", "web", "timeout", "x"), status: 422, want: []string{"number of seconds"}},
