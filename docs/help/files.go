@@ -6,5 +6,5 @@ import "embed"
 
 // Files are the texts and their pictures.
 //
-//go:embed *.md pictures/*.png
+//go:embed *.md de/*.md pictures/*.png
 var Files embed.FS

@@ -16,9 +16,9 @@ var (
 	later = regexp.MustCompile(` data-[a-z-]+="[^"]*"`)
 )
 
-// TestGerman draws every page in every state in German: it says its language, fills every place of its sentences and
+// TestPagesInGerman draws every page in every state in German: it says its language, fills every place of its sentences and
 // is well formed.
-func TestGerman(t *testing.T) {
+func TestPagesInGerman(t *testing.T) {
 	for _, s := range stories() {
 		t.Run(s.name, func(t *testing.T) {
 			w := s.in(t, "de")
