@@ -190,6 +190,9 @@ var routes = map[string]route{
 	"DismissNotice": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return nil, w.DismissNotice(w.ctx, by, "missed:"+th.schedule)
 	}},
+	"StoredByDatabase": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.StoredByDatabase(w.ctx, by))
+	}},
 	"Overview": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Overview(w.ctx, by)) }},
 
 	"Operations": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {

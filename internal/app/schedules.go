@@ -290,3 +290,18 @@ func (a *App) Overview(ctx context.Context, by safepoint.Actor) (Overview, error
 	}
 	return o, nil
 }
+
+// Stored is how many backup files of a database are kept, and what they take.
+type (
+	Stored = catalog.Stored
+	Kept   = catalog.Kept
+)
+
+// StoredByDatabase says what fills the storage: every database with backups, also those that were removed, the largest
+// first.
+func (a *App) StoredByDatabase(ctx context.Context, by safepoint.Actor) ([]Stored, error) {
+	if err := a.authorize(ctx, by, viewer, "overview.read"); err != nil {
+		return nil, err
+	}
+	return a.Catalog.StoredByDatabase(ctx, by.OrganizationID)
+}

@@ -213,6 +213,15 @@ func TestOverview(t *testing.T) {
 	if o.Backups != 2 || o.Newest.ID != second.ID || o.Oldest.ID != first.ID || o.Bytes != first.Size+second.Size {
 		t.Errorf("got %+v", o)
 	}
+	other := w.backup(w.shop("other"))
+	stored, err := w.StoredByDatabase(w.ctx, w.viewer)
+	w.ok(err)
+	if len(stored) != 2 || stored[0].DatabaseID != d.ID || stored[0].Backups != 2 || stored[0].Bytes != o.Bytes || stored[1].Bytes != other.Size || stored[1].Removed {
+		t.Errorf("what fills the storage: %+v", stored)
+	}
+	if stored, err = w.StoredByDatabase(w.ctx, w.foreign); err != nil || len(stored) != 0 {
+		t.Errorf("another organization sees %+v, %v", stored, err)
+	}
 	if o, err = w.Overview(w.ctx, w.foreign); err != nil || o.Backups != 0 {
 		t.Errorf("another organization sees %+v, %v", o, err)
 	}

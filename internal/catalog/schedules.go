@@ -253,3 +253,19 @@ func (c *Catalog) KeptBackups(ctx context.Context, orgID string) (map[string]Kep
 	}
 	return byID, err
 }
+
+// Stored is how many backup files of a database are kept, and what they take.
+type Stored struct {
+	DatabaseID, Name string
+	Removed          bool // the database itself is not there any more
+	Kept
+}
+
+// StoredByDatabase says what fills the storage: every database of the organization with backups, the largest first.
+func (c *Catalog) StoredByDatabase(ctx context.Context, orgID string) ([]Stored, error) {
+	list, err := collect(ctx, c.db, func(row scanner) (l Stored, err error) {
+		return l, row.Scan(&l.DatabaseID, &l.Name, &l.Removed, &l.Backups, &l.Bytes)
+	}, `SELECT k.database_id, d.name, d.removed_at > 0, k.n, k.bytes FROM kept_counts k JOIN databases d ON d.id = k.database_id
+		WHERE k.organization_id = $1 AND k.n > 0 ORDER BY k.bytes DESC, d.name`, orgID)
+	return list, wrap("sum up the backups of databases", err)
+}

@@ -81,6 +81,7 @@ type App interface {
 	DisableSchedule(ctx context.Context, a safepoint.Actor, id string) (safepoint.Schedule, error)
 	EnableSchedule(ctx context.Context, a safepoint.Actor, id string) (safepoint.Schedule, error)
 	Overview(ctx context.Context, a safepoint.Actor) (app.Overview, error)
+	StoredByDatabase(ctx context.Context, a safepoint.Actor) ([]app.Stored, error)
 
 	Health(ctx context.Context, a safepoint.Actor, f app.HealthFilter) (app.Health, error)
 	DatabaseHealth(ctx context.Context, a safepoint.Actor, id string, days int) (app.DatabaseHealth, error)

@@ -29,6 +29,7 @@ type fake struct {
 	journal []safepoint.JournalEntry
 	svcs    []safepoint.Service
 	status  halt.Status
+	stored  []app.Stored
 	over    app.Overview
 	members []safepoint.Member
 	tokens  []safepoint.Token
@@ -253,6 +254,10 @@ func (f *fake) EnableSchedule(_ context.Context, _ safepoint.Actor, id string) (
 }
 func (f *fake) Overview(context.Context, safepoint.Actor) (app.Overview, error) {
 	return f.over, f.broken
+}
+
+func (f *fake) StoredByDatabase(context.Context, safepoint.Actor) ([]app.Stored, error) {
+	return f.stored, f.broken
 }
 
 func (f *fake) Health(_ context.Context, _ safepoint.Actor, q app.HealthFilter) (app.Health, error) {

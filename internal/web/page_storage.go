@@ -7,13 +7,18 @@ type storageView struct {
 	Used      int
 	FreeLow   string
 	Databases []storageLine
+	More      int // databases beyond the ones that are shown
 }
 
 // storageLine is what one database keeps.
 type storageLine struct {
-	Name, Link string
-	Backups    int
+	app.Stored
+	Link    string
+	Percent int // of all that is kept
 }
+
+// storageLines is how many databases the page shows: the largest.
+const storageLines = 50
 
 func showStorage(v *visit) (reply, error) {
 	over, err := v.app.Overview(v.ctx, v.actor)
@@ -21,16 +26,17 @@ func showStorage(v *visit) (reply, error) {
 		return nil, err
 	}
 	d := storageView{Overview: over, Used: used(over.Space.Free, over.Space.Total), FreeLow: freeState(over.Space.Free, over.Space.Total)}
-	cards, err := v.app.Schedules(v.ctx, v.actor)
+	stored, err := v.app.StoredByDatabase(v.ctx, v.actor)
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
-	for _, c := range cards {
-		if !seen[c.DatabaseID] {
-			seen[c.DatabaseID] = true
-			d.Databases = append(d.Databases, storageLine{c.Database.Name, "/logs?type=backup&status=succeeded&database=" + c.DatabaseID, c.Backups})
+	for _, s := range stored[:min(len(stored), storageLines)] {
+		l := storageLine{Stored: s, Link: "/logs?type=backup&status=succeeded&database=" + s.DatabaseID}
+		if over.Bytes > 0 {
+			l.Percent = int(min(s.Bytes*100/over.Bytes, 100))
 		}
+		d.Databases = append(d.Databases, l)
 	}
+	d.More = len(stored) - len(d.Databases)
 	return &page{Name: "storage", Title: v.t.Say("Storage"), Tab: "storage", Live: true, Data: d}, nil
 }

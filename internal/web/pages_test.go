@@ -327,7 +327,8 @@ func stories() []story {
 		{name: "database-edit-sqlite", fake: sample(), path: "/databases/db_docs/edit", want: []string{"/srv/docs/archive.db"}},
 		{name: "database-delete", fake: sample(), path: "/databases/db_harbor_prod/delete", want: []string{"Remove harbor_prod?", "To confirm, type"}},
 		{name: "database-delete-typed-wrong", fake: sample(), path: "/databases/db_harbor_prod/delete", post: typed("confirm", "x"), status: 422, want: []string{"Nothing was removed."}},
-		{name: "storage", fake: sample(), path: "/storage", want: []string{"412.0\u00a0GiB free", "87\u00a0backups"}},
+		{name: "storage", fake: sample(), path: "/storage", want: []string{"412.0\u00a0GiB free", "warehouse_2024", "removed"}},
+		{name: "storage-empty", fake: with(sample(), func(f *fake) { f.stored = nil }), path: "/storage", want: []string{"Nothing is kept yet."}},
 		{name: "storage-full", fake: with(sample(), func(f *fake) { f.over.Space.Free = 2 * gib }), path: "/storage", want: []string{"Almost full."}},
 
 		{name: "services", fake: sample(), path: "/services", want: []string{"booking-web", "Move pool up"}},
