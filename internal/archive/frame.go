@@ -84,9 +84,10 @@ func (r *Reader) Verify(ctx context.Context, report func(done, total int64)) (st
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(min(runtime.GOMAXPROCS(0), maxVerifiers))
 	w := &watch{ctx: groupCtx, sum: sha256.New(), total: r.size, report: report}
-	err := r.verifyFrames(group, w)
-	if altered := group.Wait(); altered != nil {
-		return "", altered
+	var wrong firstWrong
+	err := r.verifyFrames(group, w, &wrong)
+	if group.Wait(); wrong.err != nil {
+		return "", wrong.err
 	}
 	if err != nil {
 		return "", err
@@ -110,7 +111,7 @@ const (
 var heldFrames = sync.Pool{New: func() any { return new([]byte) }}
 
 // verifyFrames reads the frames in their order, and has the group check them.
-func (r *Reader) verifyFrames(group *errgroup.Group, w *watch) error {
+func (r *Reader) verifyFrames(group *errgroup.Group, w *watch, wrong *firstWrong) error {
 	for i, e := range r.toc.entries {
 		if err := w.ctx.Err(); err != nil {
 			return fmt.Errorf("read archive: %w", err)
@@ -133,10 +134,27 @@ func (r *Reader) verifyFrames(group *errgroup.Group, w *watch) error {
 		w.saw(*held)
 		group.Go(func() error {
 			defer heldFrames.Put(held)
-			return r.verifyFrame(i, bytes.NewReader(*held), nil)
+			return wrong.note(i, r.verifyFrame(i, bytes.NewReader(*held), nil))
 		})
 	}
 	return nil
+}
+
+// firstWrong is the first frame of a file that is not what was written, whichever was found first.
+type firstWrong struct {
+	mu    sync.Mutex
+	frame int
+	err   error
+}
+
+// note returns err.
+func (f *firstWrong) note(frame int, err error) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil && (f.err == nil || frame < f.frame) {
+		f.frame, f.err = frame, err
+	}
+	return err
 }
 
 func (r *Reader) verifyFrame(i int, src io.Reader, w *watch) error {

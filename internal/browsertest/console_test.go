@@ -196,6 +196,7 @@ var elsewhere = map[string]string{
 	"/invite":               "needs an invitation's link",
 	"/logs/{id}/file":       "is a file",
 	"/logs/{id}/tables.sql": "is a file",
+	"/audit.csv":            "is a file",
 	"/logs/{id}/cancel":     "is only there while something runs",
 	"/restores/{id}/undo":   "was asked in the daily work, and is gone once a restore was undone",
 	"/events":               "is a stream",
@@ -253,7 +254,7 @@ func (c *console) everyPage() {
 		path := queue[0]
 		queue = queue[1:]
 		kind := kindOf(path)
-		if seen[path] || looked[kind] >= 2 || strings.HasSuffix(kind, "/file") {
+		if seen[path] || looked[kind] >= 2 || strings.HasSuffix(kind, "/file") || kind == "/audit.csv" {
 			continue
 		}
 		seen[path] = true

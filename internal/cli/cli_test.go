@@ -159,11 +159,22 @@ func TestFiles(t *testing.T) {
 func TestServer(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/server", Cmds: commandsOfScripts, RequireExplicitExec: true,
+		Condition: func(name string) (bool, error) {
+			if name != "terminal" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return hasTerminals(), nil
+		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("SAFEPOINT_CONFIG", e.Getenv("WORK")+"/config/config.json")
 			return startServer(e)
 		},
 	})
+}
+
+// hasTerminals says whether this machine gives out pseudo-terminals: a bare chroot does not.
+func hasTerminals() bool {
+	return exec.Command("script", "-qec", "true", os.DevNull).Run() == nil
 }
 
 // adminPassword is the password of everybody in these stories.

@@ -219,6 +219,9 @@ complete -C 'safepoint verify onl'`,
 	}
 	for shell, script := range shells {
 		t.Run(shell, func(t *testing.T) {
+			if shell == "zsh" && !hasTerminals() {
+				t.Skip("zsh completes in a terminal, and this machine gives out none")
+			}
 			program, err := exec.LookPath(shell)
 			if err != nil {
 				t.Fatalf("%v: make tools installs it", err)
