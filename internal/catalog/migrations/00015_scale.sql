@@ -21,6 +21,8 @@ CREATE INDEX operations_log_schedule ON operations (schedule_id, place, organiza
 CREATE INDEX operations_runs_schedule ON operations (schedule_id, due_at, organization_id, status, id, created_at, started_at, finished_at, size)
   WHERE schedule_id <> '';
 -- what wants a person, which every page asks for
+CREATE INDEX operations_proven ON operations (organization_id, database_id, created_at, id)
+  WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0 AND verified_at > 0;
 CREATE INDEX operations_stuck ON operations (organization_id, created_at) WHERE needs_operator = 1;
 CREATE INDEX operations_halts ON operations (organization_id, created_at, id) WHERE type = 'restore' AND (halted_at > 0 OR attention <> '[]');
 CREATE INDEX operations_safety ON operations (organization_id, created_at) WHERE safety_failure <> '';
