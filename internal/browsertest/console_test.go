@@ -199,6 +199,7 @@ var elsewhere = map[string]string{
 	"/audit.csv":            "is a file",
 	"/logs/{id}/cancel":     "is only there while something runs",
 	"/restores/{id}/undo":   "was asked in the daily work, and is gone once a restore was undone",
+	"/start":                "is led to until everything is set up: TestFirstRunFilmed goes through it",
 	"/events":               "is a stream",
 	"/static/{file}":        "is not a page",
 }
