@@ -11,10 +11,7 @@ import (
 
 // testCensus lists the tables of a fingerprint, and comes to know their rows without being told.
 func testCensus(t *testing.T, h Harness) {
-	c, ok := h.Engine.(engine.Counter)
-	if !ok {
-		t.Skip("this engine counts no rows")
-	}
+	c := also[engine.Counter](t, h, "Counter")
 	for _, odd := range []string{"", h.Names[0]} {
 		target := h.New(t, odd)
 		if counts, err := c.Census(t.Context(), target); err != nil || len(counts) != 0 {

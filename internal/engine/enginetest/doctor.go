@@ -10,10 +10,7 @@ import (
 
 // testSurvey finds what a restore left from the server alone, and drops nothing but what carries the mark.
 func testSurvey(t *testing.T, h Harness) {
-	s, ok := h.Engine.(engine.Surveyor)
-	if !ok {
-		t.Skip("this engine says nothing of what restores left")
-	}
+	s := also[engine.Surveyor](t, h, "Surveyor")
 	r := staged(t, h, "")
 	find := func(role engine.Role) (engine.Leftover, bool) {
 		t.Helper()

@@ -11,10 +11,7 @@ import (
 
 // testFound turns staging into a database of its own, beside the live one.
 func testFound(t *testing.T, h Harness) {
-	f, ok := h.Engine.(engine.Founder)
-	if !ok {
-		t.Skip("this engine restores over a database only")
-	}
+	f := also[engine.Founder](t, h, "Founder")
 	for i, odd := range []string{"", h.Names[0]} {
 		r := staged(t, h, odd)
 		name := fmt.Sprintf("new %d of %s", i, safepoint.NewID("op"))

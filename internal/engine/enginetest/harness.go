@@ -24,6 +24,9 @@ import (
 type Harness struct {
 	Engine engine.Engine
 
+	// Also are the optional interfaces of package engine that it must be, such as "Founder", and no others.
+	Also []string
+
 	// New makes an empty database and removes it, and everything that a restore left beside it, after the test.
 	// name is the database's own name (SQLite: its file's name); "" lets the harness choose one that is not in use.
 	New func(t *testing.T, name string) engine.Target
@@ -41,7 +44,7 @@ type Harness struct {
 	// Exists says whether the database (SQLite: the file) of that name stands on t's server, whoever holds it.
 	Exists func(t *testing.T, target engine.Target, name string) bool
 
-	// Named is the database called name beside target, and removes it after the test. nil where nothing is founded.
+	// Named is the database called name beside target, and removes it after the test; for engines that found.
 	Named func(t *testing.T, target engine.Target, name string) engine.Target
 
 	// Vacate takes the live database's name away, as a person would by hand, and removes what had it after the test.
@@ -51,7 +54,7 @@ type Harness struct {
 	Replace func(t *testing.T, target engine.Target)
 
 	// Foreign makes a database of the name that p gives to staging, or to the set-aside one, by other hands:
-	// no marker, another identity. nil where the engine cannot tell.
+	// no marker, another identity.
 	Foreign func(t *testing.T, target engine.Target, name string)
 
 	// Only are names of tests; nil is all of them.
@@ -73,6 +76,7 @@ func Run(t *testing.T, h Harness) {
 		name string
 		test func(*testing.T, Harness)
 	}{
+		{"IsWhatItSays", testIsWhatItSays},
 		{"Inspect", testInspect},
 		{"Unreachable", testUnreachable},
 		{"RoundTrip", testRoundTrip},

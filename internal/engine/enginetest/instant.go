@@ -23,10 +23,7 @@ func (r *restoring) poise(t *testing.T) engine.Poised {
 
 // testInstant switches without a gate, and makes the safety backup of what was set aside.
 func testInstant(t *testing.T, h Harness) {
-	e, ok := h.Engine.(engine.InstantSwitcher)
-	if !ok {
-		t.Skip("this engine switches behind a gate only")
-	}
+	e := also[engine.InstantSwitcher](t, h, "InstantSwitcher")
 	for _, odd := range []string{"", h.Names[0]} {
 		r := staged(t, h, odd)
 		client, err := h.Connect(t.Context(), r.live)
@@ -89,9 +86,7 @@ func testInstant(t *testing.T, h Harness) {
 
 // testInstantRefusesOtherIdentity lets another restore take the name while a switch is poised.
 func testInstantRefusesOtherIdentity(t *testing.T, h Harness) {
-	if _, ok := h.Engine.(engine.InstantSwitcher); !ok {
-		t.Skip("this engine switches behind a gate only")
-	}
+	also[engine.InstantSwitcher](t, h, "InstantSwitcher")
 	r := staged(t, h, "")
 	p := r.poise(t)
 	if err := h.Engine.DropStaging(t.Context(), r.live, r.plan); err != nil {

@@ -26,6 +26,7 @@ func TestConformance(t *testing.T) {
 func harness(c *pgserver.Cluster, e Engine) enginetest.Harness {
 	return enginetest.Harness{
 		Engine: e,
+		Also:   []string{"Counter", "Founder", "InPlacer", "InstantSwitcher", "Picker", "SchemaLoader", "Surveyor"},
 		New: func(t *testing.T, name string) engine.Target {
 			t.Cleanup(func() { dropLeftovers(t, c) })
 			if name == "" {

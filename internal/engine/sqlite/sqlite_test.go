@@ -29,6 +29,7 @@ func harness(mode string) enginetest.Harness {
 	}
 	return enginetest.Harness{
 		Engine: &Engine{},
+		Also:   []string{"Counter", "Founder", "InstantSwitcher", "Picker", "Surveyor"},
 		New: func(t *testing.T, name string) engine.Target {
 			if name == "" {
 				name = "shop.db"
