@@ -10,6 +10,7 @@
 //	call:engine=error@7             the 7th call of the database engine fails, and does nothing
 //	call:storage=lost@2             the 2nd call of the storage does its work, and its answer is lost
 //	call:halter=error@1+            every call of a service fails from the first on
+//	calls=count                     nothing fails: the file with ".met" behind it says how many calls of each kind were made
 //
 // What follows a "#" is a remark: another remark makes it another fault, whose passages are counted anew. When a fault
 // strikes, the spec is written into the file named like SAFEPOINT_FAULT_FILE with ".met" behind it.

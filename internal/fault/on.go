@@ -18,6 +18,7 @@ var chosen struct {
 	sync.Mutex
 	spec   string
 	passed int
+	calls  map[string]int // of each kind, where they are only counted
 }
 
 // Point does what is wanted at the named place. It returns an error only where one was asked for.
@@ -33,6 +34,10 @@ func Named(name string) string { return name }
 
 // Call says whether a call of that kind is to fail: before it has done anything, or after.
 func Call(kind string) (before, after error) {
+	if spec := wanted(); strings.HasPrefix(spec, "calls=count") {
+		count(spec, kind)
+		return nil, nil
+	}
 	err := fmt.Errorf("fault: a call of the %s failed on purpose", kind)
 	switch act("call:" + kind) {
 	case "error":
@@ -77,6 +82,21 @@ func wanted() string {
 		return strings.TrimSpace(string(spec))
 	}
 	return os.Getenv("SAFEPOINT_FAULT")
+}
+
+// count counts a call, and writes a line for each kind into the file: "engine 12".
+func count(spec, kind string) {
+	chosen.Lock()
+	defer chosen.Unlock()
+	if chosen.spec != spec {
+		chosen.spec, chosen.calls = spec, map[string]int{}
+	}
+	chosen.calls[kind]++
+	var b strings.Builder
+	for kind, n := range chosen.calls {
+		fmt.Fprintf(&b, "%s %d\n", kind, n)
+	}
+	met(b.String())
 }
 
 func pass(spec string) int {

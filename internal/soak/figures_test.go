@@ -80,5 +80,6 @@ func (f *tally) report() Report {
 	}
 	slices.SortStableFunc(r.Rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	r.Notes = []string{fmt.Sprintf("%d runs, of which %d broke a promise. The slowest end is counted from the start of Safepoint after what broke.", runs, broken)}
+	r.Notes = append(r.Notes, callsMade()...)
 	return r
 }

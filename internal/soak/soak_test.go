@@ -81,12 +81,13 @@ type job struct {
 	story *story
 	point string
 	round int
+	call  int // which is to fail; 0 where it is none
 }
 
 // soakWith strikes with one kind of fault, story by story.
 func soakWith(t *testing.T, engine string, f *fault) {
-	exhausted := map[string]bool{} // calls that are not made so often
-	next, stop := iter.Pull(jobs(engine, f, exhausted))
+	unmet := map[string]int{} // calls that were not made so often after all
+	next, stop := iter.Pull(jobs(engine, f, unmet))
 	defer stop()
 	for more, n := true, 0; more; n++ {
 		t.Run(fmt.Sprintf("shop%d", n), func(t *testing.T) {
@@ -102,7 +103,9 @@ func soakWith(t *testing.T, engine string, f *fault) {
 				sound := t.Run(fmt.Sprintf("%s/%s/%d", j.story.name, j.point, j.round), func(t *testing.T) {
 					a := &attempt{story: j.story, fault: f.name, point: j.point, nth: j.round, within: max(f.within, endWithin)}
 					s.attempt(t, a, f)
-					exhausted[exhaustion(j)] = !a.met
+					if !a.met && j.call > 0 {
+						unmet[j.likeIt()] = j.call
+					}
 				})
 				if !sound {
 					return // the next attempt gets a new shop
@@ -113,36 +116,33 @@ func soakWith(t *testing.T, engine string, f *fault) {
 }
 
 // jobs are all attempts that were asked for.
-func jobs(engine string, f *fault, exhausted map[string]bool) iter.Seq[job] {
+func jobs(engine string, f *fault, unmet map[string]int) iter.Seq[job] {
 	return func(yield func(job) bool) {
-		for round := 0; round < max(1, *rounds) || f.untilDone; round++ {
-			any := false
+		if f.counted {
+			callJobs(engine, unmet, yield)
+			return
+		}
+		for round := range max(1, *rounds) {
 			for _, st := range stories() {
-				if !chosen(*mode, st.name) || (st.name == "inplace") != (engine == "tenant") {
+				if !isTold(engine, st) {
 					continue
 				}
 				for i, point := range f.cases(st, engine, round) {
-					j := job{st, point, round}
-					if !chosen(*only, point) || *rounds == 0 && !sampled(f, st, engine, point, i) || exhausted[exhaustion(j)] {
+					if !chosen(*only, point) || *rounds == 0 && !sampled(f, st, engine, point, i) {
 						continue
 					}
-					any = true
-					if !yield(j) {
+					if !yield(job{story: st, point: point, round: round}) {
 						return
 					}
 				}
-			}
-			if f.untilDone && (!any && *rounds > 0 || round > 300) || *rounds == 0 && round > 12 {
-				return
 			}
 		}
 	}
 }
 
-// exhaustion is what all rounds of a job have in common.
-func exhaustion(j job) string {
-	what, _, _ := strings.Cut(j.point, "@")
-	return j.story.name + " " + what + when(strings.HasSuffix(j.point, "+"), "+", "")
+// isTold says whether a story was asked for, and is told on the engine.
+func isTold(engine string, st *story) bool {
+	return chosen(*mode, st.name) && (st.name == "inplace") == (engine == "tenant")
 }
 
 func chosen(list, name string) bool {

@@ -3,7 +3,6 @@ package soak
 import (
 	"context"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,8 +17,8 @@ type fault struct {
 	says    string // for the report
 	onlyPG  bool   // it is the database server that is struck
 	options options
-	// untilDone goes on with more rounds until a round has nothing to break.
-	untilDone bool
+	// counted is of calls: which there are to break, a run in which nothing fails tells. See calls_test.go.
+	counted bool
 	// within is how long what was begun may take to end, from when what broke is mended; 0 is endWithin.
 	within time.Duration
 	// cases are what one round goes through: points, or numbers of calls.
@@ -50,7 +49,7 @@ func faults() []*fault {
 		{name: "disk-catalog", says: "no room on the disk of the data directory", options: options{small: "data", env: shortLease}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.proc.data })},
 		{name: "disk-storage", says: "no room on the disk of the backups", options: options{small: "backups", env: shortLease}, cases: fullAt, strike: fillDisk(func(s *shop) string { return filepath.Join(s.proc.data, "backups") })},
 		{name: "disk-server", says: "no room on the disk of the database", options: options{small: "server", env: shortLease}, cases: fullAt, strike: fillDisk(func(s *shop) string { return s.small })},
-		{name: "call", says: "the Nth call of engine, storage, service or catalog fails", cases: calls, strike: failCalls, untilDone: true},
+		{name: "call", says: "the Nth call of engine, storage, service or catalog fails", strike: failCalls, counted: true},
 	}
 }
 
@@ -191,66 +190,6 @@ func second(s *shop, t *testing.T, a *attempt) bool {
 	}
 	s.goOn(t, a, answered)
 	return true
-}
-
-// calls are the kinds of calls, each failing once, losing its answer once, or failing from the Nth on. Which N is the
-// round's: the driver goes on with the next round until no such call is made any more.
-func calls(story *story, engine string, round int) []string {
-	switch story.name {
-	case "recovery", "schedule", "clean":
-		return nil
-	}
-	var all []string
-	for _, kind := range []string{"engine", "storage", "halter", "catalog"} {
-		for _, how := range []string{"error@%d", "lost@%d", "error@%d+"} {
-			if kind == "catalog" && how == "lost@%d" {
-				continue // it is a file: what was committed is never answered with an error
-			}
-			all = append(all, "call:"+kind+"="+strings.ReplaceAll(how, "%d", strconv.Itoa(round+1)))
-		}
-	}
-	return all
-}
-
-// failCalls lets a call fail. What fails for good is mended after a while, and the server restarted.
-func failCalls(s *shop, t *testing.T, a *attempt) bool {
-	s.proc.arm(t, a.point)
-	err := a.story.begin(s, t, a)
-	forGood := strings.HasSuffix(a.point, "+")
-	a.launched = time.Now()
-	if err == nil || s.findOp(t, a) {
-		limit := time.After(when(forGood, 1500*time.Millisecond, 60*time.Second))
-	wait:
-		for {
-			select {
-			case <-limit:
-				break wait
-			case <-time.After(20 * time.Millisecond):
-				if s.endedNow(t, a) {
-					break wait
-				}
-			}
-		}
-	}
-	struck := s.proc.met()
-	if forGood && struck {
-		a.person = true
-		s.restart(t, a)
-		if a.story.name == "test" { // whoever tested the service was told that it is halted
-			s.resumeAll(t)
-		}
-	}
-	s.proc.arm(t, "")
-	return struck
-}
-
-// resumeAll does what a person does on the Services page.
-func (s *shop) resumeAll(t *testing.T) {
-	t.Helper()
-	services := must[[]wire.Service](t)(s.api.Services(context.Background()))
-	if err := s.api.ResumeService(context.Background(), services[0].ID); err != nil {
-		t.Errorf("G4: a person cannot resume: %v", err)
-	}
 }
 
 // endedNow says whether what the story began has ended.
