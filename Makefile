@@ -79,11 +79,11 @@ fmt: ## format every Go file
 race: tools ## every test under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 60m ./...
 
-soak: tools ## break everything at every named point, ROUNDS times each (1); KIND MODE ENGINE POINT SEED choose, OUT gets the figures
+soak: tools ## break everything at every named point, ROUNDS times each (1); KIND MODE ENGINE POINT SEED choose, PATIENCE waits longer, OUT gets the figures
 	@mkdir -p tmp
 	go test -c -o tmp/soak.test ./internal/soak
 	cd internal/soak && ../../tmp/soak.test -test.v -test.timeout 0 -test.run 'TestPointsAreComplete|TestSoak' -rounds $(ROUNDS) \
-		-kind '$(KIND)' -mode '$(MODE)' -engine '$(ENGINE)' -point '$(POINT)' $(if $(SEED),-seed $(SEED)) $(if $(filter command line,$(origin OUT)),-out '$(abspath $(OUT))')
+		-kind '$(KIND)' -mode '$(MODE)' -engine '$(ENGINE)' -point '$(POINT)' $(if $(SEED),-seed $(SEED)) $(if $(PATIENCE),-patience $(PATIENCE)) $(if $(filter command line,$(origin OUT)),-out '$(abspath $(OUT))')
 
 reliability: tools ## count what is promised, COUNTS of it, into docs/reliability.md: SEEDS SWITCHES PGBOUNCER UNDOS MUTATIONS SCHEDULES
 	@missed=; for count in $(COUNTS); do \

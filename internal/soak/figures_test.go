@@ -61,10 +61,13 @@ func (f *tally) report() Report {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	command := fmt.Sprintf("make soak ROUNDS=%d", *rounds)
-	for name, v := range map[string]string{"KIND": *kind, "MODE": *mode, "ENGINE": *on} {
-		if v != "" {
-			command += " " + name + "=" + v
+	for _, chosen := range [][2]string{{"KIND", *kind}, {"MODE", *mode}, {"ENGINE", *on}} {
+		if chosen[1] != "" {
+			command += " " + chosen[0] + "=" + chosen[1]
 		}
+	}
+	if *slow != 1 {
+		command += fmt.Sprintf(" PATIENCE=%g", *slow)
 	}
 	r := Report{
 		Command: command, Took: time.Since(f.began),
@@ -81,5 +84,8 @@ func (f *tally) report() Report {
 	slices.SortStableFunc(r.Rows, func(a, b []string) int { return strings.Compare(a[0], b[0]) })
 	r.Notes = []string{fmt.Sprintf("%d runs, of which %d broke a promise. The slowest end is counted from the start of Safepoint after what broke.", runs, broken)}
 	r.Notes = append(r.Notes, callsMade()...)
+	if *slow != 1 {
+		r.Notes = append(r.Notes, fmt.Sprintf("The machine was busy with other work: an end might take %g times as long as promised before it counted as broken.", *slow))
+	}
 	return r
 }

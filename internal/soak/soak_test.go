@@ -24,11 +24,13 @@ var (
 	on     = flag.String("engine", "", "sqlite, postgres or tenant (PostgreSQL as a user who may make no database); all if empty")
 	only   = flag.String("point", "", "fault points, separated by commas; all if empty")
 	out    = flag.String("out", "", "the page that gets the figures")
+	slow   = flag.Float64("patience", 1, "how many times as long as promised an end may take: for a machine that is busy with other work")
 	seed   = flag.Uint64("seed", uint64(time.Now().Unix()), "of what is drawn by lot")
 )
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	endWithin = time.Duration(float64(endWithin) * *slow)
 	code := pgtest.Main(m)
 	if bin, err := buildFaulty(); err == nil {
 		os.RemoveAll(filepath.Dir(bin))
@@ -101,7 +103,7 @@ func soakWith(t *testing.T, engine string, f *fault) {
 					s = openShop(t, engine, f.options)
 				}
 				sound := t.Run(fmt.Sprintf("%s/%s/%d", j.story.name, j.point, j.round), func(t *testing.T) {
-					a := &attempt{story: j.story, fault: f.name, point: j.point, nth: j.round, within: max(f.within, endWithin)}
+					a := &attempt{story: j.story, fault: f.name, point: j.point, nth: j.round, within: max(time.Duration(float64(f.within)**slow), endWithin)}
 					s.attempt(t, a, f)
 					if !a.met && j.call > 0 {
 						unmet[j.likeIt()] = j.call
