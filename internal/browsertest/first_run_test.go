@@ -168,8 +168,9 @@ func (c *console) setup(code string) {
 	c.Expect("status of 4") // the mistyped code
 	c.Follow("Set up")
 	c.WaitText("This setup code is wrong")
-	c.open("/setup")
-	c.fillSetup(code)
+	c.Fill("Setup code", code) // the rest is still there, but for the passwords
+	c.Fill("Password", adminPassword)
+	c.Fill("Password again", adminPassword)
 	c.Follow("Set up")
 	c.WaitText("Step 3 of 6")
 }

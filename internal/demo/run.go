@@ -80,6 +80,9 @@ func (d *demo) close() error {
 	return errors.Join(errs...)
 }
 
+// adminEmail is whom the demo's organization belongs to.
+const adminEmail = "ines@harborline.example"
+
 // pastDays is how far back the demo's history goes.
 const pastDays = 8
 
@@ -109,29 +112,27 @@ func (d *demo) make(ctx context.Context) error {
 		return err
 	}
 	for back.Load() > 0 {
-		if err := d.settle(ctx, s.App); err != nil {
+		if err := d.settle(ctx, s.App, now); err != nil {
 			return err
 		}
 		back.Store(max(0, back.Load()-int64(4*time.Hour)))
 	}
-	return d.settle(ctx, s.App)
+	return d.settle(ctx, s.App, now)
 }
 
-// settle lets the scheduler see the clock, and waits until nothing is queued or runs.
-func (d *demo) settle(ctx context.Context, a *app.App) error {
+// settle lets the scheduler see the clock, and waits until nothing is due, queued or running: a backup that ran while the
+// clock goes on would be said to have taken hours.
+func (d *demo) settle(ctx context.Context, a *app.App, now func() time.Time) error {
 	events, end, err := a.Subscribe(d.admin)
 	if err != nil {
 		return err
 	}
 	defer end()
 	a.Wake()
-	for quiet := 0; quiet < 2; {
-		ops, err := a.Running(ctx, d.admin)
-		if err != nil {
+	for {
+		settled, err := d.settled(ctx, a, now())
+		if err != nil || settled {
 			return err
-		}
-		if len(ops) == 0 {
-			quiet++
 		}
 		select {
 		case <-events:
@@ -140,13 +141,27 @@ func (d *demo) settle(ctx context.Context, a *app.App) error {
 			return context.Cause(ctx)
 		}
 	}
-	return nil
+}
+
+// settled asks what is due before it asks what runs, so that no run is missed between the two.
+func (d *demo) settled(ctx context.Context, a *app.App, now time.Time) (bool, error) {
+	schedules, err := a.Schedules(ctx, d.admin)
+	if err != nil {
+		return false, err
+	}
+	for _, s := range schedules {
+		if !s.NextRun.After(now) {
+			return false, nil
+		}
+	}
+	ops, err := a.Running(ctx, d.admin)
+	return len(ops) == 0, err
 }
 
 // populate is what an admin would do on the first day.
 func (d *demo) populate(ctx context.Context, a *app.App, code string, now time.Time) error {
 	session, err := a.Setup(ctx, app.Setup{
-		Code: code, Email: "ines@harborline.example", Name: "Ines Marlow", Password: d.password,
+		Code: code, Email: adminEmail, Name: "Ines Marlow", Password: d.password,
 		Organization: "Harborline Goods", TimeZone: "Europe/Zurich",
 	}, "127.0.0.1", "demo")
 	if err != nil {
@@ -236,7 +251,7 @@ func (d *demo) serve(ctx context.Context) error {
 		return err
 	}
 	r := Running{URL: s.URL(), SignIn: s.URL() + "/signin/link?token=" + link, Storefront: d.storefront, Shop: d.shop()}
-	fmt.Fprintf(d.Out, "\nSign in:     %s\nPassword:    %s (asked for before a download)\nStorefront:  %s\nStop with Ctrl+C.\n", r.SignIn, d.password, d.storefront.URL())
+	fmt.Fprintf(d.Out, "\nSign in:     %s (once)\nOr as:       %s, password %s\nStorefront:  %s\nStop with Ctrl+C.\n", r.SignIn, adminEmail, d.password, d.storefront.URL())
 	if d.Ready != nil {
 		d.Ready(r)
 	}

@@ -19,15 +19,20 @@ type Object struct {
 // Space is the room of a storage. Zero Total means it is not known (object storage).
 type Space struct{ Free, Total int64 }
 
+// Used is how full the storage is, in percent; 0 where its room is not known.
+func (s Space) Used() int {
+	if s.Total <= 0 {
+		return 0
+	}
+	return int((s.Total - s.Free) * 100 / s.Total)
+}
+
 // Low says how little room is left: "warn" from 85% used on, "bad" from 95% on, else "".
 func (s Space) Low() string {
-	if s.Total <= 0 {
-		return ""
-	}
-	switch used := float64(s.Total-s.Free) / float64(s.Total); {
-	case used >= .95:
+	switch used := s.Used(); {
+	case used >= 95:
 		return "bad"
-	case used >= .85:
+	case used >= 85:
 		return "warn"
 	}
 	return ""

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ func newCard(c locale, s app.ScheduleCard) card {
 	case state == app.ScheduleDisabled:
 		k.State, k.Label = "off", c.Say("Disabled")
 		k.NextAbs = c.Say("Off since {date}", "date", c.short(s.DisabledAt))
-		k.Say = c.Say("Disabled by {name} on {date}.", "name", cmpOr(s.DisabledByName, "Safepoint"), "date", c.Date(s.DisabledAt)) + " " + kept(c, s.Backups)
+		k.Say = c.Say("Disabled by {name} on {date}.", "name", cmp.Or(s.DisabledByName, "Safepoint"), "date", c.Date(s.DisabledAt)) + " " + kept(c, s.Backups)
 		k.Act, k.ActLink, k.ActDialog = c.Say("Enable schedule"), "/backups/"+s.ID+"/enable", true
 	case state == app.ScheduleFailing:
 		k.State, k.Label, k.LastLabel = "bad", c.Say("Failing"), c.Say("Last good backup")

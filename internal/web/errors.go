@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -51,8 +52,8 @@ func (s *server) refuse(v *visit, err error) {
 	case http.StatusForbidden:
 		p.Title = v.t.Say("You may not do this")
 	case http.StatusNotFound:
-		p.Title, p.Message = v.t.Say("This is not here"), cmpOr(p.Message, v.t.Say("There is no such page."))
-		p.Hint = cmpOr(p.Hint, v.t.Say("It may have been deleted: see the audit log."))
+		p.Title, p.Message = v.t.Say("This is not here"), cmp.Or(p.Message, v.t.Say("There is no such page."))
+		p.Hint = cmp.Or(p.Hint, v.t.Say("It may have been deleted: see the audit log."))
 	case http.StatusConflict:
 		p.Title = v.t.Say("Something else is under way")
 	case http.StatusTooManyRequests:

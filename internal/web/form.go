@@ -3,6 +3,7 @@ package web
 import (
 	"cmp"
 	"errors"
+	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -62,19 +63,35 @@ func (f *form) refused(p *page, err error) (reply, error) {
 	case safepoint.CodeUnauthorized, safepoint.CodeForbidden, safepoint.CodeNotFound, safepoint.CodeInternal, safepoint.CodeStepUp:
 		return nil, err
 	}
-	user := safepoint.UserError(err)
-	if user.Field != "" {
-		name := user.Field
-		if alias, ok := aliases[name]; ok {
-			name = alias
-		}
-		words := cmp.Or(f.words, language.English)
-		f.Errors[name] = strings.TrimSpace(words.Message(user) + " " + words.Hint(user))
-	} else {
+	if user := safepoint.UserError(err); user.Field == "" {
 		f.Problem = user
+	} else {
+		f.say(cmp.Or(aliases[user.Field], user.Field), user)
 	}
 	p.Status = status(err)
 	return p, nil
+}
+
+// refusedAt puts err onto one input of the form, whatever its code, and answers p again with it.
+func (f *form) refusedAt(p *page, name string, err error) (reply, error) {
+	f.say(name, safepoint.UserError(err))
+	p.Status = http.StatusUnprocessableEntity
+	return p, nil
+}
+
+// say puts the words of an error below an input.
+func (f *form) say(name string, e *safepoint.Error) {
+	words := cmp.Or(f.words, language.English)
+	f.Errors[name] = strings.TrimSpace(words.Message(e) + " " + words.Hint(e))
+}
+
+// wrongPassword shows a refused password at its input: there CodeUnauthorized does not mean that nobody is signed in.
+func (f *form) wrongPassword(p *page, name string, err error) (reply, error) {
+	switch safepoint.ErrorCode(err) {
+	case safepoint.CodeUnauthorized, safepoint.CodePassword, safepoint.CodeStepUp:
+		return f.refusedAt(p, name, err)
+	}
+	return f.refused(p, err)
 }
 
 // input is one labelled control for the "input" template.

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"strings"
 	"time"
 	"unicode"
@@ -11,8 +10,6 @@ import (
 
 // nb is a no-break space: a number and its unit stay on one line.
 const nb = "\u00a0"
-
-func cmpOr(a, b string) string { return cmp.Or(a, b) }
 
 // window words the undo window: whole hours up to three days stay hours.
 func (c locale) window(d time.Duration) string {

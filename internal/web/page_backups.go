@@ -11,7 +11,6 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/language"
-	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
 // cardsShown is how many cards a page has: whole rows of two, three and four.
@@ -127,7 +126,7 @@ func numbered(u *url.URL, page int, more bool) (p pager) {
 // facts words the bar above the cards.
 func (d *backupsView) facts(c locale) {
 	o := d.Overview
-	d.Used, d.FreeLow = used(o.Space.Free, o.Space.Total), freeState(o.Space.Free, o.Space.Total)
+	d.Used, d.FreeLow = o.Space.Used(), o.Space.Low()
 	if o.Newest != nil {
 		at := made(*o.Newest)
 		d.NewestAt = c.Ago(at)
@@ -166,17 +165,6 @@ func made(op safepoint.Operation) time.Time {
 		return op.StartedAt
 	}
 	return op.CreatedAt
-}
-
-func used(free, total int64) int {
-	if total <= 0 {
-		return 0
-	}
-	return int((total - free) * 100 / total)
-}
-
-func freeState(free, total int64) string {
-	return storage.Space{Free: free, Total: total}.Low()
 }
 
 func newVerdict(c locale, l app.ScheduleList) verdict {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -170,8 +171,8 @@ func (f *form) spread(s string) {
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		return
 	}
-	f.Values.Set("host", cmpOr(u.Query().Get("host"), u.Hostname()))
-	f.Values.Set("port", cmpOr(u.Port(), "5432"))
+	f.Values.Set("host", cmp.Or(u.Query().Get("host"), u.Hostname()))
+	f.Values.Set("port", cmp.Or(u.Port(), "5432"))
 	f.Values.Set("dbname", strings.TrimPrefix(u.Path, "/"))
 	f.Values.Set("user", u.User.Username())
 	if mode := u.Query().Get("sslmode"); mode != "" {

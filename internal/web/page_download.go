@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"io"
 	"mime"
 	"net/http"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/app"
-	"github.com/safepoint-db/safepoint/internal/language"
 )
 
 // doDownload sends a backup's file, in ranges where the browser asks for them. A backup is all of the data, so the
@@ -57,15 +55,4 @@ func doStepUp(v *visit) (reply, error) {
 		return f.wrongPassword(v.stepUp(f, to), "password", err)
 	}
 	return redirect(to), nil
-}
-
-// wrongPassword shows a refused password at its input: there CodeUnauthorized does not mean that nobody is signed in.
-func (f *form) wrongPassword(p *page, name string, err error) (reply, error) {
-	switch safepoint.ErrorCode(err) {
-	case safepoint.CodeUnauthorized, safepoint.CodePassword, safepoint.CodeStepUp:
-		f.Errors[name] = cmp.Or(f.words, language.English).Message(safepoint.UserError(err))
-		p.Status = http.StatusUnprocessableEntity
-		return p, nil
-	}
-	return f.refused(p, err)
 }

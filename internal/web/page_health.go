@@ -63,7 +63,7 @@ func showHealth(v *visit) (reply, error) {
 		d.Rows = append(d.Rows, newHealthRow(v.t, db))
 	}
 	d.Pager = numbered(v.r.URL, f.Offset/healthShown+1, f.Offset+len(h.Databases) < h.Found)
-	d.Used, d.FreeLow = used(h.Storage.Space.Free, h.Storage.Space.Total), h.Storage.Space.Low()
+	d.Used, d.FreeLow = h.Storage.Space.Used(), h.Storage.Space.Low()
 	d.Forecast = forecast(v.t, h.Storage)
 	d.Chart = storageChart(v.t, h)
 	d.Verdict = healthVerdict(v.t, h)

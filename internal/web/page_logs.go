@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 	"time"
@@ -221,7 +222,7 @@ func pill(c locale, op safepoint.Operation) (state, label string) {
 
 // origin says what started an operation.
 func origin(c locale, op safepoint.Operation) string {
-	by := cmpOr(op.CreatedByName, "Safepoint")
+	by := cmp.Or(op.CreatedByName, "Safepoint")
 	switch op.Trigger {
 	case safepoint.TriggerScheduled:
 		return c.Say("Scheduled")

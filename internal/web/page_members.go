@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -82,7 +83,7 @@ func (v *visit) memberQuestion(f *form) (*page, error) {
 		if m.User.ID != v.id() {
 			continue
 		}
-		name := cmpOr(m.User.Name, m.User.Email)
+		name := cmp.Or(m.User.Name, m.User.Email)
 		return v.ask("members", question{F: f, Title: v.t.Say("Remove {name}?", "name", name), Button: v.t.Say("Remove member"), Danger: true,
 			Body: []template.HTML{
 				v.t.HTML("**{name}** can no longer see or do anything in {organization}.", "name", properName(name), "organization", properName(v.org.Name)),

@@ -1,5 +1,7 @@
 package web
 
+import "cmp"
+
 type organizationForm struct {
 	F     *form
 	Zones []string
@@ -13,7 +15,7 @@ func doOrganizationSwitch(v *visit) (reply, error) {
 }
 
 func showOrganizationNew(v *visit) (reply, error) {
-	return v.organizationNew(newForm("time_zone", cmpOr(v.org.TimeZone, "UTC"))), nil
+	return v.organizationNew(newForm("time_zone", cmp.Or(v.org.TimeZone, "UTC"))), nil
 }
 
 func (v *visit) organizationNew(f *form) *page {

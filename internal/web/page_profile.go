@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"html/template"
 	"net/http"
 	"strconv"
@@ -43,7 +44,7 @@ func (v *visit) profile() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := profileView{Display: newForm("theme", cmpOr(v.actor.Theme, "system"), "language", v.actor.Language, "hours", cmpOr(v.actor.Hours, "24")),
+	d := profileView{Display: newForm("theme", cmp.Or(v.actor.Theme, "system"), "language", v.actor.Language, "hours", cmp.Or(v.actor.Hours, "24")),
 		Languages: language.All(), Password: newForm(), Token: newForm("days", "90"), Themes: []string{"system", "light", "dark"}}
 	for _, s := range signIns {
 		d.SignIns = append(d.SignIns, signInRow{s, v.t.browser(s.Agent), v.t.Ago(s.CreatedAt), v.t.Ago(s.UsedAt)})

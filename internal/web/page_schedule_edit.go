@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"strconv"
 	"time"
 
@@ -107,7 +108,7 @@ func doScheduleEdit(v *visit) (reply, error) {
 	}
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict && in.Version != s.Version {
 		d := p.Data.(scheduleForm)
-		d.Changed = v.t.Say("{name} set it to {interval} {time}.", "name", cmpOr(s.UpdatedBy, v.t.Say("Somebody")), "interval", v.t.every(s.Interval), "time", v.t.At(s.UpdatedAt))
+		d.Changed = v.t.Say("{name} set it to {interval} {time}.", "name", cmp.Or(s.UpdatedBy, v.t.Say("Somebody")), "interval", v.t.every(s.Interval), "time", v.t.At(s.UpdatedAt))
 		f.Values.Set("version", strconv.Itoa(s.Version)) // "Keep mine" starts from the newer one
 		p.Data, p.Status = d, status(err)
 		return p, nil

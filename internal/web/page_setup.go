@@ -34,8 +34,11 @@ func doSetup(v *visit) (reply, error) {
 		return f.refused(p, safepoint.Invalid("password2", "The two passwords are not the same."))
 	}
 	session, err := v.app.Setup(v.ctx, in, v.ip(), v.agent())
+	if safepoint.ErrorCode(err) == safepoint.CodeForbidden { // the setup code
+		return f.refusedAt(p, "code", err)
+	}
 	if err != nil {
-		return f.wrongPassword(p, "code", err)
+		return f.refused(p, err)
 	}
 	v.keepSession(session)
 	return redirect("/start"), nil

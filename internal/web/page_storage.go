@@ -25,7 +25,7 @@ func showStorage(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := storageView{Overview: over, Used: used(over.Space.Free, over.Space.Total), FreeLow: freeState(over.Space.Free, over.Space.Total)}
+	d := storageView{Overview: over, Used: over.Space.Used(), FreeLow: over.Space.Low()}
 	stored, err := v.app.StoredByDatabase(v.ctx, v.actor)
 	if err != nil {
 		return nil, err

@@ -128,7 +128,7 @@ func stories() []story {
 	noOps := func(f *fake) { f.ops = nil }
 	list := []story{
 		{name: "setup", fake: &fake{noSetup: true}, session: "-", path: "/setup", want: []string{"Set up Safepoint", "Setup code"}},
-		{name: "setup-wrong", fake: &fake{noSetup: true, fail: safepoint.Invalid("code", "This code is not the one the server printed.")}, session: "-", path: "/setup", post: typed("code", "x", "email", "a@b.c", "password", "p", "password2", "p", "time_zone", "Mars/Olympus"), status: 422, want: []string{"not the one the server printed", `value="a@b.c"`, "Mars/Olympus"}},
+		{name: "setup-wrong", fake: &fake{noSetup: true, fail: safepoint.Errorf(safepoint.CodeForbidden, "This setup code is wrong, or older than 30 minutes.").WithHint("The server prints a new code each time it starts.")}, session: "-", path: "/setup", post: typed("code", "x", "email", "a@b.c", "password", "p", "password2", "p", "time_zone", "Mars/Olympus"), status: 422, want: []string{"This setup code is wrong", "prints a new code", `value="a@b.c"`, "Mars/Olympus"}},
 		{name: "setup-passwords-differ", fake: &fake{noSetup: true}, session: "-", path: "/setup", post: typed("password", "p", "password2", "q"), status: 422, want: []string{"not the same"}},
 		{name: "signin", fake: sample(), session: "-", path: "/signin?next=/logs", want: []string{"Sign in", `value="/logs"`}},
 		{name: "signin-kept", fake: sample(), session: "-", path: "/signin?over=1&kept=1&next=/backups/new", want: []string{"your text is kept"}},
