@@ -209,6 +209,13 @@ func (d *doctor) leftover(ctx context.Context, s engine.Surveyor, t engine.Targe
 	if l.Size > 0 {
 		f.What = fmt.Sprintf("%s (%s%s) is "+what+".", l.Name, bytesText(l.Size), madeOn(l), l.OperationID)
 	}
+	byHand := l.Role == engine.RoleLogin && strings.HasPrefix(l.OperationID, engine.ByHand)
+	if byHand {
+		f.What = l.Name + " is the login of a load by hand (safepoint load)."
+	}
+	if l.Owned > 0 {
+		f.What += fmt.Sprintf(" %s that it made in %s %s still its own: that load did not get to its end.", things(l.Owned), strings.Join(l.Databases, ", "), map[bool]string{true: "is", false: "are"}[l.Owned == 1])
+	}
 	switch {
 	case known && !op.Status.Ended():
 		f.Severity, f.Next = Info, "Its restore has not ended: it is that one's."
@@ -223,6 +230,12 @@ func (d *doctor) leftover(ctx context.Context, s engine.Surveyor, t engine.Targe
 		f.Next = "No restore that is known here needs it. Make sure that no other Safepoint works on this server, then:"
 		f.Command = d.again(t) + " --fix " + string(Discard) + "=" + quoted(l.Name)
 		f.Fix, f.Asks = Discard, fmt.Sprintf("Drop %s for good? It carries the mark of restore %s; make sure that no Safepoint is restoring on this server.", l.Name, l.OperationID)
+		if byHand {
+			f.Next, f.Asks = "Nothing needs it once that load has ended. Make sure that no load by hand is under way on this server, then:", fmt.Sprintf("Drop the role %s for good?", l.Name)
+		}
+		if l.Owned > 0 {
+			f.Asks = fmt.Sprintf("Drop %s for good, with %s that it had loaded into %s? Make sure that no Safepoint is loading on this server.", l.Name, things(l.Owned), strings.Join(l.Databases, ", "))
+		}
 		f.Do = func(ctx context.Context) error { return s.Discard(ctx, t, l) }
 		if l.Interrupted {
 			f.What += " Its drop was begun and interrupted."
@@ -233,6 +246,14 @@ func (d *doctor) leftover(ctx context.Context, s engine.Surveyor, t engine.Targe
 		}
 	}
 	d.add(f)
+}
+
+// things is how many things, for people.
+func things(n int) string {
+	if n == 1 {
+		return "1 thing"
+	}
+	return strconv.Itoa(n) + " things"
 }
 
 func (d *doctor) aside(f *Finding, op safepoint.Operation, known bool) {

@@ -144,6 +144,63 @@ func TestDoctorWithoutCatalog(t *testing.T) {
 	pgtest.Exec(t, live, "INSERT INTO orders VALUES (3)")
 }
 
+// TestDoctorOfAKilledLoad: the login of a load by hand that was killed is found with what it had loaded, and dropped with it.
+func TestDoctorOfAKilledLoad(t *testing.T) {
+	t.Parallel()
+	c := pgtest.Start(t, pgserver.Options{})
+	source, target := pgtest.Create(t, c), pgtest.Create(t, c)
+	// An index of it takes ten minutes to build, for a load login only.
+	pgtest.Exec(t, source, `CREATE FUNCTION slowly(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS
+		$$BEGIN IF current_user ~ '_load$' THEN PERFORM pg_sleep(600); END IF; RETURN i; END$$;
+		CREATE TABLE orders (id int PRIMARY KEY); INSERT INTO orders SELECT generate_series(1, 100); CREATE INDEX ON orders (slowly(id))`)
+	url := func(of engine.Target) string {
+		return fmt.Sprintf("postgres://%s@/%s?host=%s&port=%d", of.User, of.Name, of.Host, of.Port)
+	}
+	file := filepath.Join(t.TempDir(), "shop.sql.zst")
+	run := func(args ...string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), must(program())(t), args...)
+	}
+	if out, err := run("dump", "--from", url(source), "-o", file).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	loading := run("load", file, "--into", url(target), "--trusted")
+	var said strings.Builder
+	loading.Stdout, loading.Stderr = &said, &said
+	if err := loading.Start(); err != nil {
+		t.Fatal(err)
+	}
+	asleep := "SELECT usename::text FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND usename ~ '^safepoint_cli.*_load$'"
+	var logins []string
+	eventually(t, "the load builds its index", func() bool {
+		logins = pgtest.Query(t, target, asleep)
+		return len(logins) == 1
+	})
+	loading.Process.Kill()
+	loading.Wait()
+	d := examine(t, 1, "--database", url(target))
+	d.want(t, "leftover.login")
+	if f := d.Findings[0]; f.Fix != "" || !strings.Contains(f.What, "sessions are in it") {
+		t.Errorf("a login that somebody works with: %+v", f)
+	}
+	pgtest.Exec(t, c.Target("postgres"), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename ~ '_load$'")
+	eventually(t, "the sessions of the load end", func() bool {
+		return len(pgtest.Query(t, target, "SELECT 1 FROM pg_stat_activity WHERE usename ~ '_load$'")) == 0
+	})
+	d = examine(t, 1, "--database", url(target))
+	d.want(t, "leftover.login")
+	if f := d.Findings[0]; f.Fix != "discard" || f.Subject != logins[0] || !strings.Contains(f.What, "load by hand") || !strings.Contains(f.What, "still its own") {
+		t.Errorf("the login of a load that was killed: %+v\n%s", f, said.String())
+	}
+	// What somebody made of it since is not dropped with it.
+	pgtest.Exec(t, target, "CREATE VIEW mine AS SELECT id FROM orders")
+	refused(t, 5, "doctor", "--database", url(target), "--fix", "discard", "--yes")
+	pgtest.Exec(t, target, "DROP VIEW mine")
+	examine(t, 0, "--database", url(target), "--fix", "discard", "--yes")
+	if left := pgtest.Query(t, target, "SELECT rolname::text FROM pg_roles WHERE rolname ~ '_load$' UNION ALL SELECT relname FROM pg_class WHERE relname = 'orders'"); len(left) > 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
 // TestDoctorKnowsWhoseItIs: what was set aside for one database is not given the name of another one that is missing.
 func TestDoctorKnowsWhoseItIs(t *testing.T) {
 	t.Parallel()

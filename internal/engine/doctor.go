@@ -18,7 +18,8 @@ type Surveyor interface {
 
 	// Discard destroys a staging database or a load login, if server, identity, name and marker are still those of l
 	// and nobody is in it. Otherwise nothing is dropped: CodeNeedsOperator, or CodeBlocked where somebody is. It never
-	// takes a set-aside database. What is gone already is success.
+	// takes a set-aside database. What is gone already is success. With a login go the things that are its own, and
+	// nothing of anybody else: what a load that was cut off had made.
 	Discard(ctx context.Context, t Target, l Leftover) error
 
 	// LetIn opens a database that lets nobody in, if it still has l's identity and name.
@@ -50,17 +51,19 @@ const (
 // Leftover is something that a restore made, or a database that is not as a server should leave one.
 type Leftover struct {
 	Role        Role
-	Name        string // its own on the server; SQLite: the file's, without its folder
-	Path        string // SQLite: the file
-	ID          string // identity, as in Plan
-	ServerID    string // as in Plan
-	OperationID string // as its marker says, or without one its name; "" for RoleNone
-	Marked      bool   // it carries the marker of this operation in this role
-	Shut        bool   // nobody may connect
-	Interrupted bool   // its drop was begun and not ended: it can only be dropped
-	Sessions    int    // how many are in it now
-	Size        int64  // bytes; 0: not known
-	Owner       string // PostgreSQL, of a database: the role that owns it, and may write its marker
+	Name        string   // its own on the server; SQLite: the file's, without its folder
+	Path        string   // SQLite: the file
+	ID          string   // identity, as in Plan
+	ServerID    string   // as in Plan
+	OperationID string   // as its marker says, or without one its name; "" for RoleNone
+	Marked      bool     // it carries the marker of this operation in this role
+	Shut        bool     // nobody may connect
+	Interrupted bool     // its drop was begun and not ended: it can only be dropped
+	Sessions    int      // how many are in it now
+	Size        int64    // bytes; 0: not known
+	Owner       string   // PostgreSQL, of a database: the role that owns it, and may write its marker
+	Owned       int      // of a login: how many things it made that are still its own
+	Databases   []string // of a login: in which databases it has something, be it a right
 	CreatedAt   time.Time
 }
 

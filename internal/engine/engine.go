@@ -65,6 +65,9 @@ func (f Finding) Failed() *safepoint.Error {
 // They hold ASCII letters, digits and "_" only and are under 63 bytes.
 func StagingName(operationID string) string { return "safepoint_" + operationID + "_staging" }
 
+// ByHand begins the operation's ID of a load that no restore is behind.
+const ByHand = "cli"
+
 // AsideName is the name of the set-aside database. See StagingName.
 func AsideName(operationID string) string { return "safepoint_" + operationID + "_aside" }
 

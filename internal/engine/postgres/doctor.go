@@ -2,11 +2,13 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
@@ -24,7 +26,10 @@ WHERE d.datname ~ '^safepoint_op_[a-z0-9]+_(staging|aside)$' OR pg_catalog.start
 ORDER BY 2`
 
 const surveyLogins = `SELECT r.oid::text, r.rolname::text, coalesce(pg_catalog.shobj_description(r.oid, 'pg_authid'), ''),
-  (SELECT count(*)::int FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid)
+  (SELECT count(*)::int FROM pg_catalog.pg_stat_activity a WHERE a.usesysid = r.oid),
+  (SELECT count(*)::int FROM pg_catalog.pg_shdepend s WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid AND s.deptype = 'o' AND s.dbid <> 0),
+  ARRAY(SELECT DISTINCT d.datname::text FROM pg_catalog.pg_shdepend s JOIN pg_catalog.pg_database d ON d.oid = s.dbid
+    WHERE s.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass AND s.refobjid = r.oid ORDER BY 1)
 FROM pg_catalog.pg_roles r
 WHERE r.rolname ~ '^safepoint_(op_|cli).*_load$' OR pg_catalog.starts_with(pg_catalog.shobj_description(r.oid, 'pg_authid'), $1) ORDER BY 2`
 
@@ -75,7 +80,7 @@ func survey(ctx context.Context, conn *pgx.Conn, t engine.Target) (s engine.Surv
 	}
 	logins, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l engine.Leftover, err error) {
 		var comment string
-		err = row.Scan(&l.ID, &l.Name, &comment, &l.Sessions)
+		err = row.Scan(&l.ID, &l.Name, &comment, &l.Sessions, &l.Owned, &l.Databases)
 		l.Role, l.ServerID = engine.RoleLogin, s.ServerID
 		l.OperationID = strings.TrimSuffix(strings.TrimPrefix(l.Name, loginPrefix), loginSuffix)
 		l.Marked = l.Name == loginName(l.OperationID) && hasMarker(comment, l.OperationID, roleLoad)
@@ -128,7 +133,7 @@ func (Engine) Discard(ctx context.Context, t engine.Target, l engine.Leftover) e
 		if l.Sessions > 0 {
 			return inUse(l.Name)
 		}
-		return explain(ctx, t, dropLogin(ctx, conn, l.OperationID))
+		return explain(ctx, t, discardLogin(ctx, conn, t, l))
 	}
 	if l.Name != engine.StagingName(l.OperationID) {
 		return safepoint.Errorf(safepoint.CodeNeedsOperator, "The staging database of operation %s is now called %s.", l.OperationID, l.Name).
@@ -150,6 +155,35 @@ func (Engine) Discard(ctx context.Context, t engine.Target, l engine.Leftover) e
 		err = dropLogin(ctx, conn, l.OperationID)
 	}
 	return explain(ctx, t, err)
+}
+
+// discardLogin drops a load login with what is its own in any database. Whatever somebody else made of that keeps it.
+func discardLogin(ctx context.Context, conn *pgx.Conn, t engine.Target, l engine.Leftover) error {
+	oid, is, err := findLogin(ctx, conn, l.OperationID)
+	if err != nil || !is {
+		return err
+	}
+	if oid != l.ID {
+		return safepoint.Errorf(safepoint.CodeNeedsOperator, "The role %s is not the one that was looked at.", l.Name).WithHint("Nothing was dropped. Look again.")
+	}
+	for _, name := range l.Databases {
+		there := t
+		there.Name = name
+		inside, err := connectContent(ctx, there)
+		if err != nil {
+			return fmt.Errorf("go into %s: %w", name, err)
+		}
+		err = script(ctx, inside, "DROP OWNED BY "+ident(l.Name))
+		hangUp(inside)
+		if pg := (*pgconn.PgError)(nil); errors.As(err, &pg) && pg.Code == stateDependentObjects {
+			return safepoint.Errorf(safepoint.CodeBlocked, "In the database %s something else depends on what the role %s made.", name, l.Name).
+				WithHint("Nothing was dropped there. Look at it, and drop it by hand: %s", pg.Detail).WithCause(err)
+		}
+		if err != nil {
+			return fmt.Errorf("drop what is the load login's in %s: %w", name, err)
+		}
+	}
+	return dropLogin(ctx, conn, l.OperationID)
 }
 
 func inUse(name string) error {

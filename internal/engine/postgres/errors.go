@@ -38,6 +38,7 @@ const (
 	stateDatabaseDropped   = "57P04"
 	stateDuplicateDatabase = "42P04"
 	stateUndefinedObject   = "42704"
+	stateDependentObjects  = "2BP01"
 	stateAttached          = "SP002" // raised by our own switch: something hangs on the database since it was looked at
 	stateIdentity          = "SP001" // raised by our own switch: an identity is not the plan's
 )

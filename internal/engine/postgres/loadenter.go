@@ -65,7 +65,7 @@ func operationOf(plan *engine.Plan) string {
 	if plan != nil {
 		return plan.OperationID
 	}
-	return "cli" + strings.ToLower(rand.Text()[:13])
+	return engine.ByHand + strings.ToLower(rand.Text()[:13])
 }
 
 // tablespaces are those that the backup uses, as its header says.

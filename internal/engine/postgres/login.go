@@ -218,21 +218,13 @@ func (l *loadLogin) discard(ctx context.Context) {
 // mark is somebody else's.
 func dropLogin(ctx context.Context, conn *pgx.Conn, operationID string) error {
 	name := loginName(operationID)
-	var comment string
-	err := conn.QueryRow(ctx, "SELECT coalesce(pg_catalog.shobj_description(oid, 'pg_authid'), '') FROM pg_catalog.pg_roles WHERE rolname = $1::text::name", name).Scan(&comment)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return nil
-	case err != nil:
-		return fmt.Errorf("look for the load login: %w", err)
-	case !hasMarker(comment, operationID, roleLoad):
-		return safepoint.Errorf(safepoint.CodeNeedsOperator, "A role called %s is there, and it does not carry the mark of this restore.", name).
-			WithHint("Nothing was dropped. Drop it by hand if it is not needed.")
+	if _, is, err := findLogin(ctx, conn, operationID); err != nil || !is {
+		return err
 	}
 	if err := endLogin(ctx, conn, name); err != nil {
 		return err
 	}
-	err = script(ctx, conn, "DROP OWNED BY "+ident(name)+"; DROP ROLE "+ident(name))
+	err := script(ctx, conn, "DROP OWNED BY "+ident(name)+"; DROP ROLE "+ident(name))
 	if state(err) == stateUndefinedObject {
 		return nil // somebody was quicker
 	}
@@ -240,4 +232,21 @@ func dropLogin(ctx context.Context, conn *pgx.Conn, operationID string) error {
 		return fmt.Errorf("drop the load login: %w", err)
 	}
 	return nil
+}
+
+// findLogin finds an operation's load login by its name, and refuses a role that does not carry its mark.
+func findLogin(ctx context.Context, conn *pgx.Conn, operationID string) (oid string, is bool, err error) {
+	name := loginName(operationID)
+	var comment string
+	err = conn.QueryRow(ctx, "SELECT oid::text, coalesce(pg_catalog.shobj_description(oid, 'pg_authid'), '') FROM pg_catalog.pg_roles WHERE rolname = $1::text::name", name).Scan(&oid, &comment)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("look for the load login: %w", err)
+	case !hasMarker(comment, operationID, roleLoad):
+		return "", false, safepoint.Errorf(safepoint.CodeNeedsOperator, "A role called %s is there, and it does not carry the mark of this restore.", name).
+			WithHint("Nothing was dropped. Drop it by hand if it is not needed.")
+	}
+	return oid, true, nil
 }
