@@ -43,7 +43,7 @@ type Error struct {
 	Code    Code
 	Message string
 	Hint    string
-	Field   string // the input field that is wrong, with CodeInvalid
+	Field   string // the input field that is wrong, with CodeInvalid; with CodeConflict the one that would confirm it
 	Err     error
 
 	Said, Advised Phrase // how Message and Hint were made, where that is known

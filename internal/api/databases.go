@@ -59,8 +59,15 @@ func (a *API) databaseRoutes() {
 			return reply(wire.FromDatabase(d), err)
 		})
 
+	type removeRequest struct {
+		InDatabase
+		Gone string `query:"gone" doc:"The database's name, to confirm that its server is gone for good: what restores set aside there is given up. Refused while the server answers"`
+	}
 	handle(a, change(http.MethodDelete, one, "remove-database", "Remove a database; the database itself is not touched", tag),
-		func(ctx context.Context, by safepoint.Actor, in *InDatabase) (*struct{}, error) {
+		func(ctx context.Context, by safepoint.Actor, in *removeRequest) (*struct{}, error) {
+			if in.Gone != "" {
+				return nil, a.cfg.App.RemoveLostDatabase(ctx, by, in.Database, in.Gone)
+			}
 			return nil, a.cfg.App.RemoveDatabase(ctx, by, in.Database)
 		})
 

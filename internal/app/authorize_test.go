@@ -123,6 +123,9 @@ var routes = map[string]route{
 	"RemoveDatabase": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return nil, w.RemoveDatabase(w.ctx, by, th.database)
 	}},
+	"RemoveLostDatabase": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.RemoveLostDatabase(w.ctx, by, th.database, "shop")
+	}},
 	"TestDatabase": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.TestDatabase(w.ctx, by, th.database))
 	}},

@@ -123,6 +123,60 @@ func (a *App) RemoveDatabase(ctx context.Context, by safepoint.Actor, id string)
 	return nil
 }
 
+// FieldGone is the field of a refusal of RemoveDatabase that RemoveLostDatabase is for.
+const FieldGone = catalog.FieldGone
+
+// RemoveLostDatabase removes a database whose server is gone for good, with a restore that could be undone or has no safety
+// backup yet: what RemoveDatabase refuses with the field "gone". name confirms it. What restores set aside is given up: nobody
+// goes back to it, backs it up or removes it any more. It is refused while the server answers.
+func (a *App) RemoveLostDatabase(ctx context.Context, by safepoint.Actor, id, name string) error {
+	if err := a.authorize(ctx, by, admin, "database.remove"); err != nil {
+		return err
+	}
+	d, err := a.Catalog.Database(ctx, by.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	if name != d.Name {
+		return safepoint.Invalid(catalog.FieldGone, "To confirm, type the database's name exactly: %s.", d.Name)
+	}
+	if a.answers(ctx, d) {
+		return safepoint.Errorf(safepoint.CodeConflict, "The server of %s answers: it is not gone.", d.Name).
+			WithHint("What restores set aside on it is removed in time. Remove the database afterwards.")
+	}
+	givenUp, err := a.Catalog.RemoveLostDatabase(ctx, by.OrganizationID, id)
+	if err != nil {
+		return err
+	}
+	detail := address(d) + ". Its server is gone."
+	for _, op := range givenUp {
+		detail += " Given up: " + engine.AsideName(op.ID) + "."
+	}
+	a.audit(ctx, by, act{action: "database.remove", object: "database", id: d.ID, name: d.Name, outcome: done, detail: detail})
+	a.changed(d.OrganizationID, "database", d.ID)
+	a.changed(d.OrganizationID, "schedule", "")
+	return nil
+}
+
+// answersWithin is how long a server may take to show that it is there.
+const answersWithin = 15 * time.Second
+
+// answers says whether a database's server answers, be it that the database is not there any more.
+func (a *App) answers(ctx context.Context, d safepoint.Database) bool {
+	e, ok := a.Engine(d.Engine)
+	if !ok {
+		return false
+	}
+	t, err := a.target(ctx, d)
+	if err != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, answersWithin)
+	defer cancel()
+	_, err = e.Leftovers(ctx, t)
+	return err == nil
+}
+
 // TestDatabase connects to a database and says in words what would stop or hamper a backup or a restore.
 func (a *App) TestDatabase(ctx context.Context, by safepoint.Actor, id string) (TestResult, error) {
 	if err := a.authorize(ctx, by, admin, "database.test"); err != nil {

@@ -94,6 +94,39 @@ func TestInstantRestoreWithoutItsSafetyBackup(t *testing.T) {
 	}
 }
 
+// The database of a server that is gone for good can be removed though a restore of it has no safety backup, once its name is
+// typed; not while the server answers.
+func TestRemoveLostDatabase(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	r := w.startInstant(d)
+	healthy := w.Storage
+	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
+	if r = w.work(); !r.Unguarded() {
+		t.Fatalf("ended %s: %+v", r.Status, r)
+	}
+	w.Storage = healthy
+	err := w.RemoveDatabase(w.ctx, w.admin, d.ID)
+	w.refused(err, safepoint.CodeConflict, "can be undone until")
+	if field := safepoint.UserError(err).Field; field != FieldGone {
+		t.Errorf("the refusal names the field %q", field)
+	}
+	w.refused(w.RemoveLostDatabase(w.ctx, w.admin, d.ID, d.Name), safepoint.CodeConflict, "answers")
+	folder := filepath.Dir(d.Path)
+	w.ok(os.Rename(folder, folder+".gone"))
+	w.refused(w.RemoveLostDatabase(w.ctx, w.admin, d.ID, "Shop"), safepoint.CodeInvalid, "type the database's name")
+	w.ok(w.RemoveLostDatabase(w.ctx, w.admin, d.ID, d.Name))
+	w.audited(w.admin, "Ines Marlow|database.remove|"+d.Name+"|succeeded")
+	w.pass(time.Hour)
+	w.Housekeep(w.ctx)
+	if running, err := w.Catalog.Running(w.ctx, d.OrganizationID); err != nil || len(running) > 0 {
+		t.Errorf("its safety backup is still tried: %v, %v", running, err)
+	}
+	if r = w.operation(r.ID); r.Unguarded() || !r.UndoUntil.IsZero() {
+		t.Errorf("the restore says %+v", r)
+	}
+}
+
 // An undo works as soon as services run again: the safety backup that is under way makes way for it.
 func TestUndoWhileTheSafetyBackupIsMade(t *testing.T) {
 	w := newWorld(t)

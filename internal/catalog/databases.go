@@ -92,6 +92,23 @@ func (c *Catalog) SetServerVersion(ctx context.Context, orgID, id, version strin
 // stay listed. It fails with CodeConflict, saying why, while an active schedule backs it up, something is queued or
 // runs on it, or a restore of it can still be undone.
 func (c *Catalog) RemoveDatabase(ctx context.Context, orgID, id string) error {
+	return c.removeDatabase(ctx, orgID, id, func(tx *sql.Tx) error { return c.refuseUndoable(ctx, tx, orgID, id) })
+}
+
+// RemoveLostDatabase is RemoveDatabase of one whose server is gone for good: no restore of it can be undone any more, and
+// what these set aside is neither dropped nor backed up by anybody. It returns those restores.
+func (c *Catalog) RemoveLostDatabase(ctx context.Context, orgID, id string) (givenUp []safepoint.Operation, err error) {
+	err = c.removeDatabase(ctx, orgID, id, func(tx *sql.Tx) error {
+		if givenUp, err = stillAside(ctx, tx, orgID, id); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, `UPDATE operations SET undo_until = 0 WHERE organization_id = $1 AND database_id = $2`, orgID, id)
+		return err
+	})
+	return givenUp, err
+}
+
+func (c *Catalog) removeDatabase(ctx context.Context, orgID, id string, settle func(*sql.Tx) error) error {
 	return c.tx(ctx, func(tx *sql.Tx) error {
 		if _, err := database(ctx, tx, orgID, id); err != nil {
 			return err
@@ -108,7 +125,7 @@ func (c *Catalog) RemoveDatabase(ctx context.Context, orgID, id string) error {
 		if err := c.refuseWhile(ctx, tx, orgID, `database_id = $2`, id, safepoint.Errorf(safepoint.CodeConflict, "This database is in use.")); err != nil {
 			return err
 		}
-		if err := c.refuseUndoable(ctx, tx, orgID, id); err != nil {
+		if err := settle(tx); err != nil {
 			return err
 		}
 		now := toMillis(c.Now())
@@ -120,10 +137,15 @@ func (c *Catalog) RemoveDatabase(ctx context.Context, orgID, id string) error {
 	})
 }
 
+// stillAside are the restores of a database of which something is kept on its server, the one that is kept longest first.
+func stillAside(ctx context.Context, tx *sql.Tx, orgID, id string) ([]safepoint.Operation, error) {
+	return operations(ctx, tx, `WHERE organization_id = $1 AND database_id = $2 AND undo_until > 0 ORDER BY undo_until DESC`, orgID, id)
+}
+
 // refuseUndoable fails while the set-aside copy of a restore of the database waits for an undo: dropping it needs the
 // connection.
 func (c *Catalog) refuseUndoable(ctx context.Context, tx *sql.Tx, orgID, id string) error {
-	kept, err := operations(ctx, tx, `WHERE organization_id = $1 AND database_id = $2 AND undo_until > 0 ORDER BY undo_until DESC LIMIT 1`, orgID, id)
+	kept, err := stillAside(ctx, tx, orgID, id)
 	if err != nil || len(kept) == 0 {
 		return err
 	}
@@ -131,9 +153,18 @@ func (c *Catalog) refuseUndoable(ctx context.Context, tx *sql.Tx, orgID, id stri
 	if err != nil {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeConflict, "A restore of this database can be undone until %s.", clock(kept[0].UndoUntil, c.Now().In(zone))).
+	refusal := safepoint.Errorf(safepoint.CodeConflict, "A restore of this database can be undone until %s.", clock(kept[0].UndoUntil, c.Now().In(zone))).
 		WithHint("Its earlier state is kept beside it until then, and removing that needs this connection. Remove the database afterwards.")
+	if !kept[0].UndoUntil.After(c.Now()) {
+		refusal = safepoint.Errorf(safepoint.CodeConflict, "What a restore of this database set aside is still on its server.").
+			WithHint("Safepoint removes it, after a safety backup where there is none yet, as soon as the server lets it. Remove the database afterwards.")
+	}
+	refusal.Field = FieldGone
+	return refusal
 }
+
+// FieldGone is the field of a refusal to remove a database that its name confirms, if its server is gone for good.
+const FieldGone = "gone"
 
 // refuseWhile fails with CodeConflict, naming the first, while an operation of the organization that the condition
 // selects (with arg as $2) is queued or runs.

@@ -77,6 +77,32 @@ func TestNamesAndVersions(t *testing.T) {
 	f.refused(err, safepoint.CodeConflict, "Tomas Reyl saved it")
 }
 
+// What is kept on a server that is gone for good is given up with its database, and with no other.
+func TestRemoveLostDatabase(t *testing.T) {
+	f := newFixture(t)
+	_, _, err := f.DisableSchedule(f.ctx, "org_a", "sch_1", "Ines Marlow")
+	f.ok(err)
+	op, another := f.kept("org_a", "db_1"), f.kept("org_a", "db_2")
+	f.sql(`UPDATE operations SET type = 'restore', mode = 'instant', switched = 1, undo_until = 1 WHERE id IN ($1, $2)`, op.ID, another.ID)
+	f.refused(f.RemoveDatabase(f.ctx, "org_a", "db_1"), safepoint.CodeConflict, "still on its server")
+	if _, err := f.RemoveLostDatabase(f.ctx, "org_b", "db_1"); safepoint.ErrorCode(err) != safepoint.CodeNotFound {
+		t.Errorf("another organization removes it: %v", err)
+	}
+	givenUp, err := f.RemoveLostDatabase(f.ctx, "org_a", "db_1")
+	f.ok(err)
+	if len(givenUp) != 1 || givenUp[0].ID != op.ID {
+		t.Errorf("given up: %+v", givenUp)
+	}
+	left, err := f.Unguarded(f.ctx)
+	f.ok(err)
+	if len(left) != 1 || left[0].ID != another.ID {
+		t.Errorf("without a safety backup: %+v", left)
+	}
+	if _, err := f.Database(f.ctx, "org_a", "db_1"); safepoint.ErrorCode(err) != safepoint.CodeNotFound {
+		t.Errorf("it is still there: %v", err)
+	}
+}
+
 func TestRemoveDatabase(t *testing.T) {
 	f := newFixture(t)
 	f.refused(f.RemoveDatabase(f.ctx, "org_a", "db_1"), safepoint.CodeConflict, "nightly backs up")

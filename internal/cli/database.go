@@ -204,6 +204,7 @@ func printFindings(w ioWriter, fs []wire.Finding) {
 type databaseRemoveCmd struct {
 	Remote
 	Database string `arg:"" help:"The database, by name or ID." complete:"database"`
+	Gone     bool   `help:"Its server is gone for good: give up what restores of it set aside there. Refused while the server answers."`
 	Yes      bool   `short:"y" help:"Do not ask."`
 }
 
@@ -216,10 +217,15 @@ func (cmd *databaseRemoveCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	if err := env.confirm(cmd.Yes, fmt.Sprintf("Remove %s? The database itself is not touched.", d.Name)); err != nil {
+	question, do := fmt.Sprintf("Remove %s? The database itself is not touched.", d.Name), c.RemoveDatabase
+	if cmd.Gone {
+		question = fmt.Sprintf("Is the server of %s gone for good? What restores of it set aside there is given up.", d.Name)
+		do = func(ctx context.Context, id string) error { return c.RemoveLostDatabase(ctx, id, d.Name) }
+	}
+	if err := env.confirm(cmd.Yes, question); err != nil {
 		return err
 	}
-	if err := c.RemoveDatabase(ctx, d.ID); err != nil {
+	if err := do(ctx, d.ID); err != nil {
 		return err
 	}
 	return env.print(map[string]string{"removed": d.ID}, func(w ioWriter) { fmt.Fprintf(w, "Removed %s.\n", d.Name) })

@@ -68,6 +68,11 @@ func (c *Client) UpdateDatabase(ctx context.Context, id string, in wire.Database
 	return put[wire.Database](ctx, c, in, "databases", id)
 }
 
+// RemoveLostDatabase removes one whose server is gone for good; name, the database's, confirms it.
+func (c *Client) RemoveLostDatabase(ctx context.Context, id, name string) error {
+	return remove(ctx, c, values("gone", name), "databases", id)
+}
+
 func (c *Client) RemoveDatabase(ctx context.Context, id string) error {
 	return remove(ctx, c, nil, "databases", id)
 }

@@ -59,6 +59,7 @@ type App interface {
 	CreateDatabase(ctx context.Context, a safepoint.Actor, in app.DatabaseInput) (safepoint.Database, error)
 	UpdateDatabase(ctx context.Context, a safepoint.Actor, id string, in app.DatabaseInput) (safepoint.Database, error)
 	RemoveDatabase(ctx context.Context, a safepoint.Actor, id string) error
+	RemoveLostDatabase(ctx context.Context, a safepoint.Actor, id, name string) error
 	TestDatabase(ctx context.Context, a safepoint.Actor, id string) (app.TestResult, error)
 	TryDatabase(ctx context.Context, a safepoint.Actor, in app.DatabaseInput) (app.TestResult, error)
 

@@ -193,6 +193,9 @@ func (f *fake) UpdateDatabase(_ context.Context, _ safepoint.Actor, id string, i
 func (f *fake) RemoveDatabase(_ context.Context, _ safepoint.Actor, id string) error {
 	return f.act("remove", id)
 }
+func (f *fake) RemoveLostDatabase(_ context.Context, _ safepoint.Actor, id, name string) error {
+	return f.act("remove lost", id, name)
+}
 func (f *fake) TestDatabase(context.Context, safepoint.Actor, string) (app.TestResult, error) {
 	return f.test, f.fail
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"cmp"
+	"context"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -234,8 +235,25 @@ func doDatabaseEdit(v *visit) (reply, error) {
 }
 
 func showDatabaseDelete(v *visit) (reply, error) {
-	p, err := v.databaseQuestion(newForm())
-	return p, err
+	f := newForm()
+	if v.r.URL.Query().Get("gone") != "" {
+		return v.lostDatabaseQuestion(f)
+	}
+	return v.databaseQuestion(f)
+}
+
+// lostDatabaseQuestion asks whether what restores set aside is to be given up, because its server is gone.
+func (v *visit) lostDatabaseQuestion(f *form) (*page, error) {
+	d, err := v.app.Database(v.ctx, v.actor, v.id())
+	if err != nil {
+		return nil, err
+	}
+	return v.ask("databases", question{F: f, Title: v.t.Say("Is the server of {name} gone for good?", "name", d.Name), Button: v.t.Say("Remove database"), Danger: true,
+		Body: []template.HTML{
+			v.t.HTML("A restore of **{name}** keeps what was live before on that server, so that it can be undone. If the server is gone for good, this is lost, and there may be no safety backup of it.", "name", properName(d.Name)),
+			v.t.HTML("If the server comes back, Safepoint no longer removes what was set aside there, and can no longer go back to it."),
+		},
+		Action: "/databases/" + d.ID + "/delete?gone=yes", Back: "/databases/" + d.ID, Confirm: d.Name}), nil
 }
 
 func (v *visit) databaseQuestion(f *form) (*page, error) {
@@ -259,7 +277,14 @@ func (v *visit) databaseQuestion(f *form) (*page, error) {
 
 func doDatabaseDelete(v *visit) (reply, error) {
 	f := v.posted()
-	p, err := v.databaseQuestion(f)
+	ask, remove := v.databaseQuestion, v.app.RemoveDatabase
+	if v.r.URL.Query().Get("gone") != "" {
+		ask = v.lostDatabaseQuestion
+		remove = func(ctx context.Context, a safepoint.Actor, id string) error {
+			return v.app.RemoveLostDatabase(ctx, a, id, v.r.PostFormValue("confirm"))
+		}
+	}
+	p, err := ask(f)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +293,14 @@ func doDatabaseDelete(v *visit) (reply, error) {
 		p.Status = http.StatusUnprocessableEntity
 		return p, nil
 	}
-	if err := v.app.RemoveDatabase(v.ctx, v.actor, v.id()); err != nil {
+	if err := remove(v.ctx, v.actor, v.id()); err != nil {
+		if e := safepoint.UserError(err); e.Field == app.FieldGone && e.Code == safepoint.CodeConflict {
+			q := p.Data.(question)
+			q.Body = append(q.Body, link("/databases/"+v.id()+"/delete?gone=yes", v.t.Say("Its server is gone for good")))
+			p.Data = q
+			f.Problem, p.Status = e, status(err)
+			return p, nil
+		}
 		return f.refused(p, err)
 	}
 	return redirect("/databases?done=removed"), nil

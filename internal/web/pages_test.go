@@ -120,6 +120,8 @@ func typed(pairs ...string) url.Values {
 func unguided(f *fake) { f.orgs[0].Organization.Guided = false }
 
 func stories() []story {
+	kept := safepoint.Errorf(safepoint.CodeConflict, "A restore of this database can be undone until %s.", "16:00 CET").WithHint("Its earlier state is kept beside it until then, and removing that needs this connection. Remove the database afterwards.")
+	kept.Field = app.FieldGone
 	conflict := safepoint.Errorf(safepoint.CodeConflict, "A restore of harbor_prod is under way.").WithHint("Try again when it is done.")
 	empty := func() *fake {
 		f := sample()
@@ -326,6 +328,11 @@ func stories() []story {
 		{name: "database-edit", fake: sample(), path: "/databases/db_harbor_prod/edit", want: []string{"Leave it empty to keep the stored one.", `name="version" value="3"`}},
 		{name: "database-edit-sqlite", fake: sample(), path: "/databases/db_docs/edit", want: []string{"/srv/docs/archive.db"}},
 		{name: "database-delete", fake: sample(), path: "/databases/db_harbor_prod/delete", want: []string{"Remove harbor_prod?", "To confirm, type"}},
+		{name: "database-delete-kept", fake: with(sample(), func(f *fake) { f.fail = kept }), path: "/databases/db_harbor_prod/delete", post: typed("confirm", "harbor_prod"), status: 409, want: []string{"can be undone until 16:00", "/databases/db_harbor_prod/delete?gone=yes"}},
+		{name: "database-delete-gone", fake: sample(), path: "/databases/db_harbor_prod/delete?gone=yes", want: []string{"gone for good?", "To confirm, type"}},
+		{name: "database-delete-gone-answers", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Errorf(safepoint.CodeConflict, "The server of %s answers: it is not gone.", "harbor_prod")
+		}), path: "/databases/db_harbor_prod/delete?gone=yes", post: typed("confirm", "harbor_prod"), status: 409, want: []string{"answers: it is not gone"}},
 		{name: "database-delete-typed-wrong", fake: sample(), path: "/databases/db_harbor_prod/delete", post: typed("confirm", "x"), status: 422, want: []string{"Nothing was removed."}},
 		{name: "storage", fake: sample(), path: "/storage", want: []string{"412.0\u00a0GiB free", "warehouse_2024", "removed"}},
 		{name: "storage-empty", fake: with(sample(), func(f *fake) { f.stored = nil }), path: "/storage", want: []string{"Nothing is kept yet."}},
