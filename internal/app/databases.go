@@ -53,6 +53,7 @@ func (a *App) CreateDatabase(ctx context.Context, by safepoint.Actor, in Databas
 		return safepoint.Database{}, err
 	}
 	a.audit(ctx, by, act{action: "database.create", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	return d, nil
 }
@@ -99,6 +100,7 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 	a.audit(ctx, by, act{action: "database.update", object: "database", id: d.ID, name: d.Name, outcome: done, changes: changes(
 		"name", old.Name, d.Name, "address", address(old), address(d), "user", old.User, d.User, "tls", string(old.TLS), string(d.TLS),
 		"instant_switch", yes(old.InstantSwitch), yes(d.InstantSwitch), "password", "", changedIf(c.password != nil))})
+	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	return d, nil
 }
@@ -118,6 +120,7 @@ func (a *App) RemoveDatabase(ctx context.Context, by safepoint.Actor, id string)
 		return err
 	}
 	a.audit(ctx, by, act{action: "database.remove", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	a.changed(d.OrganizationID, "schedule", "")
 	return nil
@@ -136,7 +139,11 @@ func (a *App) TestDatabase(ctx context.Context, by safepoint.Actor, id string) (
 	if err != nil {
 		return TestResult{}, err
 	}
+	at := a.Now()
 	result := a.test(ctx, t)
+	if ctx.Err() == nil {
+		a.keepAnswer(d, at, result.Info, result.Took, result.Failure)
+	}
 	if result.Info.ServerVersion != "" {
 		if err := a.Catalog.SetServerVersion(ctx, d.OrganizationID, d.ID, result.Info.ServerVersion); err != nil {
 			return result, err
@@ -198,7 +205,7 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 			WithHint("Anybody on the way can read the data and the password. Choose verify-full.")))
 	}
 	if err != nil {
-		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, err, address(databaseOf(t))))
+		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, testLimit, err, address(databaseOf(t))))
 	}
 	r.OK = err == nil
 	for _, f := range r.Findings {
@@ -208,12 +215,12 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 }
 
 // slow says in words that the time was up, where that is why err came.
-func slow(ctx context.Context, err error, where string) error {
+func slow(ctx context.Context, limit time.Duration, err error, where string) error {
 	var known *safepoint.Error
 	if errors.As(err, &known) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", where, inSpan(testLimit)).
+	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", where, inSpan(limit)).
 		WithHint("Check that the server runs, and that a firewall lets this machine through.").WithCause(err)
 }
 
