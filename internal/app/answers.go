@@ -45,11 +45,25 @@ type answers struct {
 	versions map[string]int // of the connection that was asked, by database
 }
 
-// DatabaseAnswers returns what is known of each database's connection, by ID, and waits for none of them: those whose
-// answer is missing or older than five minutes are asked in the background, after which pages look again.
-func (a *App) DatabaseAnswers(ctx context.Context, by safepoint.Actor) (map[string]DatabaseAnswer, error) {
+// DatabaseAnswers is what is known of the databases of an organization. The zero value knows nothing.
+type DatabaseAnswers struct {
+	Asking bool                      // a round of questions is under way
+	Of     map[string]DatabaseAnswer // by the database's ID
+}
+
+// About is what is known of one database.
+func (all DatabaseAnswers) About(d safepoint.Database) DatabaseAnswer {
+	if answer, ok := all.Of[d.ID]; ok {
+		return answer
+	}
+	return DatabaseAnswer{State: AnswerUnknown, Asking: all.Asking && d.Connected()}
+}
+
+// DatabaseAnswers returns what is known of each database's connection, and waits for none of them: those whose answer is
+// missing or older than five minutes are asked in the background, after which pages look again.
+func (a *App) DatabaseAnswers(ctx context.Context, by safepoint.Actor) (DatabaseAnswers, error) {
 	if err := a.authorize(ctx, by, viewer, "database.read"); err != nil {
-		return nil, err
+		return DatabaseAnswers{}, err
 	}
 	now := a.Now()
 	a.answersMu.Lock()
@@ -62,13 +76,13 @@ func (a *App) DatabaseAnswers(ctx context.Context, by safepoint.Actor) (map[stri
 		default: // whoever asks is busy with many others: the next look asks again
 		}
 	}
-	all := make(map[string]DatabaseAnswer, len(o.of))
+	all := DatabaseAnswers{Asking: o.asking, Of: make(map[string]DatabaseAnswer, len(o.of))}
 	for id, d := range o.of {
 		d.Asking = o.asking && since(d.AskedAt, now) >= answerEvery
 		if since(d.AskedAt, now) >= answerStale {
 			d.State = AnswerUnknown
 		}
-		all[id] = d
+		all.Of[id] = d
 	}
 	return all, nil
 }
@@ -181,7 +195,7 @@ func (a *App) askOne(ctx context.Context, d safepoint.Database) {
 	}
 	var failure *safepoint.Failure
 	if err != nil {
-		failure = safepoint.UserError(slow(limited, answerLimit, err, address(d))).Failure()
+		failure = safepoint.UserError(slow(limited, answerLimit, err, serverOf(d))).Failure()
 		a.Log.InfoContext(ctx, "a database did not say how it is", "database", d.ID, "error", err)
 	} else if err := a.Catalog.SetServerVersion(ctx, d.OrganizationID, d.ID, info.ServerVersion); err != nil {
 		a.Log.WarnContext(ctx, "the version of a database was not noted", "database", d.ID, "error", err)

@@ -32,13 +32,13 @@ func (w *world) answered(by safepoint.Actor, id string, ok func(DatabaseAnswer) 
 	for {
 		all, err := w.DatabaseAnswers(w.ctx, by)
 		w.ok(err)
-		if ok(all[id]) {
-			return all[id]
+		if ok(all.Of[id]) {
+			return all.Of[id]
 		}
 		select {
 		case <-changed:
 		case <-patience:
-			w.t.Fatalf("the answer is %+v", all[id])
+			w.t.Fatalf("the answer is %+v", all.Of[id])
 		}
 	}
 }
@@ -56,7 +56,7 @@ func TestAnswers(t *testing.T) {
 
 	all, err := w.DatabaseAnswers(w.ctx, w.viewer) // nobody asks yet, and the look returns all the same
 	w.ok(err)
-	if got := all[d.ID]; got.State != "" || !got.AskedAt.IsZero() {
+	if got := all.About(d); got.State != AnswerUnknown || !got.Asking || !got.AskedAt.IsZero() {
 		t.Fatalf("before anybody asked: %+v", got)
 	}
 	w.asking()
@@ -67,8 +67,8 @@ func TestAnswers(t *testing.T) {
 
 	w.sqlite(path, `CREATE TABLE orders (id INTEGER PRIMARY KEY)`)
 	w.pass(answerEvery - time.Second)
-	if all, err = w.DatabaseAnswers(w.ctx, w.viewer); err != nil || all[d.ID].Asking || !failing(all[d.ID]) {
-		t.Fatalf("asked again too early: %+v, %v", all[d.ID], err)
+	if all, err = w.DatabaseAnswers(w.ctx, w.viewer); err != nil || all.Of[d.ID].Asking || !failing(all.Of[d.ID]) {
+		t.Fatalf("asked again too early: %+v, %v", all.Of[d.ID], err)
 	}
 	w.pass(time.Second)
 	got := w.answered(w.viewer, d.ID, good)
@@ -98,7 +98,7 @@ func TestAnswers(t *testing.T) {
 	}
 
 	theirs, err := w.DatabaseAnswers(w.ctx, w.foreign)
-	if w.ok(err); len(theirs) != 0 {
+	if w.ok(err); len(theirs.Of) != 0 {
 		t.Errorf("another organization sees %v", theirs)
 	}
 	_, err = w.DatabaseAnswers(w.ctx, safepoint.Actor{})
@@ -116,7 +116,7 @@ func TestAnswerGrowsOld(t *testing.T) {
 		w.leap(passes)
 		all, err := w.DatabaseAnswers(w.ctx, w.viewer)
 		w.ok(err)
-		if got := all[d.ID]; got.State != AnswerUnknown || got.AnsweredAt.IsZero() || !got.Asking {
+		if got := all.Of[d.ID]; got.State != AnswerUnknown || got.AnsweredAt.IsZero() || !got.Asking {
 			t.Errorf("after %s: %+v", passes, got)
 		}
 	}
@@ -132,7 +132,7 @@ func TestNobodyIsAskedDuringARestore(t *testing.T) {
 	w.askOne(w.ctx, d)
 	all, err := w.DatabaseAnswers(w.ctx, w.viewer)
 	w.ok(err)
-	if got := all[d.ID]; !got.AskedAt.IsZero() {
+	if got := all.Of[d.ID]; !got.AskedAt.IsZero() {
 		t.Errorf("it was asked: %+v", got)
 	}
 	w.sql(`UPDATE operations SET status = 'succeeded' WHERE id = 'op_x'`)

@@ -205,7 +205,7 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 			WithHint("Anybody on the way can read the data and the password. Choose verify-full.")))
 	}
 	if err != nil {
-		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, testLimit, err, address(databaseOf(t))))
+		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, testLimit, err, serverOf(databaseOf(t))))
 	}
 	r.OK = err == nil
 	for _, f := range r.Findings {
@@ -248,6 +248,14 @@ func targetOf(d safepoint.Database, password string) engine.Target {
 
 func databaseOf(t engine.Target) safepoint.Database {
 	return safepoint.Database{Engine: t.Engine, Host: t.Host, Port: t.Port, User: t.User, DBName: t.Name, Path: t.Path}
+}
+
+// serverOf is who answers for a database: its server, or its file.
+func serverOf(d safepoint.Database) string {
+	if d.Engine == safepoint.SQLite {
+		return d.Path
+	}
+	return fmt.Sprintf("%s:%d", d.Host, d.Port)
 }
 
 // address is where a database is, for people: without its password.
