@@ -61,6 +61,7 @@ func New(cfg Config) *API {
 	a.encryptionRoutes()
 	a.stateRoutes()
 	a.databaseRoutes()
+	a.storageRoutes()
 	a.serviceRoutes()
 	a.scheduleRoutes()
 	a.operationRoutes()

@@ -28,7 +28,11 @@ func (a *API) databaseRoutes() {
 	handle(a, op(http.MethodGet, all, "list-databases", "The databases", tag),
 		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Database]], error) {
 			ds, err := a.cfg.App.Databases(ctx, by)
-			return list(ds, err, wire.FromDatabase)
+			if err != nil {
+				return nil, err
+			}
+			known, err := a.cfg.App.DatabaseAnswers(ctx, by)
+			return list(ds, err, func(d safepoint.Database) wire.Database { return connected(d, known) })
 		})
 
 	handle(a, with(http.StatusCreated, change(http.MethodPost, all, "create-database", "Add a database", tag)),
@@ -46,7 +50,11 @@ func (a *API) databaseRoutes() {
 	handle(a, op(http.MethodGet, one, "get-database", "A database", tag),
 		func(ctx context.Context, by safepoint.Actor, in *InDatabase) (*body[wire.Database], error) {
 			d, err := a.cfg.App.Database(ctx, by, in.Database)
-			return reply(wire.FromDatabase(d), err)
+			if err != nil {
+				return nil, err
+			}
+			known, err := a.cfg.App.DatabaseAnswers(ctx, by)
+			return reply(connected(d, known), err)
 		})
 
 	type updateRequest struct {
@@ -82,6 +90,16 @@ func (a *API) databaseRoutes() {
 			o, err := a.cfg.App.StartBackup(ctx, by, in.Database)
 			return reply(wire.FromOperation(o), err)
 		})
+}
+
+// connected is a database with what is known of its connection.
+func connected(d safepoint.Database, known app.DatabaseAnswers) wire.Database {
+	k, out := known.About(d), wire.FromDatabase(d)
+	out.Connection = &wire.DatabaseConnection{
+		State: string(k.State), Asking: k.Asking, AskedAt: k.AskedAt.UTC(), AnsweredAt: k.AnsweredAt.UTC(), TookSeconds: k.Took.Seconds(),
+		Size: k.Info.Size, Tables: k.Info.Tables, DiskFree: k.Info.DiskFree, DiskTotal: k.Info.DiskTotal, Failure: wire.FromFailure(k.Failure),
+	}
+	return out
 }
 
 func databaseInput(in wire.DatabaseInput) app.DatabaseInput {

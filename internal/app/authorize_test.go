@@ -111,6 +111,19 @@ var routes = map[string]route{
 	}},
 
 	"Databases": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Databases(w.ctx, by)) }},
+	"DatabaseAnswers": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.DatabaseAnswers(w.ctx, by))
+	}},
+	"Storages": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Storages(w.ctx, by)) }},
+	"StorageUse": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.StorageUse(w.ctx, by, StorageID))
+	}},
+	"StorageForecast": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.StorageForecast(w.ctx, by, StorageID))
+	}},
+	"TestStorage": {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.TestStorage(w.ctx, by, StorageID))
+	}},
 	"Database": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Database(w.ctx, by, th.database))
 	}},
@@ -271,7 +284,7 @@ var routes = map[string]route{
 // before are the methods that no Actor calls: those that make one, and those of the program itself.
 var before = []string{
 	"SetupNeeded", "NewSetupCode", "Setup", "SignIn", "SignInWithLink", "NewSignInLink", "AcceptInvite", "SignOut", "Session", "TokenActor", "Login",
-	"Work", "Recover", "Housekeep", "KeepTime", "Untidy", "Ended", "SweepStorage", "SweepUploads",
+	"Work", "Recover", "Housekeep", "KeepTime", "Untidy", "Ended", "SweepStorage", "SweepUploads", "AskDatabases",
 }
 
 func hooks(name, base string) ServiceInput {

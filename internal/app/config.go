@@ -74,6 +74,10 @@ type App struct {
 	noticesMu sync.Mutex
 	notices   map[string]keptNotices // by organization
 
+	answersMu sync.Mutex
+	answers   map[string]*answers // by organization
+	toAsk     chan string         // organizations whose databases AskDatabases is to ask
+
 	downloads downloads
 
 	heldMu sync.Mutex
@@ -107,7 +111,8 @@ func New(cfg Config) *App {
 	if cfg.SessionLife == 0 {
 		cfg.SessionLife = 7 * 24 * time.Hour
 	}
-	a := &App{Config: cfg, hashing: make(chan struct{}, 2), testing: map[string]string{}, untidy: make(chan struct{}, 1)}
+	a := &App{Config: cfg, hashing: make(chan struct{}, 2), testing: map[string]string{}, untidy: make(chan struct{}, 1),
+		answers: map[string]*answers{}, toAsk: make(chan string, 256)}
 	if a.LocalPaths == nil {
 		a.LocalPaths = a.outsideDataDir
 	}

@@ -53,6 +53,7 @@ func (a *App) CreateDatabase(ctx context.Context, by safepoint.Actor, in Databas
 		return safepoint.Database{}, err
 	}
 	a.audit(ctx, by, act{action: "database.create", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	return d, nil
 }
@@ -99,6 +100,7 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 	a.audit(ctx, by, act{action: "database.update", object: "database", id: d.ID, name: d.Name, outcome: done, changes: changes(
 		"name", old.Name, d.Name, "address", address(old), address(d), "user", old.User, d.User, "tls", string(old.TLS), string(d.TLS),
 		"instant_switch", yes(old.InstantSwitch), yes(d.InstantSwitch), "password", "", changedIf(c.password != nil))})
+	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	return d, nil
 }
@@ -118,6 +120,7 @@ func (a *App) RemoveDatabase(ctx context.Context, by safepoint.Actor, id string)
 		return err
 	}
 	a.audit(ctx, by, act{action: "database.remove", object: "database", id: d.ID, name: d.Name, outcome: done, detail: address(d)})
+	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	a.changed(d.OrganizationID, "schedule", "")
 	return nil
@@ -140,7 +143,7 @@ func (a *App) RemoveLostDatabase(ctx context.Context, by safepoint.Actor, id, na
 	if name != d.Name {
 		return safepoint.Invalid(catalog.FieldGone, "To confirm, type the database's name exactly: %s.", d.Name)
 	}
-	if a.answers(ctx, d) {
+	if a.serverAnswers(ctx, d) {
 		return safepoint.Errorf(safepoint.CodeConflict, "The server of %s answers: it is not gone.", d.Name).
 			WithHint("What restores set aside on it is removed in time. Remove the database afterwards.")
 	}
@@ -161,8 +164,8 @@ func (a *App) RemoveLostDatabase(ctx context.Context, by safepoint.Actor, id, na
 // answersWithin is how long a server may take to show that it is there.
 const answersWithin = 15 * time.Second
 
-// answers says whether a database's server answers, be it that the database is not there any more.
-func (a *App) answers(ctx context.Context, d safepoint.Database) bool {
+// serverAnswers says whether a database's server answers, be it that the database is not there any more.
+func (a *App) serverAnswers(ctx context.Context, d safepoint.Database) bool {
 	e, ok := a.Engine(d.Engine)
 	if !ok {
 		return false
@@ -190,7 +193,11 @@ func (a *App) TestDatabase(ctx context.Context, by safepoint.Actor, id string) (
 	if err != nil {
 		return TestResult{}, err
 	}
+	at := a.Now()
 	result := a.test(ctx, t)
+	if ctx.Err() == nil {
+		a.keepAnswer(d, at, result.Info, result.Took, result.Failure)
+	}
 	if result.Info.ServerVersion != "" {
 		if err := a.Catalog.SetServerVersion(ctx, d.OrganizationID, d.ID, result.Info.ServerVersion); err != nil {
 			return result, err
@@ -252,7 +259,7 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 			WithHint("Anybody on the way can read the data and the password. Choose verify-full.")))
 	}
 	if err != nil {
-		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, err, address(databaseOf(t))))
+		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, testLimit, err, serverOf(databaseOf(t))))
 	}
 	r.OK = err == nil
 	for _, f := range r.Findings {
@@ -262,12 +269,12 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 }
 
 // slow says in words that the time was up, where that is why err came.
-func slow(ctx context.Context, err error, where string) error {
+func slow(ctx context.Context, limit time.Duration, err error, where string) error {
 	var known *safepoint.Error
 	if errors.As(err, &known) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", where, inSpan(testLimit)).
+	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", where, inSpan(limit)).
 		WithHint("Check that the server runs, and that a firewall lets this machine through.").WithCause(err)
 }
 
@@ -295,6 +302,14 @@ func targetOf(d safepoint.Database, password string) engine.Target {
 
 func databaseOf(t engine.Target) safepoint.Database {
 	return safepoint.Database{Engine: t.Engine, Host: t.Host, Port: t.Port, User: t.User, DBName: t.Name, Path: t.Path}
+}
+
+// serverOf is who answers for a database: its server, or its file.
+func serverOf(d safepoint.Database) string {
+	if d.Engine == safepoint.SQLite {
+		return d.Path
+	}
+	return fmt.Sprintf("%s:%d", d.Host, d.Port)
 }
 
 // address is where a database is, for people: without its password.

@@ -50,7 +50,7 @@ func (a *App) Ended(ctx context.Context, op safepoint.Operation) {
 	a.changed(op.OrganizationID, "operation", op.RestoreID)
 }
 
-// SweepStorage removes what unfinished backups left. Only for the start, when none is under way.
+// SweepStorage removes what unfinished backups and tests of the storage left. Only for the start, when none is under way.
 func (a *App) SweepStorage(ctx context.Context) error {
 	n, err := a.Storage.Sweep(ctx)
 	if err != nil {
@@ -58,6 +58,9 @@ func (a *App) SweepStorage(ctx context.Context) error {
 	}
 	if n > 0 {
 		a.Log.InfoContext(ctx, "removed unfinished files from the storage", "count", n)
+	}
+	if err := a.sweepTests(ctx); err != nil {
+		return fmt.Errorf("sweep storage: %w", err)
 	}
 	return nil
 }

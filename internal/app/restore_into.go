@@ -72,7 +72,7 @@ func (a *App) mayRestoreInto(ctx context.Context, d safepoint.Database, in NewDa
 		u := safepoint.UserError(err)
 		return safepoint.Invalid("name", "%s", u.Quoted()).HintedAs(u)
 	}
-	return slow(ctx, err, address(d))
+	return slow(ctx, testLimit, err, serverOf(d))
 }
 
 // chosen is the archive that an operation restores: all of r, or the tables that were chosen.

@@ -62,7 +62,7 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 		p.Findings = append(p.Findings, blocker)
 	}
 	if err != nil {
-		f := a.failure(ctx, "restore cannot start", slow(ctx, err, address(d)))
+		f := a.failure(ctx, "restore cannot start", slow(ctx, testLimit, err, serverOf(d)))
 		blocker := engine.Found(f.Failed())
 		blocker.Blocker = true
 		p.Findings = append(p.Findings, blocker)

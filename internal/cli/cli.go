@@ -55,6 +55,7 @@ type commands struct {
 	Restore    restoreCmd    `cmd:"" help:"Restore a database to a backup." group:"On a server"`
 	Undo       undoCmd       `cmd:"" help:"Undo a restore within its window." group:"On a server"`
 	Database   databaseCmd   `cmd:"" help:"Databases." group:"On a server"`
+	Storage    storageCmd    `cmd:"" help:"Where backups are kept: room, what fills it, a test." group:"On a server"`
 	Service    serviceCmd    `cmd:"" help:"Services: what a restore halts and resumes." group:"On a server"`
 	State      stateCmd      `cmd:"" help:"Whether services may work on the databases: operating or halted." group:"On a server"`
 	Encryption encryptionCmd `cmd:"" help:"Whether and for whom backups are encrypted." group:"On a server"`

@@ -33,6 +33,10 @@ var lists = map[string]func(ctx context.Context, c *client.Client, cur string) (
 		all, err := c.Services(ctx)
 		return named(all, cur, err, func(s wire.Service) (id, name, help string) { return s.ID, s.Name, s.Kind })
 	},
+	"storage": func(ctx context.Context, c *client.Client, cur string) ([]candidate, error) {
+		all, err := c.Storages(ctx)
+		return named(all, cur, err, func(s wire.Storage) (id, name, help string) { return s.ID, s.Name, "" })
+	},
 	"organization": func(ctx context.Context, c *client.Client, cur string) ([]candidate, error) {
 		all, err := c.Organizations(ctx)
 		return named(all, cur, err, func(o wire.Organization) (id, name, help string) { return o.ID, o.Name, o.Role })

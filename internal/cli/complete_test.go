@@ -141,7 +141,7 @@ func TestComplete(t *testing.T) {
 		{[]string{"doctor", "--data="}, []string{":dirs"}},
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish"}},
 		{[]string{"nothing", "of", "this"}, nil},
-		{nil, []string{"serve", "watchdog", "demo", "login", "logout", "backup", "upload", "schedule", "logs", "restore", "undo", "database", "service",
+		{nil, []string{"serve", "watchdog", "demo", "login", "logout", "backup", "upload", "schedule", "logs", "restore", "undo", "database", "storage", "service",
 			"state", "encryption", "notices", "health", "audit", "dump", "load", "verify", "extract", "inspect", "convert", "doctor", "recover", "key", "completion"}},
 
 		{[]string{"backup", ""}, []string{"the shop"}},

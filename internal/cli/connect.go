@@ -67,6 +67,7 @@ var listHints = map[string]string{
 	"database":     "See safepoint database list.",
 	"schedule":     "See safepoint schedule list.",
 	"service":      "See safepoint service list.",
+	"storage":      "See safepoint storage list.",
 	"entry":        "See safepoint logs; what is older is found with --text or --limit.",
 }
 

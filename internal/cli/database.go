@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
@@ -10,6 +11,7 @@ import (
 
 type databaseCmd struct {
 	List   databaseListCmd   `cmd:"" help:"List the databases."`
+	View   databaseViewCmd   `cmd:"" help:"Show a database, and how its connection is."`
 	Add    databaseAddCmd    `cmd:"" help:"Add a database."`
 	Edit   databaseEditCmd   `cmd:"" help:"Change a database."`
 	Test   databaseTestCmd   `cmd:"" help:"Test a database: can it be backed up and restored?"`
@@ -23,17 +25,51 @@ func (cmd *databaseListCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	all, err := c.Databases(ctx)
+	var all []wire.Database
+	err = answered(ctx, func() (asking bool, err error) {
+		all, err = c.Databases(ctx)
+		return slices.ContainsFunc(all, unanswered), err
+	})
 	if err != nil {
 		return err
 	}
 	return env.print(all, func(w ioWriter) {
 		var rows [][]string
 		for _, d := range all {
-			rows = append(rows, []string{d.ID, d.Name, safepoint.Engine(d.Engine).Label(), d.ServerVersion, databasePlace(d)})
+			k := connectionOf(d)
+			rows = append(rows, []string{d.ID, d.Name, connectionText(d), safepoint.Engine(d.Engine).Label(), d.ServerVersion, sizeText(k.Size), diskText(k), databasePlace(d)})
 		}
-		table(w, columns("id", "~name", "engine 1", "version 2", "~where 3"), rows)
+		table(w, columns("id 6", "~name", "connection", "engine 3", "version 4", ">size 1", "disk 2", "~where 5"), rows)
+		for _, d := range all {
+			if k := connectionOf(d); k.Failure != nil {
+				fmt.Fprintf(w, "\n%s: %s\n", d.Name, failureText(k.Failure))
+			}
+		}
 	})
+}
+
+type databaseViewCmd struct {
+	Remote
+	Database string `arg:"" help:"The database, by name or ID." complete:"database"`
+}
+
+func (cmd *databaseViewCmd) Run(ctx context.Context, env *Env) error {
+	c, err := cmd.connect(ctx)
+	if err != nil {
+		return err
+	}
+	d, err := findDatabase(ctx, c, cmd.Database)
+	if err != nil {
+		return err
+	}
+	err = answered(ctx, func() (asking bool, err error) {
+		d, err = c.Database(ctx, d.ID)
+		return unanswered(d), err
+	})
+	if err != nil {
+		return err
+	}
+	return env.printDatabase(d)
 }
 
 func databasePlace(d wire.Database) string {
@@ -45,8 +81,13 @@ func databasePlace(d wire.Database) string {
 
 func (env *Env) printDatabase(d wire.Database) error {
 	return env.print(d, func(w ioWriter) {
-		facts(w, "ID", d.ID, "Name", d.Name, "Engine", safepoint.Engine(d.Engine).Label(), "Version", d.ServerVersion,
+		k := connectionOf(d)
+		facts(w, "ID", d.ID, "Name", d.Name, "Connection", connectionText(d), "Asked", when(k.AskedAt), "Engine", safepoint.Engine(d.Engine).Label(), "Version", d.ServerVersion,
+			"Size", sizeText(k.Size), "Tables", number(k.Tables), "Disk", diskText(k),
 			"Where", databasePlace(d), "TLS", d.TLS, "Password", yesNo(d.HasPassword), "Instant switch", yesNo(d.InstantSwitch), "Created At", exactly(d.CreatedAt), "Created By", d.CreatedBy)
+		if k.Failure != nil {
+			fmt.Fprintf(w, "\n%s\n", failureText(k.Failure))
+		}
 	})
 }
 

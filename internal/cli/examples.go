@@ -74,7 +74,11 @@ var helps = map[string]help{
 	}},
 	"undo": {examples: []string{"safepoint undo op_7k2mq4xjt5aswzv3", "safepoint undo op_7k2mq4xjt5aswzv3 --yes --wait"}},
 
-	"database list": {examples: []string{"safepoint database list"}},
+	"database list": {
+		text:     "The server asks databases how they are while somebody looks, every five minutes at most. The first look in a while waits up to three seconds for their answers.",
+		examples: []string{"safepoint database list", "safepoint --json database list"},
+	},
+	"database view": {examples: []string{"safepoint database view shop"}},
 	"database add": {examples: []string{
 		"safepoint database add shop postgres://backup@db.example/shop",
 		"safepoint database add shop postgres://backup@db.example/shop --password-file password --ca-cert ca.pem",
@@ -82,6 +86,9 @@ var helps = map[string]help{
 	}},
 	"database edit":   {examples: []string{"safepoint database edit shop --database-url postgres://backup@db2.example/shop", "safepoint database edit shop --instant-switch"}},
 	"database test":   {examples: []string{"safepoint database test shop"}},
+	"storage list":    {examples: []string{"safepoint storage list"}},
+	"storage view":    {examples: []string{"safepoint storage view", "safepoint --json storage view local"}},
+	"storage test":    {examples: []string{"safepoint storage test"}},
 	"database remove": {examples: []string{"safepoint database remove shop"}},
 
 	"service list": {examples: []string{"safepoint service list", "safepoint service list --status"}},

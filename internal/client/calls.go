@@ -56,8 +56,28 @@ func (c *Client) Audit(ctx context.Context, who, what, cursor string, limit int)
 	return get[wire.AuditPage](ctx, c, values("who", who, "what", what, "cursor", cursor, "limit", number(limit)), "audit")
 }
 
+// Storages returns where backups are kept.
+func (c *Client) Storages(ctx context.Context) ([]wire.Storage, error) {
+	return items(get[wire.List[wire.Storage]](ctx, c, nil, "storage"))
+}
+
+// Storage returns one storage, and what fills it.
+func (c *Client) Storage(ctx context.Context, id string) (wire.Storage, error) {
+	return get[wire.Storage](ctx, c, nil, "storage", id)
+}
+
+// TestStorage writes a small object, reads it back and removes it.
+func (c *Client) TestStorage(ctx context.Context, id string) (wire.StorageTest, error) {
+	return post[wire.StorageTest](ctx, c, nil, "storage", id, "test")
+}
+
 func (c *Client) Databases(ctx context.Context) ([]wire.Database, error) {
 	return items(get[wire.List[wire.Database]](ctx, c, nil, "databases"))
+}
+
+// Database returns one database, with what is known of its connection.
+func (c *Client) Database(ctx context.Context, id string) (wire.Database, error) {
+	return get[wire.Database](ctx, c, nil, "databases", id)
 }
 
 func (c *Client) CreateDatabase(ctx context.Context, in wire.DatabaseInput) (wire.Database, error) {

@@ -33,6 +33,8 @@ type Info struct {
 	ServerID         string // what tells this server from any other: PostgreSQL's system identifier; "" for SQLite
 	DatabaseID       string // what tells this database from one of the same name: its OID; SQLite: device and inode
 	Size             int64  // bytes on the server's disk
+	DiskFree         int64  // bytes that can still be written to that disk; see DiskTotal
+	DiskTotal        int64  // bytes it holds; 0 where the engine cannot know
 	Tables           int
 	Encoding         string
 	Empty            bool   // holds nothing that a user made

@@ -32,6 +32,7 @@ func (s *Server) work(ctx context.Context) error {
 			s.untilUntidy(ctx, wait)
 		}
 	})
+	house.Go(func() { s.App.AskDatabases(ctx) })
 	defer house.Wait()
 	return s.jobs.Run(ctx)
 }

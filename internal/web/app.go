@@ -55,6 +55,7 @@ type App interface {
 	SetEncryption(ctx context.Context, a safepoint.Actor, on bool, confirm string) (safepoint.Encryption, error)
 
 	Databases(ctx context.Context, a safepoint.Actor) ([]safepoint.Database, error)
+	DatabaseAnswers(ctx context.Context, a safepoint.Actor) (app.DatabaseAnswers, error)
 	Database(ctx context.Context, a safepoint.Actor, id string) (safepoint.Database, error)
 	CreateDatabase(ctx context.Context, a safepoint.Actor, in app.DatabaseInput) (safepoint.Database, error)
 	UpdateDatabase(ctx context.Context, a safepoint.Actor, id string, in app.DatabaseInput) (safepoint.Database, error)
@@ -82,6 +83,10 @@ type App interface {
 	DisableSchedule(ctx context.Context, a safepoint.Actor, id string) (safepoint.Schedule, error)
 	EnableSchedule(ctx context.Context, a safepoint.Actor, id string) (safepoint.Schedule, error)
 	Overview(ctx context.Context, a safepoint.Actor) (app.Overview, error)
+	Storages(ctx context.Context, a safepoint.Actor) ([]app.StorageUse, error)
+	StorageUse(ctx context.Context, a safepoint.Actor, id string) (app.StorageUse, error)
+	StorageForecast(ctx context.Context, a safepoint.Actor, id string) (app.StorageHealth, error)
+	TestStorage(ctx context.Context, a safepoint.Actor, id string) (app.StorageTest, error)
 	StoredByDatabase(ctx context.Context, a safepoint.Actor) ([]app.Stored, error)
 
 	Health(ctx context.Context, a safepoint.Actor, f app.HealthFilter) (app.Health, error)

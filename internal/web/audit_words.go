@@ -30,6 +30,7 @@ var actions = []audited{
 	{"database.update", language.Mark("Change a database")},
 	{"database.test", language.Mark("Test a database")},
 	{"database.remove", language.Mark("Remove a database")},
+	{"storage.test", language.Mark("Test the storage")},
 	{"schedule.create", language.Mark("Create a schedule")},
 	{"schedule.update", language.Mark("Change a schedule")},
 	{"schedule.enable", language.Mark("Enable a schedule")},

@@ -138,7 +138,7 @@ func (k *card) problem(c locale) {
 	k.Problem = why(c, k.LastRun.Failure)
 	k.Cause, k.CauseIs, k.RunAgain = "/logs/"+k.LastRun.ID, c.Say("Details"), "/backups/manual?database="+k.DatabaseID
 	if f := k.LastRun.Failure; f != nil && f.Code == safepoint.CodeSpace {
-		k.Cause, k.CauseIs = "/storage", c.Say("Free up space")
+		k.Cause, k.CauseIs = "/storage/"+app.StorageID, c.Say("Free up space")
 	}
 }
 

@@ -30,6 +30,8 @@ type fake struct {
 	svcs    []safepoint.Service
 	status  halt.Status
 	stored  []app.Stored
+	put     app.StorageTest
+	answers app.DatabaseAnswers
 	over    app.Overview
 	members []safepoint.Member
 	tokens  []safepoint.Token
@@ -181,6 +183,9 @@ func (f *fake) Audit(_ context.Context, _ safepoint.Actor, filter app.AuditFilte
 func (f *fake) Databases(context.Context, safepoint.Actor) ([]safepoint.Database, error) {
 	return f.dbs, f.broken
 }
+func (f *fake) DatabaseAnswers(context.Context, safepoint.Actor) (app.DatabaseAnswers, error) {
+	return f.answers, f.broken
+}
 func (f *fake) Database(_ context.Context, _ safepoint.Actor, id string) (safepoint.Database, error) {
 	return find(f.dbs, func(d safepoint.Database) string { return d.ID }, id)
 }
@@ -257,6 +262,25 @@ func (f *fake) EnableSchedule(_ context.Context, _ safepoint.Actor, id string) (
 }
 func (f *fake) Overview(context.Context, safepoint.Actor) (app.Overview, error) {
 	return f.over, f.broken
+}
+
+func (f *fake) Storages(context.Context, safepoint.Actor) ([]app.StorageUse, error) {
+	return []app.StorageUse{f.storage()}, f.broken
+}
+func (f *fake) StorageUse(_ context.Context, _ safepoint.Actor, id string) (app.StorageUse, error) {
+	if id != app.StorageID {
+		return app.StorageUse{}, errMissing
+	}
+	return f.storage(), f.broken
+}
+func (f *fake) storage() app.StorageUse {
+	return app.StorageUse{ID: app.StorageID, Name: f.over.StorageName, Space: f.over.Space, Backups: f.over.Backups, Bytes: f.over.Bytes}
+}
+func (f *fake) StorageForecast(context.Context, safepoint.Actor, string) (app.StorageHealth, error) {
+	return f.health.Storage, f.broken
+}
+func (f *fake) TestStorage(_ context.Context, _ safepoint.Actor, id string) (app.StorageTest, error) {
+	return f.put, f.act("storage test", id)
 }
 
 func (f *fake) StoredByDatabase(context.Context, safepoint.Actor) ([]app.Stored, error) {

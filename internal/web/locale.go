@@ -189,6 +189,8 @@ func (c locale) Short(t time.Time) string {
 		return c.Say("Today")
 	case -1:
 		return c.Say("Yesterday")
+	case 1:
+		return c.Say("Tomorrow")
 	}
 	return c.weekdayDate(t)
 }

@@ -15,24 +15,13 @@ import (
 
 type databaseRow struct {
 	safepoint.Database
-	Where template.HTML
+	Where      template.HTML
+	Connection connectionView
 }
 
-type databasesView struct{ Rows []databaseRow }
-
-// where is how a database is reached, without its secret.
-func (c locale) where(d safepoint.Database) template.HTML {
-	if !d.Connected() {
-		return c.HTML("no connection yet")
-	}
-	if d.Engine == safepoint.SQLite {
-		return monoName(d.Path)
-	}
-	s := d.Host
-	if d.Port != 0 {
-		s += ":" + strconv.Itoa(d.Port)
-	}
-	return monoName(s + "/" + d.DBName)
+type databasesView struct {
+	Rows    []databaseRow
+	Verdict verdict
 }
 
 func showDatabases(v *visit) (reply, error) {
@@ -40,19 +29,26 @@ func showDatabases(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := v.app.DatabaseAnswers(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
 	var d databasesView
 	for _, db := range dbs {
-		d.Rows = append(d.Rows, databaseRow{db, v.t.where(db)})
+		d.Rows = append(d.Rows, databaseRow{db, v.t.where(db), newConnectionView(v.t, db, known.About(db))})
 	}
+	d.Verdict = connectionVerdict(v.t, d.Rows)
 	return &page{Name: "databases", Title: v.t.Say("Databases"), Tab: "databases", Live: true, Data: d}, nil
 }
 
 type databaseView struct {
-	DB        safepoint.Database
-	Where     template.HTML
-	Schedules []app.ScheduleCard
-	Backups   int
-	Test      *testView
+	DB         safepoint.Database
+	Where      template.HTML
+	Connection connectionView
+	Schedules  []app.ScheduleCard
+	Backups    int
+	Days       []pointDay
+	Test       *testView
 }
 
 // testView is what a test found, with the form or the page it belongs to.
@@ -70,7 +66,11 @@ func (v *visit) databasePage(id string) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := databaseView{DB: db, Where: v.t.where(db)}
+	known, err := v.app.DatabaseAnswers(v.ctx, v.actor)
+	if err != nil {
+		return nil, err
+	}
+	d := databaseView{DB: db, Where: v.t.where(db), Connection: newConnectionView(v.t, db, known.About(db))}
 	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{DatabaseID: id})
 	if err != nil {
 		return nil, err
@@ -81,16 +81,19 @@ func (v *visit) databasePage(id string) (*page, error) {
 		return nil, err
 	}
 	d.Backups = ops.Total
+	if d.Days, err = v.points(id); err != nil {
+		return nil, err
+	}
 	return &page{Name: "database", Title: v.t.Say("{name} · Databases", "name", db.Name), Tab: "databases", Live: true, Data: d}, nil
 }
 
 // doDatabaseTest shows what the test found on the database's page itself: it is a look, it leaves nothing behind.
 func doDatabaseTest(v *visit) (reply, error) {
-	p, err := v.databasePage(v.id())
+	test, err := v.app.TestDatabase(v.ctx, v.actor, v.id())
 	if err != nil {
 		return nil, err
 	}
-	test, err := v.app.TestDatabase(v.ctx, v.actor, v.id())
+	p, err := v.databasePage(v.id())
 	if err != nil {
 		return nil, err
 	}

@@ -105,7 +105,7 @@ func newNoticeRow(c locale, n app.Notice) noticeRow {
 		}
 		r.Facts = c.Say("Connected {time}", "time", c.Ago(n.Since))
 	case app.NoticeStorage:
-		r.Link, r.LinkText = "/storage", c.Say("Storage")
+		r.Link, r.LinkText = "/storage/"+app.StorageID, c.Say("Storage")
 		if n.Space.Total > 0 {
 			r.Facts = c.Say("{free} of {total} are free", "free", c.Size(n.Space.Free), "total", c.Size(n.Space.Total))
 		}

@@ -103,11 +103,10 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 
 // otherPoints are the restore points of a backup's database, each a restore of its own. The backup is marked.
 func (v *visit) otherPoints(chosen safepoint.Operation) ([]pointDay, error) {
-	page, err := v.app.Operations(v.ctx, v.actor, safepoint.OperationFilter{Type: safepoint.TypeBackup, DatabaseID: chosen.DatabaseID, Limit: pointsShown})
+	days, err := v.points(chosen.DatabaseID)
 	if err != nil {
 		return nil, err
 	}
-	days := pointDays(v.t, page.Operations)
 	for _, day := range days {
 		for i := range day.Points {
 			switch p := &day.Points[i]; {

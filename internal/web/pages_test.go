@@ -309,9 +309,17 @@ func stories() []story {
 		{name: "undo", fake: sample(), path: "/restores/op_restore/undo", want: []string{"Undo this restore?", "Keep the restore"}},
 		{name: "undo-too-late", fake: ended(func(o *safepoint.Operation) { o.UndoUntil = ago(time.Hour) }), path: "/restores/op_restore/undo", status: 409, want: []string{"cannot be undone any more"}},
 
-		{name: "databases", fake: sample(), path: "/databases", want: []string{"db-01:5432/harbor", "/srv/docs/archive.db"}},
+		{name: "databases", fake: sample(), path: "/databases", want: []string{"db-01:5432/harbor", "/srv/docs/archive.db", " databases does not answer.", "last answered", "71.0\u00a0GiB", "of 64.0\u00a0GiB"}},
+		{name: "databases-asking", fake: with(sample(), func(f *fake) {
+			f.answers = app.DatabaseAnswers{Asking: true, Of: map[string]app.DatabaseAnswer{"db_docs": {State: app.AnswerUnknown, Asking: true, AskedAt: ago(26 * time.Hour), AnsweredAt: ago(26 * time.Hour), Info: engine.Info{Size: gib, Tables: 1}}}}
+		}), path: "/databases", want: []string{"Asking", "not asked yet", "last answered 1\u00a0d\u00a02\u00a0h ago", "not known yet"}},
+		{name: "databases-unknown", fake: with(sample(), func(f *fake) {
+			f.answers.Of["db_billing_prod"] = app.DatabaseAnswer{State: app.AnswerUnknown, AskedAt: ago(time.Hour)}
+		}), path: "/databases", want: []string{"It is not known whether", "without an answer"}},
 		{name: "databases-empty", fake: empty(), path: "/databases", want: []string{"Connect a database to start"}},
 		{name: "database", fake: sample(), path: "/databases/db_harbor_prod", want: []string{"password stored, sealed", "verify-full"}},
+		{name: "database-failing", fake: sample(), path: "/databases/db_billing_prod", want: []string{"did not answer within 10 s", "firewall", "last answered"}},
+		{name: "database-beside", fake: sample(), path: "/databases/db_docs", want: []string{"Free on its disk", "of 64.0\u00a0GiB"}},
 		{name: "database-viewer", fake: sample(), session: "s-viewer", path: "/databases/db_harbor_prod", want: []string{"Connection"}},
 		{name: "database-unconnected", fake: with(sample(), unconnected), path: "/databases/db_harbor_prod", want: []string{"Add its connection.", "no connection yet", `href="/databases/db_harbor_prod/edit"`}},
 		{name: "databases-unconnected", fake: with(sample(), unconnected), path: "/databases", want: []string{"no connection yet"}},
@@ -334,9 +342,17 @@ func stories() []story {
 			f.fail = safepoint.Errorf(safepoint.CodeConflict, "The server of %s answers: it is not gone.", "harbor_prod")
 		}), path: "/databases/db_harbor_prod/delete?gone=yes", post: typed("confirm", "harbor_prod"), status: 409, want: []string{"answers: it is not gone"}},
 		{name: "database-delete-typed-wrong", fake: sample(), path: "/databases/db_harbor_prod/delete", post: typed("confirm", "x"), status: 422, want: []string{"Nothing was removed."}},
-		{name: "storage", fake: sample(), path: "/storage", want: []string{"412.0\u00a0GiB free", "warehouse_2024", "removed"}},
-		{name: "storage-empty", fake: with(sample(), func(f *fake) { f.stored = nil }), path: "/storage", want: []string{"Nothing is kept yet."}},
-		{name: "storage-full", fake: with(sample(), func(f *fake) { f.over.Space.Free = 2 * gib }), path: "/storage", want: []string{"Almost full."}},
+		{name: "storages", fake: sample(), path: "/storage", want: []string{"412.0\u00a0GiB free", `href="/storage/local"`, "The operator chooses the storage"}},
+		{name: "storages-unknown", fake: with(sample(), func(f *fake) { f.over.Space = storage.Space{} }), path: "/storage", want: []string{"How much room is left is not known."}},
+		{name: "storage", fake: sample(), path: "/storage/local", want: []string{"412.0\u00a0GiB free", "warehouse_2024", "removed", "Kept until an admin deletes them.", "is kept for 24\u00a0hours", "Test storage"}},
+		{name: "storage-viewer", fake: sample(), session: "s-viewer", path: "/storage/local", want: []string{"What fills it"}},
+		{name: "storage-empty", fake: with(sample(), func(f *fake) { f.stored = nil }), path: "/storage/local", want: []string{"Nothing is kept yet."}},
+		{name: "storage-full", fake: with(sample(), func(f *fake) { f.over.Space.Free = 2 * gib }), path: "/storage/local", want: []string{"Almost full."}},
+		{name: "storage-tested", fake: sample(), path: "/storage/local/test", post: typed("x", "y"), want: []string{"The storage works.", "3\u00a0ms"}},
+		{name: "storage-test-failed", fake: with(sample(), func(f *fake) {
+			f.put = app.StorageTest{Wrote: 3 * time.Millisecond, Failure: safepoint.Errorf(safepoint.CodeUnreachable, "A small file that was just written could not be read back from the storage as it was.").WithHint("The server's log has the reason. See to it that the place is there, and that the user that Safepoint runs as may write, read and remove files in it.").Failure()}
+		}), path: "/storage/local/test", post: typed("x", "y"), want: []string{"could not be read back", "Written in"}},
+		{name: "storage-none", fake: sample(), path: "/storage/s3", status: 404, want: []string{"This is not here"}},
 
 		{name: "services", fake: sample(), path: "/services", want: []string{"booking-web", "Move pool up"}},
 		{name: "services-viewer", fake: sample(), session: "s-viewer", path: "/services", want: []string{"booking-web"}},

@@ -91,7 +91,9 @@ func Routes() []Route {
 		{"GET", "/databases/{id}/delete", Admin, false, showDatabaseDelete},
 		{"POST", "/databases/{id}/delete", Admin, false, doDatabaseDelete},
 
-		{"GET", "/storage", Viewer, true, showStorage},
+		{"GET", "/storage", Viewer, true, showStorages},
+		{"GET", "/storage/{id}", Viewer, true, showStorage},
+		{"POST", "/storage/{id}/test", Admin, false, doStorageTest},
 
 		{"GET", "/services", Viewer, true, showServices},
 		{"GET", "/services/new", Admin, false, showServiceNew},

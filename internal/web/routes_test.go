@@ -11,7 +11,7 @@ import (
 // examples fills the pattern's parts with what the sample has.
 var examples = map[string]string{
 	"/backups/{id}": "sch_7k2mq4", "/logs/{id}": "op_1400", "/restores/{id}": "op_restore", "/databases/{id}": "db_docs",
-	"/services/{id}": "svc_web", "/health/{id}": "db_harbor_prod", "/members/{id}": "usr_tomas", "/profile/tokens/{id}": "tok_ci",
+	"/storage/{id}": "local", "/services/{id}": "svc_web", "/health/{id}": "db_harbor_prod", "/members/{id}": "usr_tomas", "/profile/tokens/{id}": "tok_ci",
 	"/settings/encryption/{id}": "rcp_new", "/profile/sessions/{id}": "0718a1b2c3d4e5f6",
 }
 

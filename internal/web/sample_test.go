@@ -82,6 +82,8 @@ func sample() *fake {
 			{ID: "aud_1", At: ago(26 * time.Hour), IP: "198.51.100.4", Via: "session", Action: "signin", ObjectName: "root@example.org", Outcome: "failed"},
 		},
 		test:    app.TestResult{OK: true, Took: 42 * time.Millisecond, Info: engine.Info{ServerVersion: "17.6", Size: 71 * gib, Tables: 66, Tool: "pg_dump 17.6"}, Findings: []engine.Finding{note(safepoint.CodePrivilege, "The role may not create databases.", "A restore would run in place, with services halted throughout.")}},
+		put:     app.StorageTest{OK: true, Size: 64 << 10, Wrote: 3 * time.Millisecond, Read: time.Millisecond, Removed: 1200 * time.Microsecond},
+		answers: sampleAnswers(),
 		svcTest: app.ServiceTest{Halted: true, Resumed: true, HaltTook: 153 * time.Millisecond, ResumeTook: 1200 * time.Millisecond},
 	}
 	f.cards = sampleCards(f)
@@ -106,6 +108,16 @@ func sample() *fake {
 		{Name: `app."Odd.Name"`, Rows: 1, Size: 120, RawSize: 300}, {Name: "app.empty"},
 	}
 	return f
+}
+
+// sampleAnswers are of a database that answers, one that did until today, and one beside Safepoint.
+func sampleAnswers() app.DatabaseAnswers {
+	return app.DatabaseAnswers{Of: map[string]app.DatabaseAnswer{
+		"db_harbor_prod": {State: app.AnswerGood, AskedAt: ago(2 * time.Minute), AnsweredAt: ago(2 * time.Minute), Took: 42 * time.Millisecond, Info: engine.Info{ServerVersion: "17.6", Size: 71 * gib, Tables: 66}},
+		"db_billing_prod": {State: app.AnswerFailing, AskedAt: ago(2 * time.Minute), AnsweredAt: ago(3 * time.Hour), Info: engine.Info{ServerVersion: "16.4", Size: 9 * gib, Tables: 31},
+			Failure: safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer within %s.", "db-02:5432", "10 s").WithHint("Check that the server runs, and that a firewall lets this machine through.").Failure()},
+		"db_docs": {State: app.AnswerGood, AskedAt: ago(2 * time.Minute), AnsweredAt: ago(2 * time.Minute), Info: engine.Info{ServerVersion: "3.50", Size: 1 * gib, Tables: 1, DiskFree: 3 * gib, DiskTotal: 64 * gib}},
+	}}
 }
 
 func sampleCards(f *fake) []app.ScheduleCard {

@@ -24,6 +24,22 @@ type Database struct {
 	CreatedAt     time.Time `json:"created_at"`
 	CreatedBy     string    `json:"created_by,omitempty" doc:"The name of who added it" example:"Rahel Odermatt"`
 	Version       int       `json:"version" doc:"Grows with each change"`
+
+	Connection *DatabaseConnection `json:"connection,omitempty" doc:"What is known of the connection; left out where a database is added or changed"`
+}
+
+// DatabaseConnection is what a database said when it was last asked in the background: while somebody looks, every five minutes.
+type DatabaseConnection struct {
+	State       string    `json:"state" enum:"answers,failing,unknown" doc:"unknown: not asked since the server started, or not within a quarter of an hour"`
+	Asking      bool      `json:"asking,omitempty" doc:"It is being asked now"`
+	AskedAt     time.Time `json:"asked_at,omitzero"`
+	AnsweredAt  time.Time `json:"answered_at,omitzero" doc:"When it last answered: what follows is of then"`
+	TookSeconds float64   `json:"took_seconds,omitempty"`
+	Size        int64     `json:"size,omitempty" doc:"Bytes on the server's disk"`
+	Tables      int       `json:"tables,omitempty"`
+	DiskFree    int64     `json:"disk_free,omitempty" doc:"Bytes that can still be written to that disk, where disk_total is known"`
+	DiskTotal   int64     `json:"disk_total,omitempty" doc:"Bytes it holds; left out where Safepoint cannot know: PostgreSQL on another machine"`
+	Failure     *Failure  `json:"failure,omitempty" doc:"Why it did not answer, with state failing"`
 }
 
 func FromDatabase(d safepoint.Database) Database {

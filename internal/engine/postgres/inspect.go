@@ -19,6 +19,11 @@ func (e Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, erro
 	if err != nil {
 		return engine.Info{}, explain(ctx, t, err)
 	}
+	d, err := diskOf(ctx, conn, t)
+	if err != nil {
+		return engine.Info{}, explain(ctx, t, err)
+	}
+	info.DiskFree, info.DiskTotal = d.free, d.total
 	if tool, err := e.findTool(ctx, info.ServerVersionNum); err == nil {
 		info.Tool = tool.String()
 	}

@@ -88,27 +88,28 @@ func (e *Engine) CanRestore(ctx context.Context, t engine.Target, r *archive.Rea
 				WithHint("Programs that have the file open must be started again after the restore.")))
 		}
 	}
-	space, err := spaceFinding(folder, info.Size, restored, r != nil)
-	if err != nil {
-		return nil, err
-	}
-	return append(findings, space...), nil
+	return append(findings, spaceFinding(folder, info, restored, r != nil)...), nil
 }
 
 // spaceFinding compares the disk's free space with what a restore needs at its height: staging, the set-aside copy, and
 // a journal or WAL of the switch that holds the larger of the two once more.
-func spaceFinding(folder string, present, restored int64, blocks bool) ([]engine.Finding, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(folder, &st); err != nil {
-		return nil, fmt.Errorf("ask for free space: %w", err)
-	}
-	free := int64(st.Bavail) * int64(st.Bsize)
-	need := present + restored + max(present, restored) + 1<<20
+func spaceFinding(folder string, present engine.Info, restored int64, blocks bool) []engine.Finding {
+	free := present.DiskFree
+	need := present.Size + restored + max(present.Size, restored) + 1<<20
 	if free >= need {
-		return nil, nil
+		return nil
 	}
 	f := engine.Found(safepoint.Errorf(safepoint.CodeSpace, "A restore needs about %d MB in %s, and %d MB are free.", need>>20+1, folder, free>>20).
 		WithHint("Free some space on that disk: the restored database and the earlier one are kept beside the live one for a while."))
 	f.Blocker = blocks
-	return []engine.Finding{f}, nil
+	return []engine.Finding{f}
+}
+
+// room is how much can still be written to the disk that holds a folder, and how much it holds.
+func room(folder string) (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(folder, &st); err != nil {
+		return 0, 0, fmt.Errorf("ask for free space: %w", err)
+	}
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }

@@ -70,6 +70,9 @@ func (e *Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, err
 	if info.DatabaseID, err = identity(path); err != nil {
 		return engine.Info{}, err
 	}
+	if info.DiskFree, info.DiskTotal, err = room(filepath.Dir(path)); err != nil {
+		return engine.Info{}, err
+	}
 	info.ServerVersion, info.ServerVersionNum = version()
 	return info, nil
 }
