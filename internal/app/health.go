@@ -173,17 +173,6 @@ func monthBegin(org safepoint.Organization, now time.Time) time.Time {
 	return time.Date(y, m, d-29, 0, 0, 0, 0, zone)
 }
 
-// nextRun is when a schedule runs next, zero while it is disabled.
-func nextRun(s catalog.Schedule, now time.Time) time.Time {
-	if due, _ := s.Due(s.Done, now); !due.IsZero() {
-		return due
-	}
-	if !s.IsActive {
-		return time.Time{}
-	}
-	return s.NextRun(now)
-}
-
 // growthKeep is how long the days of a storage are used again: they are the sum of many backups, and change slowly.
 const growthKeep = 5 * time.Minute
 

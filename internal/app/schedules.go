@@ -63,12 +63,12 @@ type deck struct {
 	databases map[string]safepoint.Database
 	runs      map[string][]safepoint.Operation // by schedule
 	open      map[string]*safepoint.Operation  // the newest run that waits or runs, by schedule
-	backups   map[string]catalog.Kept          // by database
+	backups   map[string]int                   // kept files by database
 	active    map[string]int                   // active schedules by database
 }
 
 func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
-	d := &deck{app: a, orgID: orgID, now: a.Now(), databases: map[string]safepoint.Database{}, active: map[string]int{},
+	d := &deck{app: a, orgID: orgID, now: a.Now(), databases: map[string]safepoint.Database{}, active: map[string]int{}, backups: map[string]int{},
 		runs: map[string][]safepoint.Operation{}, open: map[string]*safepoint.Operation{}}
 	var err error
 	if d.schedules, err = a.Catalog.Schedules(ctx, orgID); err != nil {
@@ -95,7 +95,10 @@ func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
 			d.open[op.ScheduleID] = &op
 		}
 	}
-	d.backups, err = a.Catalog.KeptBackups(ctx, orgID)
+	stored, err := a.Catalog.StoredByDatabase(ctx, orgID)
+	for _, s := range stored {
+		d.backups[s.DatabaseID] = s.Backups
+	}
 	return d, err
 }
 
@@ -110,13 +113,8 @@ func (d *deck) all() []ScheduleCard {
 
 func (d *deck) card(s catalog.Schedule) ScheduleCard {
 	card := ScheduleCard{
-		Schedule: s.Schedule, Database: d.databases[s.DatabaseID], Runs: d.runs[s.ID], Backups: d.backups[s.DatabaseID].Backups, Running: d.open[s.ID],
-		OnlyOne: s.IsActive && d.active[s.DatabaseID] == 1, UpdatedBy: s.UpdatedBy, UpdatedAt: s.UpdatedAt,
-	}
-	if due, _ := s.Due(s.Done, d.now); !due.IsZero() {
-		card.NextRun = due // it starts as soon as the scheduler looks
-	} else if s.IsActive {
-		card.NextRun = s.NextRun(d.now)
+		Schedule: s.Schedule, Database: d.databases[s.DatabaseID], Runs: d.runs[s.ID], Backups: d.backups[s.DatabaseID], Running: d.open[s.ID],
+		OnlyOne: s.IsActive && d.active[s.DatabaseID] == 1, NextRun: nextRun(s, d.now), UpdatedBy: s.UpdatedBy, UpdatedAt: s.UpdatedAt,
 	}
 	if s.LastRun != "" {
 		card.LastRun = &safepoint.Operation{ID: s.LastRun, Status: s.LastStatus}
@@ -125,6 +123,17 @@ func (d *deck) card(s catalog.Schedule) ScheduleCard {
 		card.LastGood = &safepoint.Operation{ID: s.LastGood, Status: safepoint.StatusSucceeded}
 	}
 	return card
+}
+
+// nextRun is when a schedule runs next, zero while it is disabled. A run that is due starts as soon as the scheduler looks.
+func nextRun(s catalog.Schedule, now time.Time) time.Time {
+	if due, _ := s.Due(s.Done, now); !due.IsZero() {
+		return due
+	}
+	if !s.IsActive {
+		return time.Time{}
+	}
+	return s.NextRun(now)
 }
 
 // fill reads the last runs of cards, all at once.
@@ -292,10 +301,7 @@ func (a *App) Overview(ctx context.Context, by safepoint.Actor) (Overview, error
 }
 
 // Stored is how many backup files of a database are kept, and what they take.
-type (
-	Stored = catalog.Stored
-	Kept   = catalog.Kept
-)
+type Stored = catalog.Stored
 
 // StoredByDatabase says what fills the storage: every database with backups, also those that were removed, the largest
 // first.

@@ -31,7 +31,7 @@ func (c *Catalog) AddAudit(ctx context.Context, e safepoint.AuditEntry) (safepoi
 		object_type, object_id, object_name, outcome, detail, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		e.ID, e.OrganizationID, toMillis(e.At), e.ActorID, e.ActorName, e.IP, e.Via, e.Action,
 		e.ObjectType, e.ObjectID, e.ObjectName, e.Outcome, e.Detail, changes)
-	return e, err
+	return e, wrap("write audit log", err)
 }
 
 // CompleteAudit writes the outcome of an action on an object into its line. It says false if there is none that is
@@ -39,7 +39,7 @@ func (c *Catalog) AddAudit(ctx context.Context, e safepoint.AuditEntry) (safepoi
 func (c *Catalog) CompleteAudit(ctx context.Context, objectID, action, outcome, detail string) (bool, error) {
 	n, err := c.exec(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END
 		WHERE object_id = $3 AND action = $4 AND outcome = ''`, outcome, detail, objectID, action)
-	return n > 0, err
+	return n > 0, wrap("complete audit line", err)
 }
 
 // OpenAudit are the lines of an action, of every organization, that have no outcome yet, among the newest 100,000.

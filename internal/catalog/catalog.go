@@ -1,8 +1,10 @@
 // Package catalog keeps the metadata: organizations, users, databases, schedules, operations, journals, audit.
 //
 // It stores and finds; it decides nothing that needs a role or a rule. Every query about an organization's things
-// takes the organization's ID and answers CodeNotFound for those of another. Secrets go in and come out sealed
-// (see Seal): the file alone gives none away. Its SQL runs on SQLite now and is kept to what PostgreSQL also reads.
+// takes the organization's ID and answers CodeNotFound for those of another; what takes the ID of an operation alone, or
+// looks across organizations, is for the program itself, which has that ID from a row and never from a request. Secrets
+// go in and come out sealed (see Seal): the file alone gives none away. Its SQL is SQLite's: lists of a million rows are
+// read through its row numbers, triggers and index of words (migration 00015).
 package catalog
 
 import (
@@ -10,14 +12,17 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
 	"time"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the catalog's driver
 
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
@@ -99,4 +104,47 @@ func fromMillis(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
+}
+
+// OpenReader opens the catalog for reading only, also while a server uses it, and changes nothing, not even its schema.
+// One of another version of this program is CodeVersion, none at all CodeNotFound. Methods that write fail.
+func OpenReader(ctx context.Context, path string) (*Catalog, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, safepoint.Errorf(safepoint.CodeNotFound, "There is no catalog at %s.", path).WithHint("Check the data directory.")
+	}
+	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(2000)", "query_only(1)"}}
+	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
+	if err != nil {
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	db.SetMaxOpenConns(2)
+	c := &Catalog{db: pool{DB: db}, Now: time.Now, limits: searchLimits}
+	if err := c.sameSchema(ctx); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("open catalog: %w", err)
+	}
+	return c, nil
+}
+
+// sameSchema refuses a catalog whose schema is not this program's.
+func (c *Catalog) sameSchema(ctx context.Context) error {
+	dir, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, c.db.DB, dir)
+	if err != nil {
+		return err
+	}
+	sources := p.ListSources()
+	want := sources[len(sources)-1].Version
+	var have int64
+	if err := c.db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied = 1`).Scan(&have); err != nil {
+		return err
+	}
+	if have != want {
+		return safepoint.Errorf(safepoint.CodeVersion, "The catalog is that of another version of Safepoint (schema %d, this program has %d).", have, want).
+			WithHint("Use the program that the server runs with; a newer one brings the catalog up to date when it is started as the server.")
+	}
+	return nil
 }

@@ -44,8 +44,9 @@ func database(ctx context.Context, q querier, orgID, id string) (safepoint.Datab
 
 // Databases returns the databases of the organization by name.
 func (c *Catalog) Databases(ctx context.Context, orgID string) ([]safepoint.Database, error) {
-	return collect(ctx, c.db, scanDatabase, `SELECT `+databaseColumns+` FROM databases
+	list, err := collect(ctx, c.db, scanDatabase, `SELECT `+databaseColumns+` FROM databases
 		WHERE organization_id = $1 AND removed_at = 0 ORDER BY lower(name), id`, orgID)
+	return list, wrap("list databases", err)
 }
 
 // DatabasePassword returns a database's password as sealed, nil if it has none.
@@ -85,7 +86,7 @@ func (c *Catalog) UpdateDatabase(ctx context.Context, d safepoint.Database, seal
 func (c *Catalog) SetServerVersion(ctx context.Context, orgID, id, version string) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE databases SET server_version = $1 WHERE organization_id = $2 AND id = $3 AND server_version <> $1`,
 		version, orgID, id)
-	return err
+	return wrap("record server version", err)
 }
 
 // RemoveDatabase takes a database off the list, with its disabled schedules, and forgets its password. Its backups

@@ -95,18 +95,3 @@ func (c *Catalog) MarkDeleted(ctx context.Context, id string) error {
 func (c *Catalog) Deleting(ctx context.Context) ([]safepoint.Operation, error) {
 	return c.operations(ctx, `WHERE deleting_at > 0 AND deleted_at = 0 ORDER BY deleting_at, id`)
 }
-
-// KnownKeys returns the storage keys that an operation still needs: of kept backups, and of those running or being
-// deleted. A stored file under any other key was left behind by a run that did not succeed.
-func (c *Catalog) KnownKeys(ctx context.Context) (map[string]bool, error) {
-	list, err := collect(ctx, c.db, func(row scanner) (key string, err error) { return key, row.Scan(&key) },
-		`SELECT storage_key FROM operations WHERE storage_key <> '' AND deleted_at = 0 AND type = 'backup' AND status IN ('succeeded','running','queued')`)
-	if err != nil {
-		return nil, fmt.Errorf("list storage keys: %w", err)
-	}
-	keys := make(map[string]bool, len(list))
-	for _, key := range list {
-		keys[key] = true
-	}
-	return keys, nil
-}

@@ -37,7 +37,7 @@ func (c *Catalog) Lease(ctx context.Context, operationID string) (until time.Tim
 	return fromMillis(ms), wrap("read lease", err)
 }
 
-// Known says which of the operations are in the catalog, and how they stand.
+// Known returns an operation of any organization, and false where the catalog does not have it.
 func (c *Catalog) Known(ctx context.Context, operationID string) (safepoint.Operation, bool, error) {
 	ops, err := c.operations(ctx, `WHERE id = $1`, operationID)
 	if err != nil || len(ops) == 0 {

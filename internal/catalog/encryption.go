@@ -77,14 +77,6 @@ func (c *Catalog) Recipient(ctx context.Context, orgID, id string) (r safepoint.
 	return r, ch, absent(err, "recipient")
 }
 
-// extra scans the columns that stand behind those of another scan.
-type extra struct {
-	scanner
-	more []any
-}
-
-func (e extra) Scan(dest ...any) error { return e.scanner.Scan(append(dest, e.more...)...) }
-
 // ProveRecipient records that the secret key of a recipient is there. New backups are encrypted for it from now on, and
 // encryption is on.
 func (c *Catalog) ProveRecipient(ctx context.Context, orgID, id string) error {

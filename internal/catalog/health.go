@@ -18,7 +18,7 @@ type BackupRun struct {
 // BackupRuns returns the backups of a database since a moment that succeeded, failed or were missed, oldest first: also
 // those whose files are gone.
 func (c *Catalog) BackupRuns(ctx context.Context, orgID, databaseID string, since time.Time) ([]BackupRun, error) {
-	return collect(ctx, c.db, func(row scanner) (r BackupRun, err error) {
+	list, err := collect(ctx, c.db, func(row scanner) (r BackupRun, err error) {
 		var created, started, finished int64
 		err = row.Scan(&created, &started, &finished, &r.Status, &r.Size)
 		r.At = fromMillis(created)
@@ -29,6 +29,7 @@ func (c *Catalog) BackupRuns(ctx context.Context, orgID, databaseID string, sinc
 	}, `SELECT created_at, started_at, finished_at, status, size FROM operations
 		WHERE database_id = $1 AND organization_id = $2 AND created_at >= $3 AND type = 'backup' AND triggered_by <> 'upload'
 		AND status IN ('succeeded','failed','missed') ORDER BY created_at, id`, databaseID, orgID, toMillis(since))
+	return list, wrap("list the backups of a database", err)
 }
 
 // StorageDay is what one day of UTC did to the bytes of kept backups.
@@ -39,11 +40,10 @@ type StorageDay struct {
 
 // StorageDays returns the days since a moment on which backups came or went, oldest first.
 func (c *Catalog) StorageDays(ctx context.Context, orgID string, since time.Time) ([]StorageDay, error) {
-	const day = 24 * 60 * 60 * 1000
-	return collect(ctx, c.db, func(row scanner) (d StorageDay, err error) {
+	list, err := collect(ctx, c.db, func(row scanner) (d StorageDay, err error) {
 		var n int64
 		err = row.Scan(&n, &d.Own, &d.All)
-		d.Day = fromMillis(n * day)
+		d.Day = fromMillis(n * msPerDay)
 		return d, err
 	}, `SELECT day, sum(CASE WHEN organization_id = $1 THEN bytes ELSE 0 END), sum(bytes) FROM (
 			SELECT finished_at / 86400000 AS day, organization_id, sum(size) AS bytes FROM operations
@@ -52,4 +52,5 @@ func (c *Catalog) StorageDays(ctx context.Context, orgID string, since time.Time
 			SELECT deleted_at / 86400000, organization_id, -sum(size) FROM operations
 			WHERE type = 'backup' AND status = 'succeeded' AND deleted_at > 0 AND deleted_at >= $2 GROUP BY 1, 2) AS changes
 		GROUP BY day ORDER BY day`, orgID, toMillis(since))
+	return list, wrap("sum up days of the storage", err)
 }

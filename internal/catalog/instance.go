@@ -14,7 +14,7 @@ func (c *Catalog) SetSetupCode(ctx context.Context, hash string, until time.Time
 	_, err := c.db.ExecContext(ctx, `INSERT INTO instance (id, setup_code_hash, setup_code_until, created_at) VALUES (1, $1, $2, $3)
 		ON CONFLICT (id) DO UPDATE SET setup_code_hash = excluded.setup_code_hash, setup_code_until = excluded.setup_code_until`,
 		hash, toMillis(until), toMillis(c.Now()))
-	return err
+	return wrap("store setup code", err)
 }
 
 // CheckSetupCode fails as Setup does with this code's hash, and uses nothing up.
@@ -23,8 +23,8 @@ func (c *Catalog) CheckSetupCode(ctx context.Context, codeHash string) error {
 }
 
 // Setup makes the first user an admin of the first organization, which is a recovered one where there are any (the user is
-// admin of all of these), and uses the code up, all or nothing: of two who try
-// at once, one wins and the other gets CodeConflict. A wrong or old code is CodeForbidden.
+// admin of all of these), and uses the code up, all or nothing: of two who try at once, one wins and the other gets
+// CodeConflict. A wrong or old code is CodeForbidden.
 func (c *Catalog) Setup(ctx context.Context, codeHash string, u safepoint.User, passwordHash string, o safepoint.Organization) (safepoint.User, safepoint.Organization, error) {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		err := c.checkSetupCode(ctx, tx, codeHash)

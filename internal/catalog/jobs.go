@@ -167,21 +167,6 @@ func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duratio
 	return claim, wrap("claim operation", err)
 }
 
-// cancelDisabled cancels queued runs of schedules that are disabled.
-func (c *Catalog) cancelDisabled(ctx context.Context, tx *sql.Tx) error {
-	stale, err := operations(ctx, tx, `WHERE status = 'queued' AND schedule_id <> ''
-		AND EXISTS (SELECT 1 FROM schedules s WHERE s.id = operations.schedule_id AND s.is_active = 0)`)
-	if err != nil {
-		return err
-	}
-	for _, op := range stale {
-		if err := cancelQueued(ctx, tx, op.ID, errDisabled, c.Now()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // take gives a running operation to node, and raises its fence.
 func (c *Catalog) take(ctx context.Context, tx *sql.Tx, id, node string, lease time.Duration) (*jobs.Claim, error) {
 	claim := jobs.Claim{Node: node}
@@ -292,8 +277,9 @@ func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Ope
 
 // Orphans implements jobs.Store. A node's name is its machine's, "/", and a part that each process makes anew: so what
 // a process of the same machine left is known at once, and what this process runs itself is never taken for an orphan.
-// A safety backup lives as long as the restore that makes it, unless it is a job of its own (it has a source then): one whose restore has ended is nobody's, also if this
-// process made it and could not store its end. Restores come first: services wait for them.
+// A safety backup lives as long as the restore that makes it, unless it is a job of its own (it has a source then): one
+// whose restore has ended is nobody's, also if this process made it and could not store its end. Restores come first:
+// services wait for them.
 func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration) ([]jobs.Claim, error) {
 	machine, _, _ := strings.Cut(node, "/")
 	var claims []jobs.Claim
@@ -327,12 +313,4 @@ func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration)
 		return nil, wrap("take over operations", err)
 	}
 	return claims, nil
-}
-
-// wrap adds the act to err, if there is one.
-func wrap(act string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", act, err)
 }

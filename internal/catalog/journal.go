@@ -127,12 +127,14 @@ func (c *Catalog) SetAttention(ctx context.Context, operationID string, names []
 // Settle records that a person has brought a restore that ended to a good end: nothing of it needs anybody any more,
 // and it halts its organization no longer.
 func (c *Catalog) Settle(ctx context.Context, orgID, operationID string) error {
-	_, err := c.exec(ctx, `UPDATE operations SET attention = '[]', needs_operator = 0
-		WHERE id = $1 AND organization_id = $2 AND status NOT IN ('queued','running')`, operationID, orgID)
-	if err != nil {
-		return fmt.Errorf("settle restore: %w", err)
-	}
-	return c.ClearHalted(ctx, orgID, operationID)
+	return wrap("settle restore", c.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE operations SET attention = '[]', needs_operator = 0
+			WHERE id = $1 AND organization_id = $2 AND status NOT IN ('queued','running')`, operationID, orgID)
+		if err != nil {
+			return err
+		}
+		return c.clearHalted(ctx, tx, orgID, operationID)
+	}))
 }
 
 // SetUndone records that undoID went back behind the restore: there is nothing to undo any more.
@@ -186,16 +188,4 @@ func (c *Catalog) ClearUndo(ctx context.Context, operationID string) error {
 		return fmt.Errorf("record end of undo: %w", err)
 	}
 	return nil
-}
-
-// exec runs one statement and returns how many rows it changed.
-func (c *Catalog) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	return affected(c.db.ExecContext(ctx, query, args...))
-}
-
-func affected(res sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return res.RowsAffected()
 }

@@ -108,18 +108,10 @@ func (c *Catalog) logRows(ctx context.Context, l logs, at logCursor, limit int) 
 
 func (c *Catalog) placedRows(ctx context.Context, where string, args ...any) ([]placed, error) {
 	return collect(ctx, c.db, func(row scanner) (r placed, err error) {
-		r.Operation, err = scanOperation(andAlso{row, &r.place})
+		r.Operation, err = scanOperation(extra{row, []any{&r.place}})
 		return r, err
 	}, `SELECT `+operationColumns+`, place FROM operations `+where, args...)
 }
-
-// andAlso is a row with one more column at its end.
-type andAlso struct {
-	scanner
-	last any
-}
-
-func (a andAlso) Scan(dest ...any) error { return a.scanner.Scan(append(dest, a.last)...) }
 
 // logs are the rows that a filter selects, at places from (inclusive) to to (exclusive).
 type logs struct {

@@ -20,7 +20,7 @@ type Missed struct {
 // MissedRuns returns the missed runs of the organization's schedules that were due at or after since, as far as
 // nobody has dealt with them.
 func (c *Catalog) MissedRuns(ctx context.Context, orgID string, since time.Time) ([]Missed, error) {
-	return collect(ctx, c.db, func(row scanner) (m Missed, err error) {
+	list, err := collect(ctx, c.db, func(row scanner) (m Missed, err error) {
 		var first, last int64
 		err = row.Scan(&m.ScheduleID, &m.Schedule, &m.DatabaseID, &m.Database, &m.Runs, &first, &last)
 		m.First, m.Last = fromMillis(first), fromMillis(last)
@@ -30,6 +30,7 @@ func (c *Catalog) MissedRuns(ctx context.Context, orgID string, since time.Time)
 		WHERE o.organization_id = $1 AND o.status = 'missed' AND o.created_at >= $2 AND o.due_at >= $2 AND s.organization_id = $1 AND s.removed_at = 0
 		AND o.due_at > coalesce((SELECT max(x.until) FROM dismissals x WHERE x.organization_id = $1 AND x.schedule_id = s.id), 0)
 		GROUP BY s.id, s.name, d.id, d.name ORDER BY max(o.due_at) DESC, s.id`, orgID, toMillis(since))
+	return list, wrap("list missed runs", err)
 }
 
 // DismissMissed records that by has dealt with the missed runs m.
@@ -37,12 +38,12 @@ func (c *Catalog) DismissMissed(ctx context.Context, orgID string, m Missed, by 
 	_, err := c.db.ExecContext(ctx, `INSERT INTO dismissals (organization_id, schedule_id, until, runs, at, by_id, by_name)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING`,
 		orgID, m.ScheduleID, toMillis(m.Last), m.Runs, toMillis(c.Now()), by.UserID, by.UserName)
-	return err
+	return wrap("dismiss missed runs", err)
 }
 
 // Dismissed returns what was dealt with at or after since, the latest first.
 func (c *Catalog) Dismissed(ctx context.Context, orgID string, since time.Time) ([]Missed, error) {
-	return collect(ctx, c.db, func(row scanner) (m Missed, err error) {
+	list, err := collect(ctx, c.db, func(row scanner) (m Missed, err error) {
 		var until, at int64
 		err = row.Scan(&m.ScheduleID, &m.Schedule, &m.DatabaseID, &m.Database, &m.Runs, &until, &at, &m.DismissedBy)
 		m.Last, m.DismissedAt = fromMillis(until), fromMillis(at)
@@ -50,6 +51,7 @@ func (c *Catalog) Dismissed(ctx context.Context, orgID string, since time.Time) 
 	}, `SELECT s.id, s.name, d.id, d.name, x.runs, x.until, x.at, x.by_name
 		FROM dismissals x JOIN schedules s ON s.id = x.schedule_id JOIN databases d ON d.id = s.database_id
 		WHERE x.organization_id = $1 AND x.at >= $2 ORDER BY x.at DESC, s.id`, orgID, toMillis(since))
+	return list, wrap("list dismissed notices", err)
 }
 
 // Failing is an active schedule whose last run failed.
@@ -77,7 +79,7 @@ func (c *Catalog) Failing(ctx context.Context, orgID string) ([]Failing, error) 
 		JOIN operations f ON f.schedule_id = bad.schedule AND f.schedule_id <> '' AND f.due_at > bad.good AND f.status IN ('failed','missed')
 		GROUP BY bad.op, bad.name ORDER BY min(f.due_at), bad.op`, orgID)
 	if err != nil {
-		return nil, err
+		return nil, wrap("list failing schedules", err)
 	}
 	ids := make([]string, len(found))
 	for i, p := range found {
@@ -110,7 +112,7 @@ func (c *Catalog) NewestProven(ctx context.Context, orgID string) (map[string]Pr
 			FROM databases d WHERE d.organization_id = $1 AND d.removed_at = 0)
 		SELECT newest.db, o.id, o.created_at, o.started_at, o.finished_at, o.verified_at, o.size FROM newest JOIN operations o ON o.id = newest.op`, orgID)
 	if err != nil {
-		return nil, err
+		return nil, wrap("find proven backups", err)
 	}
 	defer rows.Close()
 	proven := map[string]Proven{}
@@ -119,7 +121,7 @@ func (c *Catalog) NewestProven(ctx context.Context, orgID string) (map[string]Pr
 		var p Proven
 		var created, started, finished, verified int64
 		if err := rows.Scan(&db, &p.ID, &created, &started, &finished, &verified, &p.Size); err != nil {
-			return nil, err
+			return nil, wrap("find proven backups", err)
 		}
 		p.At, p.Verified = fromMillis(created), fromMillis(verified)
 		if started > 0 {
@@ -127,7 +129,7 @@ func (c *Catalog) NewestProven(ctx context.Context, orgID string) (map[string]Pr
 		}
 		proven[db] = p
 	}
-	return proven, rows.Err()
+	return proven, wrap("find proven backups", rows.Err())
 }
 
 // NeedPeople returns the restores of the organization for which no safe next step could be chosen, and the instant

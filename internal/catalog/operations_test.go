@@ -320,11 +320,6 @@ func TestDeletion(t *testing.T) {
 	f.ok(f.MarkDeleting(f.ctx, "org_a", b.ID, true))
 	f.finish(rc, safepoint.StatusFailed)
 
-	keys, err := f.KnownKeys(f.ctx)
-	f.ok(err)
-	if !keys["a/b/safety"] || len(keys) != 1 {
-		t.Errorf("known keys: %v", keys)
-	}
 	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true))
 	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "is being deleted: that was asked for at")
 	if ops, err := f.Deleting(f.ctx); err != nil || len(ops) != 2 {

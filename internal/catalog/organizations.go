@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -10,13 +11,10 @@ import (
 
 const organizationColumns = `o.id, o.name, o.time_zone, o.language, o.undo_window_ms, o.session_idle_ms, o.guided, o.created_at`
 
-func scanOrganization(row scanner) (safepoint.Organization, error) { return scanOrganizationAnd(row) }
-
-// scanOrganizationAnd also reads the columns after those of the organization.
-func scanOrganizationAnd(row scanner, more ...any) (safepoint.Organization, error) {
+func scanOrganization(row scanner) (safepoint.Organization, error) {
 	var o safepoint.Organization
 	var undo, idle, created int64
-	err := row.Scan(append([]any{&o.ID, &o.Name, &o.TimeZone, &o.Language, &undo, &idle, &o.Guided, &created}, more...)...)
+	err := row.Scan(&o.ID, &o.Name, &o.TimeZone, &o.Language, &undo, &idle, &o.Guided, &created)
 	o.UndoWindow, o.SessionIdle = time.Duration(undo)*time.Millisecond, time.Duration(idle)*time.Millisecond
 	o.CreatedAt = fromMillis(created)
 	return o, err
@@ -54,7 +52,8 @@ func (c *Catalog) Organization(ctx context.Context, id string) (safepoint.Organi
 
 // Organizations returns every organization, oldest first. It is for the program itself, never for a user.
 func (c *Catalog) Organizations(ctx context.Context) ([]safepoint.Organization, error) {
-	return collect(ctx, c.db, scanOrganization, `SELECT `+organizationColumns+` FROM organizations o ORDER BY o.created_at, o.id`)
+	list, err := collect(ctx, c.db, scanOrganization, `SELECT `+organizationColumns+` FROM organizations o ORDER BY o.created_at, o.id`)
+	return list, wrap("list organizations", err)
 }
 
 // UpdateOrganization stores the settings of o.
@@ -72,13 +71,12 @@ func (c *Catalog) SetGuided(ctx context.Context, id string) error {
 
 // Memberships returns the organizations of a user, oldest membership first.
 func (c *Catalog) Memberships(ctx context.Context, userID string) ([]safepoint.Membership, error) {
-	return collect(ctx, c.db, func(row scanner) (safepoint.Membership, error) {
-		var m safepoint.Membership
-		var err error
-		m.Organization, err = scanOrganizationAnd(row, &m.Role)
+	list, err := collect(ctx, c.db, func(row scanner) (m safepoint.Membership, err error) {
+		m.Organization, err = scanOrganization(extra{row, []any{&m.Role}})
 		return m, err
 	}, `SELECT `+organizationColumns+`, m.role FROM members m JOIN organizations o ON o.id = m.organization_id
 		WHERE m.user_id = $1 ORDER BY m.created_at, o.id`, userID)
+	return list, wrap("list memberships", err)
 }
 
 const memberColumns = `m.organization_id, m.role, m.created_at, u.id, u.email, u.name, u.theme, u.created_at`
@@ -93,8 +91,9 @@ func scanMember(row scanner) (safepoint.Member, error) {
 
 // Members returns the members of an organization by name.
 func (c *Catalog) Members(ctx context.Context, orgID string) ([]safepoint.Member, error) {
-	return collect(ctx, c.db, scanMember, `SELECT `+memberColumns+` FROM members m JOIN users u ON u.id = m.user_id
+	list, err := collect(ctx, c.db, scanMember, `SELECT `+memberColumns+` FROM members m JOIN users u ON u.id = m.user_id
 		WHERE m.organization_id = $1 ORDER BY u.name, u.email`, orgID)
+	return list, wrap("list members", err)
 }
 
 // Member returns one member of an organization.
@@ -121,7 +120,7 @@ func (c *Catalog) AddMember(ctx context.Context, orgID, userID string, role safe
 			return err
 		}
 		if n, err := r.RowsAffected(); err != nil || n == 0 {
-			return orElse(err, safepoint.Invalid("email", "%s is a member already.", m.User.Email))
+			return cmp.Or(err, error(safepoint.Invalid("email", "%s is a member already.", m.User.Email)))
 		}
 		return nil
 	})
@@ -163,12 +162,4 @@ func adminLeft(ctx context.Context, tx *sql.Tx, orgID string) error {
 			WithHint("Make somebody else an admin first.")
 	}
 	return err
-}
-
-// orElse is err, or other if err is nil.
-func orElse(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }

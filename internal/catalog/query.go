@@ -5,6 +5,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"modernc.org/sqlite"
@@ -16,6 +18,14 @@ import (
 
 // scanner is a *sql.Row or *sql.Rows.
 type scanner interface{ Scan(dest ...any) error }
+
+// extra scans the columns that stand behind those of another scan.
+type extra struct {
+	scanner
+	more []any
+}
+
+func (e extra) Scan(dest ...any) error { return e.scanner.Scan(append(dest, e.more...)...) }
 
 // execer is what *sql.DB and *sql.Tx have in common for writing.
 type execer interface {
@@ -83,13 +93,13 @@ func collect[T any](ctx context.Context, q querier, scan func(scanner) (T, error
 	return all, rows.Err()
 }
 
-// absent turns "no rows" into CodeNotFound about a thing such as "schedule"; other errors pass. What belongs to
-// another organization gives the same answer as what never was.
+// absent turns "no rows" into CodeNotFound about a thing such as "schedule", and says of other errors what was read. What
+// belongs to another organization gives the same answer as what never was.
 func absent(err error, what string) error {
 	if errors.Is(err, sql.ErrNoRows) {
 		return notFound(what)
 	}
-	return err
+	return wrap("read "+what, err)
 }
 
 // nouns are what notFound and the like are asked about.
@@ -104,14 +114,11 @@ func notFound(what string) *safepoint.Error {
 
 // changed returns CodeNotFound about what if no row was touched.
 func changed(r sql.Result, err error, what string) error {
-	if err != nil {
-		return err
-	}
-	n, err := r.RowsAffected()
+	n, err := affected(r, err)
 	if err == nil && n == 0 {
 		return notFound(what)
 	}
-	return err
+	return wrap("change "+what, err)
 }
 
 // isDuplicate says whether err is the violation of a unique index.
@@ -120,12 +127,12 @@ func isDuplicate(err error) bool {
 	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
 }
 
-// nameTaken turns the violation of a unique index on a name into words; other errors pass.
+// nameTaken turns the violation of a unique index on a name into words, and says of other errors what was stored.
 func nameTaken(err error, what, name string) error {
 	if isDuplicate(err) {
 		return safepoint.Invalid("name", "Another %s is called %s.", safepoint.Noun(what), name)
 	}
-	return err
+	return wrap("store "+what, err)
 }
 
 // editConflict is the answer to an edit that started from an older version of a thing.
@@ -140,4 +147,51 @@ func (c *Catalog) editConflict(ctx context.Context, q querier, orgID, what, by s
 	return safepoint.Errorf(safepoint.CodeConflict, "This %s changed while you were editing. %s saved it at %s.",
 		safepoint.Noun(what), by, clock(at, c.Now().In(zone))).
 		WithHint("Reload to see what it is now, then make your change again.")
+}
+
+// querier is what *sql.DB and *sql.Tx have in common for reading.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func placeholders(n int) string { return placeholdersFrom(1, n) }
+
+// placeholdersFrom are n placeholders, the first of which has a number.
+func placeholdersFrom(first, n int) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", first+i)
+	}
+	return b.String()
+}
+
+func toInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// exec runs one statement and returns how many rows it changed.
+func (c *Catalog) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	return affected(c.db.ExecContext(ctx, query, args...))
+}
+
+func affected(res sql.Result, err error) (int64, error) {
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// wrap adds the act to err, if there is one.
+func wrap(act string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", act, err)
 }

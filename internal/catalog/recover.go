@@ -90,16 +90,6 @@ func (c *Catalog) RecoverBackup(ctx context.Context, op safepoint.Operation) (ad
 	return added, wrap("recover backup", err)
 }
 
-// BackupAt returns the ID of the kept backup that is stored under key, "" if there is none.
-func (c *Catalog) BackupAt(ctx context.Context, key string) (string, error) {
-	var id string
-	err := c.db.QueryRowContext(ctx, `SELECT id FROM operations WHERE storage_key = $1 AND deleted_at = 0 LIMIT 1`, key).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return id, wrap("look for a backup", err)
-}
-
 // adopt makes userID the admin of every organization that has no member, and gives the name and time zone of o to the
 // one that is called like it, else to the oldest; it is returned. ok is false if there is none.
 func (c *Catalog) adopt(ctx context.Context, tx *sql.Tx, o safepoint.Organization, userID string) (_ safepoint.Organization, ok bool, err error) {

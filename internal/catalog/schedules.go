@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"database/sql"
-	"slices"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -76,8 +75,9 @@ func schedule(ctx context.Context, q querier, orgID, id string) (Schedule, error
 
 // Schedules returns the schedules of the organization, active ones first, then by name.
 func (c *Catalog) Schedules(ctx context.Context, orgID string) ([]Schedule, error) {
-	return collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
+	list, err := collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
 		WHERE organization_id = $1 AND removed_at = 0 ORDER BY is_active DESC, lower(name), id`, orgID)
+	return list, wrap("list schedules", err)
 }
 
 // UpdateSchedule stores name, description and interval of s, unless s.Version is neither 0 nor the stored one.
@@ -170,102 +170,5 @@ func (c *Catalog) RunsSince(ctx context.Context, orgID string, since time.Time, 
 	for _, op := range runs {
 		bySchedule[op.ScheduleID] = append(bySchedule[op.ScheduleID], op)
 	}
-	return bySchedule, err
-}
-
-// OperationsByID returns those of the organization's operations that are named, by ID. "" names none.
-func (c *Catalog) OperationsByID(ctx context.Context, orgID string, ids ...string) (map[string]*safepoint.Operation, error) {
-	byID := map[string]*safepoint.Operation{}
-	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	if len(ids) > 0 && ids[0] == "" {
-		ids = ids[1:]
-	}
-	for some := range slices.Chunk(ids, 10_000) { // a statement has at most 32,766 arguments
-		args := []any{orgID}
-		for _, id := range some {
-			args = append(args, id)
-		}
-		ops, err := c.operations(ctx, `WHERE coalesce(organization_id, '') = $1 AND id IN (`+placeholdersFrom(2, len(some))+`)`, args...)
-		if err != nil {
-			return nil, err
-		}
-		for i := range ops {
-			byID[ops[i].ID] = &ops[i]
-		}
-	}
-	return byID, nil
-}
-
-// NewestBackup returns the newest kept backup of a database but the one named, nil if there is none, and how many
-// others there are.
-func (c *Catalog) NewestBackup(ctx context.Context, orgID, databaseID, but string) (*safepoint.Operation, int, error) {
-	const others = `organization_id = $1 AND database_id = $2 AND id <> $3 AND ` + kept
-	newest, err := c.first(ctx, `WHERE `+others+` ORDER BY created_at DESC, id DESC LIMIT 1`, orgID, databaseID, but)
-	if err != nil || newest == nil {
-		return nil, 0, err
-	}
-	var n int
-	err = c.db.QueryRowContext(ctx, `SELECT coalesce(sum(n), 0) - (SELECT count(*) FROM operations WHERE id = $3 AND organization_id = $1 AND database_id = $2 AND `+kept+`)
-		FROM kept_counts WHERE organization_id = $1 AND database_id = $2`, orgID, databaseID, but).Scan(&n)
-	return newest, n, err
-}
-
-// LastRestore returns the newest succeeded restore of a database, nil if there is none. An undo is none, nor is one into a new database.
-func (c *Catalog) LastRestore(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
-	return c.first(ctx, `WHERE type = 'restore' AND organization_id = $1 AND database_id = $2 AND status = 'succeeded' AND triggered_by <> 'undo' AND new_name = ''
-		ORDER BY created_at DESC, id DESC LIMIT 1`, orgID, databaseID)
-}
-
-// LastHalts returns the newest restores of a database of a mode that halted and resumed, at most n, newest first.
-func (c *Catalog) LastHalts(ctx context.Context, orgID, databaseID string, m safepoint.RestoreMode, n int) ([]safepoint.Operation, error) {
-	return c.operations(ctx, `WHERE type = 'restore' AND organization_id = $1 AND database_id = $2 AND status = 'succeeded' AND triggered_by <> 'undo'
-		AND halted_at > 0 AND resumed_at > 0 AND coalesce(nullif(mode, ''), 'guarded') = $3
-		ORDER BY created_at DESC, id DESC LIMIT $4`, orgID, databaseID, string(m), n)
-}
-
-// first is the first operation that a query selects, nil if there is none.
-func (c *Catalog) first(ctx context.Context, where string, args ...any) (*safepoint.Operation, error) {
-	found, err := c.operations(ctx, where, args...)
-	if err != nil || len(found) == 0 {
-		return nil, err
-	}
-	return &found[0], nil
-}
-
-// Kept is what is kept of the backups of one database.
-type Kept struct {
-	Backups int
-	Bytes   int64
-}
-
-// KeptBackups says for each database of the organization how many backup files of it are kept; one without any is
-// left out.
-func (c *Catalog) KeptBackups(ctx context.Context, orgID string) (map[string]Kept, error) {
-	type line struct {
-		id string
-		Kept
-	}
-	lines, err := collect(ctx, c.db, func(row scanner) (l line, err error) { return l, row.Scan(&l.id, &l.Backups, &l.Bytes) },
-		`SELECT database_id, n, bytes FROM kept_counts WHERE organization_id = $1 AND n > 0`, orgID)
-	byID := map[string]Kept{}
-	for _, l := range lines {
-		byID[l.id] = l.Kept
-	}
-	return byID, err
-}
-
-// Stored is how many backup files of a database are kept, and what they take.
-type Stored struct {
-	DatabaseID, Name string
-	Removed          bool // the database itself is not there any more
-	Kept
-}
-
-// StoredByDatabase says what fills the storage: every database of the organization with backups, the largest first.
-func (c *Catalog) StoredByDatabase(ctx context.Context, orgID string) ([]Stored, error) {
-	list, err := collect(ctx, c.db, func(row scanner) (l Stored, err error) {
-		return l, row.Scan(&l.DatabaseID, &l.Name, &l.Removed, &l.Backups, &l.Bytes)
-	}, `SELECT k.database_id, d.name, d.removed_at > 0, k.n, k.bytes FROM kept_counts k JOIN databases d ON d.id = k.database_id
-		WHERE k.organization_id = $1 AND k.n > 0 ORDER BY k.bytes DESC, d.name`, orgID)
-	return list, wrap("sum up the backups of databases", err)
+	return bySchedule, wrap("list the runs of schedules", err)
 }

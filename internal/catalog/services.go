@@ -54,7 +54,8 @@ func service(ctx context.Context, q querier, orgID, id string) (safepoint.Servic
 
 // Services returns the services of the organization in the order in which a restore halts them.
 func (c *Catalog) Services(ctx context.Context, orgID string) ([]safepoint.Service, error) {
-	return collect(ctx, c.db, scanService, `SELECT `+serviceColumns+` FROM services WHERE organization_id = $1 ORDER BY position, id`, orgID)
+	list, err := collect(ctx, c.db, scanService, `SELECT `+serviceColumns+` FROM services WHERE organization_id = $1 ORDER BY position, id`, orgID)
+	return list, wrap("list services", err)
 }
 
 // ServiceSecret returns a service's secret as sealed, nil if it has none.

@@ -16,28 +16,34 @@ type Session struct {
 	IP, Agent      string
 }
 
+const sessionColumns = `token_hash, user_id, organization_id, created_at, used_at, password_at, ip, agent`
+
+func scanSession(row scanner) (Session, error) {
+	var s Session
+	var created, used, password int64
+	err := row.Scan(&s.TokenHash, &s.UserID, &s.OrganizationID, &created, &used, &password, &s.IP, &s.Agent)
+	s.CreatedAt, s.UsedAt, s.PasswordAt = fromMillis(created), fromMillis(used), fromMillis(password)
+	return s, err
+}
+
 // CreateSession stores s as given.
 func (c *Catalog) CreateSession(ctx context.Context, s Session) error {
-	_, err := c.db.ExecContext(ctx, `INSERT INTO sessions (token_hash, user_id, organization_id, created_at, used_at, password_at, ip, agent)
+	_, err := c.db.ExecContext(ctx, `INSERT INTO sessions (`+sessionColumns+`)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		s.TokenHash, s.UserID, s.OrganizationID, toMillis(s.CreatedAt), toMillis(s.UsedAt), toMillis(s.PasswordAt), s.IP, s.Agent)
-	return err
+	return wrap("store session", err)
 }
 
 // Session returns the session with a token's hash, whether or not it is still good.
 func (c *Catalog) Session(ctx context.Context, tokenHash string) (Session, error) {
-	s := Session{TokenHash: tokenHash}
-	var created, used, password int64
-	err := c.db.QueryRowContext(ctx, `SELECT user_id, organization_id, created_at, used_at, password_at, ip, agent
-		FROM sessions WHERE token_hash = $1`, tokenHash).Scan(&s.UserID, &s.OrganizationID, &created, &used, &password, &s.IP, &s.Agent)
-	s.CreatedAt, s.UsedAt, s.PasswordAt = fromMillis(created), fromMillis(used), fromMillis(password)
+	s, err := scanSession(c.db.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM sessions WHERE token_hash = $1`, tokenHash))
 	return s, absent(err, "session")
 }
 
 // TouchSession notes that a session was used at a time.
 func (c *Catalog) TouchSession(ctx context.Context, tokenHash string, at time.Time) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE sessions SET used_at = $1 WHERE token_hash = $2`, toMillis(at), tokenHash)
-	return err
+	return wrap("record use of a session", err)
 }
 
 // ReenterSession notes that the password was entered again at a time.
@@ -56,29 +62,23 @@ func (c *Catalog) SetSessionOrganization(ctx context.Context, tokenHash, userID,
 // DeleteSession ends a session. One that is not there is no error.
 func (c *Catalog) DeleteSession(ctx context.Context, tokenHash string) error {
 	_, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE token_hash = $1`, tokenHash)
-	return err
+	return wrap("end session", err)
 }
 
 // Sessions returns the sessions of a user, the one used last first.
 func (c *Catalog) Sessions(ctx context.Context, userID string) ([]Session, error) {
-	return collect(ctx, c.db, func(row scanner) (Session, error) {
-		var s Session
-		var created, used, password int64
-		err := row.Scan(&s.TokenHash, &s.UserID, &s.OrganizationID, &created, &used, &password, &s.IP, &s.Agent)
-		s.CreatedAt, s.UsedAt, s.PasswordAt = fromMillis(created), fromMillis(used), fromMillis(password)
-		return s, err
-	}, `SELECT token_hash, user_id, organization_id, created_at, used_at, password_at, ip, agent FROM sessions
-		WHERE user_id = $1 ORDER BY used_at DESC, token_hash`, userID)
+	list, err := collect(ctx, c.db, scanSession, `SELECT `+sessionColumns+` FROM sessions WHERE user_id = $1 ORDER BY used_at DESC, token_hash`, userID)
+	return list, wrap("list sessions", err)
 }
 
 // DeleteOtherSessions ends every session of a user but one, and says how many.
 func (c *Catalog) DeleteOtherSessions(ctx context.Context, userID, keep string) (int, error) {
 	n, err := c.exec(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, userID, keep)
-	return int(n), err
+	return int(n), wrap("end sessions", err)
 }
 
 // DeleteOldSessions removes sessions last used before idle or made before absolute.
 func (c *Catalog) DeleteOldSessions(ctx context.Context, idle, absolute time.Time) error {
 	_, err := c.db.ExecContext(ctx, `DELETE FROM sessions WHERE used_at < $1 OR created_at < $2`, toMillis(idle), toMillis(absolute))
-	return err
+	return wrap("end old sessions", err)
 }

@@ -31,7 +31,7 @@ func (c *Catalog) CreateToken(ctx context.Context, t safepoint.Token, secretHash
 	_, err := c.db.ExecContext(ctx, `INSERT INTO tokens (id, organization_id, user_id, name, secret_hash, created_at, expires_at, password_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
 		t.ID, t.OrganizationID, t.UserID, t.Name, secretHash, toMillis(t.CreatedAt), toMillis(t.ExpiresAt), toMillis(passwordAt))
-	return t, err
+	return t, wrap("store token", err)
 }
 
 // TokenBySecret finds a token by its secret's hash, whether or not it expired, and when its maker had last entered
@@ -44,17 +44,18 @@ func (c *Catalog) TokenBySecret(ctx context.Context, secretHash string) (safepoi
 
 // Tokens returns a user's tokens in an organization, newest first.
 func (c *Catalog) Tokens(ctx context.Context, orgID, userID string) ([]safepoint.Token, error) {
-	return collect(ctx, c.db, func(row scanner) (safepoint.Token, error) {
+	list, err := collect(ctx, c.db, func(row scanner) (safepoint.Token, error) {
 		t, err := scanToken(row)
 		return t.Token, err
 	}, `SELECT `+tokenColumns+` FROM tokens t JOIN users u ON u.id = t.user_id
 		WHERE t.organization_id = $1 AND t.user_id = $2 ORDER BY t.created_at DESC, t.id`, orgID, userID)
+	return list, wrap("list tokens", err)
 }
 
 // TouchToken notes that a token was used at a time.
 func (c *Catalog) TouchToken(ctx context.Context, id string, at time.Time) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE tokens SET last_used_at = $1 WHERE id = $2`, toMillis(at), id)
-	return err
+	return wrap("record use of a token", err)
 }
 
 // RevokeToken removes a user's token and returns what it was.

@@ -40,7 +40,7 @@ func (c *Catalog) UserByEmail(ctx context.Context, email string) (safepoint.User
 func (c *Catalog) AnyUser(ctx context.Context) (bool, error) {
 	var any bool
 	err := c.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM users WHERE password_hash <> '')`).Scan(&any)
-	return any, err
+	return any, wrap("look for an account", err)
 }
 
 // CreateUser stores u, giving it an ID and a time. An empty hash is a user who has not chosen a password yet.
@@ -62,7 +62,7 @@ func (c *Catalog) createUser(ctx context.Context, q execer, u safepoint.User, ha
 	if isDuplicate(err) {
 		return u, safepoint.Invalid("email", "Another user has the address %s.", u.Email)
 	}
-	return u, err
+	return u, wrap("store user", err)
 }
 
 // SetPassword stores a new hash and ends every session and unused link of the user but the session kept
@@ -84,7 +84,7 @@ func (c *Catalog) SetPassword(ctx context.Context, userID, hash, keep string) er
 // UpgradePassword replaces a hash by a stronger one of the same password. Sessions stay.
 func (c *Catalog) UpgradePassword(ctx context.Context, userID, old, hash string) error {
 	_, err := c.db.ExecContext(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3`, hash, userID, old)
-	return err
+	return wrap("store password", err)
 }
 
 // SetDisplay stores how a user wants to read the console.

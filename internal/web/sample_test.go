@@ -92,9 +92,9 @@ func sample() *fake {
 	f.journal = append(journalTo(safepoint.StepClean, f.ops[5].StartedAt), safepoint.JournalEntry{At: f.ops[5].FinishedAt, Step: safepoint.StepClean, Event: "done", Detail: "The restore is done."})
 	newest, oldest := f.ops[1], backup("op_oldest", "docs_archive", ago(85*24*time.Hour), 14*time.Minute, 40*gib)
 	f.stored = []app.Stored{
-		{DatabaseID: f.dbs[0].ID, Name: f.dbs[0].Name, Kept: app.Kept{Backups: 87, Bytes: f.over.Bytes / 2}},
-		{DatabaseID: f.dbs[1].ID, Name: f.dbs[1].Name, Kept: app.Kept{Backups: 44, Bytes: f.over.Bytes / 3}},
-		{DatabaseID: "db_gone", Name: "warehouse_2024", Removed: true, Kept: app.Kept{Backups: 12, Bytes: f.over.Bytes / 6}},
+		{DatabaseID: f.dbs[0].ID, Name: f.dbs[0].Name, Backups: 87, Bytes: f.over.Bytes / 2},
+		{DatabaseID: f.dbs[1].ID, Name: f.dbs[1].Name, Backups: 44, Bytes: f.over.Bytes / 3},
+		{DatabaseID: "db_gone", Name: "warehouse_2024", Removed: true, Backups: 12, Bytes: f.over.Bytes / 6},
 	}
 	f.over.Newest, f.over.Oldest = &newest, &oldest
 	f.restore = app.RestorePreview{Backup: f.ops[4], Database: f.dbs[0], Changes: 17*time.Hour + 14*time.Minute, Services: f.svcs, Ready: true, Space: f.over.Space, Confirm: "harbor_prod",
