@@ -17,7 +17,7 @@ import (
 func (a *App) Housekeep(ctx context.Context) (again bool) {
 	for what, do := range map[string]func(context.Context) error{
 		"end deletions": a.endDeletions, "end tests of services": a.endTests, "make safety backups": a.queueSafety,
-		"drop expired databases": a.dropExpired,
+		"drop expired databases": a.dropExpired, "keep a reserve on the disk": a.keepReserve,
 	} {
 		if err := do(ctx); err != nil {
 			a.Log.WarnContext(ctx, "housekeeping", "what", what, "error", err)
@@ -25,6 +25,15 @@ func (a *App) Housekeep(ctx context.Context) (again bool) {
 		}
 	}
 	return again
+}
+
+// keepReserve makes the catalog's reserve again after it was needed. That there is no room for it yet is no failure: the
+// storage's notices tell of a disk that is almost full.
+func (a *App) keepReserve(context.Context) error {
+	if err := a.Catalog.FillReserve(); safepoint.ErrorCode(err) != safepoint.CodeSpace {
+		return err
+	}
+	return nil
 }
 
 // Untidy receives when something was left for Housekeep that should not wait a minute.
@@ -37,8 +46,12 @@ func (a *App) tidySoon() {
 	}
 }
 
-// Ended is told of each operation whose end was stored: a safety backup that was tried again goes on its restore at once.
+// Ended is told of each operation whose end was stored: a safety backup that was tried again goes on its restore at once, and
+// that of an instant restore which ended before it could try is made at once.
 func (a *App) Ended(ctx context.Context, op safepoint.Operation) {
+	if op.Status.Ended() && op.Unguarded() && op.SafetyFailure == nil {
+		a.tidySoon()
+	}
 	if op.Trigger != safepoint.TriggerSafety || op.Status != safepoint.StatusSucceeded || op.SourceID == "" {
 		return
 	}

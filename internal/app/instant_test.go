@@ -354,3 +354,33 @@ func TestModeOfARestore(t *testing.T) {
 		t.Errorf("then: %s, %v", p.Mode, p.HaltTimes)
 	}
 }
+
+// An instant restore that ended before its safety backup was tried, as one that another process had to end, is not left
+// without one for a minute.
+func TestSafetyBackupIsTriedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	untidy := func() bool {
+		select {
+		case <-w.Untidy():
+			return true
+		default:
+			return false
+		}
+	}
+	op := safepoint.Operation{Type: safepoint.TypeRestore, Mode: safepoint.RestoreInstant, Status: safepoint.StatusSucceeded, Switched: true, UndoUntil: w.Now().Add(time.Hour)}
+	if w.Ended(w.ctx, op); !untidy() {
+		t.Error("nobody looks after it before the minute is over")
+	}
+	for what, change := range map[string]func(*safepoint.Operation){
+		"one that is guarded":                      func(o *safepoint.Operation) { o.SafetyID = "op_safety" },
+		"one whose safety backup failed":           func(o *safepoint.Operation) { o.SafetyFailure = &safepoint.Failure{Code: safepoint.CodeSpace} },
+		"one that makes its safety backup now":     func(o *safepoint.Operation) { o.Status = safepoint.StatusRunning },
+		"one that did not get as far as to switch": func(o *safepoint.Operation) { o.Switched = false },
+	} {
+		other := op
+		change(&other)
+		if w.Ended(w.ctx, other); untidy() {
+			t.Errorf("%s has the house tidied", what)
+		}
+	}
+}

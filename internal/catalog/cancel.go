@@ -46,6 +46,7 @@ func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Op
 func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]safepoint.Operation, error) {
 	var ops []safepoint.Operation
 	err := c.tx(ctx, func(tx *sql.Tx) error {
+		ops = nil
 		queued, err := operations(ctx, tx, `WHERE status = 'queued' AND schedule_id = $1 AND schedule_id <> '' ORDER BY due_at`, scheduleID)
 		if err != nil {
 			return err

@@ -75,8 +75,12 @@ func (c *Catalog) migrate(ctx context.Context) error {
 	return err
 }
 
-// tx runs fn in one transaction and commits it, or rolls it back if fn fails.
+// tx runs fn in one transaction and commits it, or rolls it back if fn fails. Where the disk was full fn may run again.
 func (c *Catalog) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+	return c.db.reserve.try(func() error { return c.once(ctx, fn) })
+}
+
+func (c *Catalog) once(ctx context.Context, fn func(*sql.Tx) error) error {
 	before, after := fault.Call("catalog")
 	if before != nil {
 		return before

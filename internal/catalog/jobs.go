@@ -36,6 +36,9 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 	if run.IsZero() {
 		return false, nil
 	}
+	if err := c.db.reserve.mayBegin(); err != nil {
+		return false, err
+	}
 	recorded := false
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		op := safepoint.Operation{
@@ -284,6 +287,7 @@ func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration)
 	machine, _, _ := strings.Cut(node, "/")
 	var claims []jobs.Claim
 	err := c.tx(ctx, func(tx *sql.Tx) error {
+		claims = nil
 		type held struct {
 			id, node string
 			until    int64

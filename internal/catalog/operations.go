@@ -15,13 +15,17 @@ import (
 // In the same transaction it looks for what stands in the way, and names the first of it with CodeConflict: for a
 // restore or an undo any other restore of the organization, queued or running; for a backup another backup of the same
 // database. A backup asked for while a restore runs is stored and waits, and so is a restore while a backup runs.
-// The source of a restore must be a backup that is kept, that of an undo a restore that can still be undone.
+// The source of a restore must be a backup that is kept, that of an undo a restore that can still be undone. While the
+// disk is so full that the reserve was given up, nothing is begun: CodeSpace.
 func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (safepoint.Operation, error) {
 	if op.ID == "" {
 		op.ID = safepoint.NewID(safepoint.OperationPrefix)
 	}
 	op.Status = safepoint.StatusQueued
 	op.CreatedAt = c.Now()
+	if err := c.db.reserve.mayBegin(); err != nil {
+		return safepoint.Operation{}, err
+	}
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		if err := c.refuseConflict(ctx, tx, op); err != nil {
 			return err

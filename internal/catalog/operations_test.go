@@ -29,7 +29,12 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	c, err := Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"))
+	return newFixtureAt(t, filepath.Join(t.TempDir(), "catalog.db"))
+}
+
+func newFixtureAt(t *testing.T, path string) *fixture {
+	t.Helper()
+	c, err := Open(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}

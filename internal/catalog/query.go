@@ -35,7 +35,8 @@ type execer interface {
 // pool is the catalog's connections. What is written through it says in words that the disk is full.
 type pool struct {
 	*sql.DB
-	watch func(query string)
+	watch   func(query string)
+	reserve *Reserve // nil: none
 }
 
 // Watch has fn told of every statement that a list or a page is read with, from now on. For tests, before the catalog is
@@ -57,22 +58,24 @@ func (p pool) QueryRowContext(ctx context.Context, query string, args ...any) *s
 }
 
 func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	before, after := fault.Call("catalog")
-	if before != nil {
-		return nil, before
-	}
-	res, err := p.DB.ExecContext(ctx, query, args...)
-	return res, full(cmp.Or(err, after))
+	var res sql.Result
+	err := p.reserve.try(func() (err error) {
+		before, after := fault.Call("catalog")
+		if before != nil {
+			return before
+		}
+		res, err = p.DB.ExecContext(ctx, query, args...)
+		return full(cmp.Or(err, after))
+	})
+	return res, err
 }
 
 // full turns a disk without room into words; other errors pass.
 func full(err error) error {
-	var e *sqlite.Error
-	if !errors.As(err, &e) || e.Code() != sqlite3.SQLITE_FULL {
+	if !isFull(err) {
 		return err
 	}
-	return safepoint.Errorf(safepoint.CodeSpace, "The disk that holds Safepoint's own data is full.").
-		WithHint("Free some space on it: until then nothing can be started or changed here. What was stored before is not affected.").WithCause(err)
+	return diskFull(err)
 }
 
 // collect runs a query and reads every row of it with scan.

@@ -39,6 +39,7 @@ const DefaultAddr = "127.0.0.1:8321"
 const (
 	lockFile      = "lock"
 	catalogFile   = "catalog.db"
+	reserveFile   = "catalog.reserve" // see catalog.Reserve
 	backupsFolder = "backups"
 	uploadsFolder = "uploads" // that were not checked yet
 )
@@ -146,10 +147,18 @@ func (s *Server) openLocked(ctx context.Context) (err error) {
 	if err := private(filepath.Join(dir, catalogFile)); err != nil {
 		return err
 	}
-	if s.catalog, err = catalog.Open(ctx, filepath.Join(dir, catalogFile)); err != nil {
+	reserve := catalog.NewReserve(filepath.Join(dir, reserveFile), catalog.ReserveSize)
+	if s.catalog, err = catalog.Open(ctx, filepath.Join(dir, catalogFile)); err != nil && reserve.Release() { // the disk may be full
+		s.catalog, err = catalog.Open(ctx, filepath.Join(dir, catalogFile))
+	}
+	if err != nil {
 		return err
 	}
 	s.closing(s.catalog.Close)
+	s.catalog.UseReserve(reserve)
+	if err := s.catalog.FillReserve(); err != nil {
+		s.log.Warn("there is no room to keep a reserve for Safepoint's own data: free some on its disk", "error", err)
+	}
 	s.catalog.Now = s.cfg.Now
 	keys, err := s.catalog.OpenKeys(ctx, dir)
 	if err != nil {

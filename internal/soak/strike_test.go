@@ -242,10 +242,16 @@ func (s *shop) awaitEnd(t *testing.T, a *attempt) (took time.Duration) {
 		if err == nil {
 			a.op = op
 		}
-		return err == nil && op.Ended() && !awaitsSafety(op)
+		return err == nil && op.Ended()
 	})
 	s.until(t, "the end of all operations", within, func() bool { return len(s.unended(t)) == 0 })
 	took = time.Since(a.launched)
+	s.until(t, "a try at the safety backup", within, func() bool {
+		if op, err := s.api.Operation(context.Background(), a.op.ID); err == nil {
+			a.op = op
+		}
+		return !awaitsSafety(a.op) && len(s.unended(t)) == 0
+	})
 	if took > a.within {
 		t.Errorf("G5: it took %s to end after the start, or after what broke was mended", took)
 	}
