@@ -97,19 +97,10 @@ func isAction(name string) bool {
 
 // ended says how an action came out, "" while that is not known.
 func (c locale) ended(outcome string) string {
-	switch safepoint.Status(outcome) {
-	case safepoint.StatusSucceeded:
-		return c.Say("Succeeded")
-	case safepoint.StatusFailed:
-		return c.Say("Failed")
-	case safepoint.StatusCancelled:
-		return c.Say("Cancelled")
-	case safepoint.StatusMissed:
-		return c.Say("Missed")
-	case "denied":
+	if outcome == "denied" {
 		return c.Say("Denied")
 	}
-	return outcome
+	return word(c, statusLabels, safepoint.Status(outcome))
 }
 
 // via says by which door an action came.

@@ -1,10 +1,6 @@
 package web
 
-import (
-	"strconv"
-
-	"github.com/safepoint-db/safepoint"
-)
+import "github.com/safepoint-db/safepoint"
 
 // guideStep is one step of the first run. What exists says whether it is done: nothing remembers where somebody was.
 type guideStep struct {
@@ -115,7 +111,7 @@ func (v *visit) guide() (guideView, error) {
 		d.Steps[4].Fact, d.Name = c.Say("{schedule}, every {interval}", "schedule", s.Name, "interval", c.every(s.Interval)), s.Database.Name
 		d.Steps[5].Link += "?database=" + s.DatabaseID
 		if last := s.LastRun; last != nil && last.Failure != nil {
-			d.Steps[5].Bad = c.Message(last.Failure.Failed()) + " " + c.Hint(last.Failure.Failed())
+			d.Steps[5].Bad = why(c, last.Failure)
 			d.Steps[5].Also, d.Steps[5].AlsoText = "/logs/"+last.ID, c.Say("See what happened")
 		}
 	}
@@ -159,6 +155,3 @@ func (v *visit) guideDatabase(dbs []safepoint.Database, backups int) guideStep {
 	}
 	return s
 }
-
-// Number is the step's place, for its mark.
-func (d guideView) Number(i int) string { return strconv.Itoa(i + 1) }

@@ -203,7 +203,7 @@ func loadPages(a assets, l *language.Language) (map[string]*template.Template, e
 func funcs(a assets, l *language.Language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName, "mono": monoName,
-		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "lasted": l.Lasted, "about": l.About, "join": l.List, "every": locale{Language: l}.every,
+		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "about": l.About, "every": locale{Language: l}.every,
 		"message": worder(l.Message), "hint": worder(l.Hint),
 		"asset": a.url, "input": newInput, "languages": newLanguages, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
 	}

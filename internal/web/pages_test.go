@@ -175,7 +175,7 @@ func stories() []story {
 		{name: "health-not-found", fake: sample(), path: "/health?q=nowhere", want: []string{"No databases match this search"}},
 		{name: "health-empty", fake: empty(), path: "/health", want: []string{"No database is connected yet", "Not known yet."}},
 		{name: "health-never", fake: with(sample(), func(f *fake) {
-			f.health.Databases[1] = app.DatabaseHealth{Database: f.dbs[1]}
+			f.health.Databases[1], f.health.Unproven = app.DatabaseHealth{Database: f.dbs[1]}, 1
 			f.health.Storage.Forecast, f.health.Storage.Shared = app.Forecast{State: app.ForecastSteady}, false
 		}), path: "/health", want: []string{"1\u00a0database has no proven backup.", "Not growing."}},
 		{name: "health-far", fake: with(sample(), func(f *fake) { f.health.Storage.Forecast = app.Forecast{State: app.ForecastFar, PerDay: 1 << 20} }), session: "s-viewer", path: "/health", want: []string{"Not full within ten years"}},
@@ -226,6 +226,7 @@ func stories() []story {
 		{name: "tables", fake: sample(), path: "/logs/op_1400/tables", want: []string{"public.shipment_events", "48,000,000", "app.&#34;Odd.Name&#34;", "Download chosen tables"}},
 		{name: "tables-search", fake: sample(), path: "/logs/op_1400/tables?q=ORDERS", want: []string{"public.orders", "Show all 4"}},
 		{name: "tables-no-match", fake: sample(), path: "/logs/op_1400/tables?q=x<y", want: []string{"No table matches", "x&lt;y"}},
+		{name: "tables-many", fake: with(sample(), func(f *fake) { f.tables = manyTables(450) }), path: "/logs/op_1400/tables?page=9", want: []string{"401–450 of 450\u00a0tables", `href="/logs/op_1400/tables?page=2"`, "public.t450"}},
 		{name: "tables-none-chosen", fake: sample(), path: "/logs/op_1400/tables.sql?t=", status: 422, want: []string{"No table was chosen."}},
 		{name: "restore-into", fake: sample(), path: "/logs/op_1400/restore-into", want: []string{"Restore into a new database", "All of", "Name of the new database"}},
 		{name: "restore-into-tables", fake: sample(), path: "/logs/op_1400/restore-into?t=public.orders&t=app.*&t=", want: []string{"2\u00a0chosen tables", "app.*"}},
