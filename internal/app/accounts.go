@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -251,8 +250,10 @@ func (a *App) Session(ctx context.Context, session, ip string) (safepoint.Actor,
 		return safepoint.Actor{}, err
 	}
 	if over := a.sessionOver(s, ms, now); over > 0 {
-		return safepoint.Actor{}, errorsFirst(a.Catalog.DeleteSession(ctx, hash),
-			safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", inSpan(over)).WithHint("Sign in to go on."))
+		if err := a.Catalog.DeleteSession(ctx, hash); err != nil {
+			return safepoint.Actor{}, err
+		}
+		return safepoint.Actor{}, safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", inSpan(over)).WithHint("Sign in to go on.")
 	}
 	u, _, err := a.Catalog.User(ctx, s.UserID)
 	if err != nil {
@@ -376,46 +377,4 @@ func (a *App) SwitchOrganization(ctx context.Context, by safepoint.Actor, sessio
 		return notHere(err, "organization")
 	}
 	return a.Catalog.SetSessionOrganization(ctx, hashSecret(session), by.UserID, organizationID)
-}
-
-// errorsFirst is the first of errs that is not nil.
-func errorsFirst(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// notHere names what a person looked for in a "not found" about something else.
-func notHere(err error, what string) error {
-	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
-		return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", safepoint.Noun(what))
-	}
-	return err
-}
-
-// inSpan is a configured time as people say it: "8 hours", "7 days".
-func inSpan(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
-		return counted(int(d/(24*time.Hour)), "day")
-	case d >= time.Hour && d%time.Hour == 0:
-		return counted(int(d/time.Hour), "hour")
-	}
-	return inWords(d)
-}
-
-// counted is "1 minute", "2 minutes".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// shorten cuts text that came from outside to at most n bytes of valid UTF-8.
-func shorten(s string, n int) string {
-	return strings.ToValidUTF8(s[:min(len(s), n)], "")
 }

@@ -115,7 +115,7 @@ func (a *App) DatabaseHealth(ctx context.Context, by safepoint.Actor, id string,
 	return all[0], nil
 }
 
-// rangeOf is the nearest range of days that there is.
+// rangeOf is the shortest range that reaches as many days back, or the longest there is.
 func rangeOf(days int) int {
 	for _, r := range HealthRanges {
 		if days <= r {
@@ -199,7 +199,7 @@ func (a *App) storageHealth(ctx context.Context, orgID string, days int) (Storag
 	if _, _, _, s.Bytes, err = a.Catalog.BackupTotals(ctx, orgID); err != nil {
 		return s, err
 	}
-	spaceErr := error(nil)
+	var spaceErr error
 	if s.Space, spaceErr = a.Storage.Space(ctx); spaceErr != nil {
 		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", spaceErr)
 	}
@@ -220,14 +220,17 @@ func (a *App) storageHealth(ctx context.Context, orgID string, days int) (Storag
 func (a *App) storageDays(ctx context.Context, orgID string, days int, now time.Time) ([]catalog.StorageDay, error) {
 	key := growthKey{orgID, days}
 	a.growthMu.Lock()
-	defer a.growthMu.Unlock()
-	if k, ok := a.growth[key]; ok && now.Sub(k.at) >= 0 && now.Sub(k.at) < growthKeep {
+	k, ok := a.growth[key]
+	a.growthMu.Unlock()
+	if age := now.Sub(k.at); ok && age >= 0 && age < growthKeep {
 		return k.days, nil
 	}
 	changes, err := a.Catalog.StorageDays(ctx, orgID, now.AddDate(0, 0, -days))
 	if err != nil {
 		return nil, err
 	}
+	a.growthMu.Lock()
+	defer a.growthMu.Unlock()
 	if a.growth == nil || len(a.growth) > 1000 {
 		a.growth = map[growthKey]keptDays{}
 	}
