@@ -90,7 +90,7 @@ func choose[T any](noun, ref string, all []T, idName func(T) (id, name string)) 
 	case 1:
 		return found, nil
 	}
-	return found, safepoint.Errorf(safepoint.CodeInvalid, "Several of your %ss are called %q.", noun, ref).
+	return found, safepoint.Errorf(safepoint.CodeInvalid, "More than one %s is called %q.", noun, ref).
 		WithHint("Use the ID: %s.", strings.Join(ids, ", "))
 }
 

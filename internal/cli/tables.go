@@ -41,7 +41,7 @@ type logsExtractCmd struct {
 	Remote
 	ID string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
 	Choice
-	Out           string `short:"O" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
+	Output        string `aliases:"out" short:"O" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
 	DataOnly      bool   `xor:"only" help:"Rows without definitions."`
 	SchemaOnly    bool   `xor:"only" help:"Definitions without rows."`
 	Force         bool   `help:"Replace a file that is there."`
@@ -67,21 +67,21 @@ func (cmd *logsExtractCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer script.Close()
-	if cmd.Out == "" || cmd.Out == "-" {
+	if cmd.Output == "" || cmd.Output == "-" {
 		return brokeOff(copyScript(env.Out, script))
 	}
-	out, err := createOutput(cmd.Out, cmd.Force)
+	out, err := createOutput(cmd.Output, cmd.Force)
 	if err != nil {
 		return err
 	}
 	defer out.abort()
 	if err := brokeOff(copyScript(out, script)); err != nil {
-		return fileError(err, cmd.Out)
+		return fileError(err, cmd.Output)
 	}
 	if err := out.commit(); err != nil {
 		return err
 	}
-	return env.print(map[string]any{"file": cmd.Out}, func(w ioWriter) { fmt.Fprintln(w, oneLine(cmd.Out)) })
+	return env.print(map[string]any{"file": cmd.Output}, func(w ioWriter) { fmt.Fprintln(w, oneLine(cmd.Output)) })
 }
 
 // open asks for the script, and says what stays behind.
