@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/api/wire": {},
 	"internal/web":      {"docs/help", "internal/help", "internal/language", "internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
 
-	"internal/app": {"internal/language", "internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
+	"internal/app": {"internal/language", "internal/passkey", "internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
 		"internal/engine", "internal/storage", "internal/halt", "internal/archive", "internal/encrypt"},
 	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
 
@@ -70,6 +70,7 @@ var arrows = map[string][]string{
 	"internal/language/sentences": {},
 	"internal/language/collect":   {"internal/language/sentences"},
 	"internal/encrypt":            {},
+	"internal/passkey":            {},
 	"internal/foreign":            {"internal/archive", "internal/sqlscript"},
 	"internal/egress":             {},
 	"internal/event":              {},
@@ -94,6 +95,7 @@ var arrows = map[string][]string{
 	"internal/halt/halttest":       {"internal/halt"},
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
 	"internal/many":                {},
+	"internal/passkey/passkeytest": {},
 	"internal/soak":                {},
 	"internal/measure":             {},
 	"internal/storage/storagetest": {"internal/storage"},
@@ -101,7 +103,7 @@ var arrows = map[string][]string{
 
 // testOnly are the packages of the table's last block.
 var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/bench/pages", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
-	"internal/many", "internal/soak", "internal/measure", "internal/storage/storagetest"}
+	"internal/many", "internal/passkey/passkeytest", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
 var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault", "gate"}

@@ -63,7 +63,7 @@ func (a *App) Setup(ctx context.Context, in Setup, ip, agent string) (session st
 	a.throttle.passed("setup|" + ip)
 	a.audit(ctx, safepoint.Actor{UserID: u.ID, UserName: u.Name, OrganizationID: o.ID, IP: ip, Via: "session"},
 		act{action: "setup", object: "organization", id: o.ID, name: o.Name, outcome: done})
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 // newUser checks what a person entered for a new account.
@@ -84,7 +84,7 @@ func (a *App) SignIn(ctx context.Context, email, password, ip, agent string) (se
 	if err != nil {
 		return "", err
 	}
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 func (a *App) checkSignIn(ctx context.Context, email, password, ip string) (safepoint.User, error) {
@@ -129,8 +129,12 @@ func (a *App) auditSignIn(ctx context.Context, u safepoint.User, email, ip, how,
 	if u.ID == "" {
 		by.UserName = shorten(email, 100)
 	}
-	e := act{action: "signin", object: "user", id: u.ID, name: shorten(email, 100), outcome: outcome, detail: "With a " + how + "."}
-	ms, err := a.Catalog.Memberships(context.WithoutCancel(ctx), u.ID)
+	a.auditEverywhere(ctx, by, act{action: "signin", object: "user", id: u.ID, name: shorten(email, 100), outcome: outcome, detail: "With a " + how + "."})
+}
+
+// auditEverywhere writes an act into the log of each organization of who did it; of nobody's member into none's.
+func (a *App) auditEverywhere(ctx context.Context, by safepoint.Actor, e act) {
+	ms, err := a.Catalog.Memberships(context.WithoutCancel(ctx), by.UserID)
 	if err != nil || len(ms) == 0 {
 		a.audit(ctx, by, e)
 	}
@@ -140,14 +144,15 @@ func (a *App) auditSignIn(ctx context.Context, u safepoint.User, email, ip, how,
 	}
 }
 
-// startSession makes a new session: whatever token the browser had before is not used any more.
-func (a *App) startSession(ctx context.Context, u safepoint.User, ip, agent string) (string, error) {
+// startSession makes a new session: whatever token the browser had before is not used any more. passkeyID is the passkey that
+// was used, "" for none: with it the session ends.
+func (a *App) startSession(ctx context.Context, u safepoint.User, passkeyID, ip, agent string) (string, error) {
 	ms, err := a.Catalog.Memberships(ctx, u.ID)
 	if err != nil {
 		return "", err
 	}
 	now := a.Now()
-	s := catalog.Session{UserID: u.ID, CreatedAt: now, UsedAt: now, PasswordAt: now, IP: ip, Agent: shorten(agent, 200)}
+	s := catalog.Session{UserID: u.ID, CreatedAt: now, UsedAt: now, PasswordAt: now, IP: ip, Agent: shorten(agent, 200), PasskeyID: passkeyID}
 	if len(ms) > 0 {
 		s.OrganizationID = ms[0].Organization.ID
 	}
@@ -173,7 +178,7 @@ func (a *App) SignInWithLink(ctx context.Context, link, ip, agent string) (sessi
 		return "", linkError(err)
 	}
 	a.auditSignIn(ctx, u, u.Email, ip, "link", done)
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 // AcceptInvite uses an invitation up: its user gets the name and password chosen, and a session.
@@ -194,7 +199,7 @@ func (a *App) AcceptInvite(ctx context.Context, link, name, password, ip, agent 
 		return "", linkError(err)
 	}
 	a.auditSignIn(ctx, u, u.Email, ip, "invitation", done)
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 func acceptedUser(u safepoint.User, name, password string) (safepoint.User, error) {
@@ -291,7 +296,7 @@ func placeAmong(by *safepoint.Actor, ms []safepoint.Membership, wanted string) {
 	by.OrganizationID, by.Role = ms[i].Organization.ID, ms[i].Role
 }
 
-// Reenter checks the password of a signed-in user again: the step-up before a download.
+// Reenter checks the password of a signed-in user again: the step-up before a download. ReenterWithPasskey does it too.
 func (a *App) Reenter(ctx context.Context, by safepoint.Actor, session, password string) error {
 	if err := a.authorize(ctx, by, anyone, "signin.again"); err != nil {
 		return err

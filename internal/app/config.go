@@ -18,6 +18,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/event"
 	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/passkey"
 	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
@@ -58,6 +59,7 @@ type Config struct {
 type App struct {
 	Config
 	throttle throttle
+	passkeys *passkey.Challenges
 	hashing  chan struct{} // a password hash takes 19 MiB: two at once
 
 	testLimit time.Duration // defaultTestLimit; tests wait less long
@@ -113,8 +115,8 @@ func New(cfg Config) *App {
 	if cfg.SessionLife == 0 {
 		cfg.SessionLife = 7 * 24 * time.Hour
 	}
-	a := &App{Config: cfg, testLimit: defaultTestLimit, hashing: make(chan struct{}, 2), testing: map[string]string{}, untidy: make(chan struct{}, 1),
-		answers: map[string]*answers{}, toAsk: make(chan string, 256)}
+	a := &App{Config: cfg, passkeys: passkey.NewChallenges(cfg.Elapsed), testLimit: defaultTestLimit, hashing: make(chan struct{}, 2), testing: map[string]string{},
+		untidy: make(chan struct{}, 1), answers: map[string]*answers{}, toAsk: make(chan string, 256)}
 	if a.LocalPaths == nil {
 		a.LocalPaths = a.outsideDataDir
 	}

@@ -104,7 +104,7 @@ func absent(err error, what string) error {
 
 // nouns are what notFound and the like are asked about.
 var _ = []safepoint.Noun{
-	"backup", "database", "link", "member", "notice", "operation", "organization", "recipient", "schedule", "service", "session", "token", "user",
+	"backup", "database", "link", "member", "notice", "operation", "organization", "passkey", "recipient", "schedule", "service", "session", "token", "user",
 }
 
 func notFound(what string) *safepoint.Error {

@@ -37,6 +37,7 @@ type fake struct {
 	tokens  []safepoint.Token
 	audit   []safepoint.AuditEntry
 	signIns []safepoint.SignIn
+	keys    []safepoint.Passkey
 	filter  app.AuditFilter // the audit log was last asked for
 	enc     safepoint.Encryption
 	made    app.NewRecipient // what AddRecipient answers

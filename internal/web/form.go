@@ -113,6 +113,7 @@ type input struct {
 	Autocomplete, Placeholder, Inputmode  string
 	Max                                   int
 	Required, Optional, Mono, Focus       bool
+	WithPasskey                           bool // a script sends it with a passkey
 }
 
 // languageInput is a list of languages for the "languages" template.
@@ -152,6 +153,8 @@ func newInput(f *form, name, label string, options ...string) input {
 			in.Mono = true
 		case "focus":
 			in.Focus = true
+		case "with-passkey":
+			in.WithPasskey = true
 		}
 	}
 	if in.Type == "password" {

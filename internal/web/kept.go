@@ -18,7 +18,7 @@ const (
 )
 
 // secretWords are in the names of inputs that are never kept.
-var secretWords = []string{"password", "secret", "identity", "token"}
+var secretWords = []string{"password", "secret", "identity", "token", "passkey"}
 
 // keep has the browser keep the form of a POST, and returns the page that shows it: the one at the same address, or the
 // nearest above it. "" means that there is none, or that the form is too long.
