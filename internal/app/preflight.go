@@ -198,7 +198,7 @@ func (a *App) census(ctx context.Context, e engine.Engine, t engine.Target) ([]e
 
 // newerContent is what the newest backup that was made of the database holds, if it is newer than op and can be opened.
 func (a *App) newerContent(ctx context.Context, op safepoint.Operation, backup *content) *content {
-	newest, err := a.lastMade(ctx, op.OrganizationID, op.DatabaseID)
+	newest, err := a.Catalog.LastMade(ctx, op.OrganizationID, op.DatabaseID)
 	if err != nil || newest == nil || newest.ID == op.ID {
 		return nil
 	}

@@ -107,7 +107,7 @@ func (a *App) StepTimes(ctx context.Context, by safepoint.Actor, restoreID strin
 // What is not known is not there.
 func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {
 	known := map[safepoint.Step]time.Duration{}
-	newest, err := a.lastMade(ctx, orgID, databaseID)
+	newest, err := a.Catalog.LastMade(ctx, orgID, databaseID)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error 
 
 // safetySize is how many bytes the safety backup of a restore of src may come to: as many as the newest backup has.
 func (a *App) safetySize(ctx context.Context, src safepoint.Operation) (int64, error) {
-	newest, err := a.lastMade(ctx, src.OrganizationID, src.DatabaseID)
+	newest, err := a.Catalog.LastMade(ctx, src.OrganizationID, src.DatabaseID)
 	if err != nil || newest == nil {
 		return src.Size, err
 	}

@@ -145,7 +145,7 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	}
 	if op.Upload != nil {
 		j.Expect = op.Upload.Size
-	} else if last, err := w.lastMade(ctx, op.OrganizationID, op.DatabaseID); err == nil && last != nil {
+	} else if last, err := w.Catalog.LastMade(ctx, op.OrganizationID, op.DatabaseID); err == nil && last != nil {
 		j.Expect, j.ExpectRaw = last.Size, last.RawSize
 	}
 	res, err := backup.Run(ctx, j, report)
@@ -162,18 +162,6 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 		w.Log.WarnContext(ctx, "server version was not recorded", "database", op.DatabaseID, "error", err)
 	}
 	return op, nil
-}
-
-// lastMade is the newest kept backup that was made of the database itself, nil if there is none: an uploaded one says
-// nothing of how much the next will take.
-func (a *App) lastMade(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
-	kept, err := a.Catalog.DatabaseBackups(ctx, orgID, databaseID)
-	for i := range kept {
-		if kept[i].Trigger != safepoint.TriggerUpload {
-			return &kept[i], err
-		}
-	}
-	return nil, err
 }
 
 // discard ends a backup whose process died. A file that may stand under its name was not checked: it goes.
