@@ -201,7 +201,6 @@ var routes = map[string]route{
 		return nil, w.ResumeRestore(w.ctx, by, th.restore)
 	}},
 
-	"Schedules": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Schedules(w.ctx, by)) }},
 	"Schedule": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Schedule(w.ctx, by, th.schedule))
 	}},

@@ -85,7 +85,6 @@ type App interface {
 	ResumeService(ctx context.Context, a safepoint.Actor, id string) error
 	ResumeRestore(ctx context.Context, a safepoint.Actor, id string) error
 
-	Schedules(ctx context.Context, a safepoint.Actor) ([]app.ScheduleCard, error)
 	ScheduleList(ctx context.Context, a safepoint.Actor, f app.ScheduleFilter) (app.ScheduleList, error)
 	Schedule(ctx context.Context, a safepoint.Actor, id string) (app.ScheduleCard, error)
 	CreateSchedule(ctx context.Context, a safepoint.Actor, in app.ScheduleInput) (safepoint.Schedule, error)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/language"
 )
 
@@ -144,21 +145,11 @@ type pager struct {
 
 // firstDue names the first run to come, for an empty log.
 func (v *visit) firstDue() (string, error) {
-	cards, err := v.app.Schedules(v.ctx, v.actor)
-	if err != nil {
+	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{Limit: 1, Bare: true})
+	if err != nil || list.NextRun.IsZero() {
 		return "", err
 	}
-	var next time.Time
-	name := ""
-	for _, c := range cards {
-		if !c.NextRun.IsZero() && (next.IsZero() || c.NextRun.Before(next)) {
-			next, name = c.NextRun, c.Name
-		}
-	}
-	if name == "" {
-		return "", nil
-	}
-	return v.t.Say("The first run of {name} is due {when}. It will appear here while it runs.", "name", name, "when", v.t.At(next)), nil
+	return v.t.Say("The first run of {name} is due {when}. It will appear here while it runs.", "name", list.NextOf, "when", v.t.At(list.NextRun)), nil
 }
 
 // dayStart reads "2026-11-22" in the organization's zone and adds days; zero for anything else.
