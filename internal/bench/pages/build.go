@@ -302,13 +302,15 @@ func bare(ctx context.Context, tx *sql.Tx) (restore []string, err error) {
 	return restore, nil
 }
 
-// derived makes again what triggers keep (catalog/migrations/00015_scale.sql); TestWorld compares it with theirs.
+// derived makes again what triggers keep (catalog/migrations/00015_scale.sql, 00019_pages.sql); TestWorld compares it with theirs.
 var derived = []string{
 	`DELETE FROM log_counts`, `DELETE FROM kept_counts`, `DELETE FROM audit_counts`, `DELETE FROM log_words`, `DELETE FROM audit_words`,
 	`INSERT INTO log_counts SELECT organization_id, '*', created_at / 604800000, type, status, count(*) FROM operations WHERE deleted_at = 0 GROUP BY 1, 3, 4, 5`,
 	`INSERT INTO log_counts SELECT organization_id, database_id, created_at / 604800000, type, status, count(*) FROM operations WHERE deleted_at = 0 GROUP BY 1, 2, 3, 4, 5`,
 	`INSERT INTO kept_counts SELECT organization_id, database_id, count(*), sum(size) FROM operations
 		WHERE type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0 GROUP BY 1, 2`,
+	`DELETE FROM storage_days`,
+	`INSERT INTO storage_days SELECT finished_at / 86400000, organization_id, sum(size) FROM operations WHERE type = 'backup' AND status = 'succeeded' GROUP BY 1, 2`,
 	`INSERT INTO audit_counts SELECT organization_id, at / 86400000, count(*), min(seq), max(seq) FROM audit GROUP BY 1, 2`,
 	`INSERT INTO log_words (rowid, words) SELECT o.place, g.letters || ' ' || o.name || '  ' FROM operations o JOIN organizations g ON g.id = o.organization_id ORDER BY o.place`,
 	`INSERT INTO audit_words (rowid, who, what)

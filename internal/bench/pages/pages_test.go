@@ -165,6 +165,7 @@ func TestWorld(t *testing.T) {
 		"counts": `SELECT group_concat(organization_id || database_id || week || type || status || n) FROM log_counts WHERE n > 0`,
 		"kept":   `SELECT group_concat(organization_id || database_id || n || bytes) FROM kept_counts WHERE n > 0`,
 		"audit":  `SELECT group_concat(organization_id || day || n || first_seq || '-' || last_seq) FROM audit_counts`,
+		"days":   `SELECT group_concat(day || organization_id || bytes) FROM (SELECT * FROM storage_days WHERE bytes <> 0)`,
 		"last":   `SELECT group_concat(id || last_run || last_status || last_good) FROM (SELECT * FROM schedules ORDER BY id)`,
 		"words":  `SELECT group_concat(term || id) FROM (SELECT term, id FROM log_pieces JOIN operations ON place = doc ORDER BY term, id)`,
 		"who":    `SELECT group_concat(term || doc || col) FROM (SELECT term, doc, col FROM audit_pieces ORDER BY term, doc, col)`,
@@ -184,7 +185,7 @@ func TestWorld(t *testing.T) {
 	before := read()
 	for _, q := range []string{
 		`PRAGMA foreign_keys = OFF`, `CREATE TEMP TABLE ops AS SELECT * FROM operations ORDER BY place`, `CREATE TEMP TABLE lines AS SELECT * FROM audit`,
-		`UPDATE ops SET place = 0`, `DELETE FROM operations`, `DELETE FROM audit`, `DELETE FROM audit_counts`, `DELETE FROM audit_words`, `DELETE FROM log_counts`, `DELETE FROM kept_counts`,
+		`UPDATE ops SET place = 0`, `DELETE FROM operations`, `DELETE FROM audit`, `DELETE FROM audit_counts`, `DELETE FROM audit_words`, `DELETE FROM log_counts`, `DELETE FROM kept_counts`, `DELETE FROM storage_days`,
 		`INSERT INTO operations SELECT * FROM ops`, `INSERT INTO audit SELECT * FROM lines`,
 	} {
 		if _, err := db.ExecContext(t.Context(), q); err != nil {
