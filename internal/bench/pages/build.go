@@ -190,9 +190,13 @@ func (w *World) things(ctx context.Context, a *app.App, by safepoint.Actor, d sa
 	} else {
 		w.IDs["other"] = other.ID
 	}
+	storages, err := a.Storages(ctx, by)
+	if err != nil {
+		return err
+	}
 	w.Database = databaseID(0)
 	for path, id := range map[string]string{"/backups/": s.ID, "/logs/": backup.ID, "/restores/": restore.ID, "/databases/": d.ID, "/services/": svc.ID,
-		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore", "/health/": d.ID} {
+		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore", "/health/": d.ID, "/storage/": storages[0].ID} {
 		w.IDs[path] = id
 	}
 	return nil
@@ -201,9 +205,10 @@ func (w *World) things(ctx context.Context, a *app.App, by safepoint.Actor, d sa
 func databaseID(i int) string { return fmt.Sprintf("db_%016d", i) }
 
 // fill writes the rows, as they would be after years of schedules that ran once a day: of every hundred runs three
-// failed and one was missed, of every fifty rows one is a manual backup, and one of a hundred a restore.
+// failed and one was missed, of every fifty rows one is a manual backup, and one of a hundred a restore. They are written
+// once, without a journal: who breaks it off has no world.
 func (w *World) fill(ctx context.Context) error {
-	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "catalog.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=cache_size(-400000)")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.Dir, "catalog.db")+"?_pragma=journal_mode(OFF)&_pragma=synchronous(OFF)&_pragma=temp_store(MEMORY)&_pragma=cache_size(-1000000)")
 	if err != nil {
 		return err
 	}
@@ -267,11 +272,7 @@ func (w *World) fill(ctx context.Context) error {
 			return fmt.Errorf("write rows: %w\n%s", err, q)
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return err
-	}
-	_, err = db.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`)
-	return err
+	return tx.Commit()
 }
 
 // bare takes indices and triggers from the long tables, and returns the statements that give them back: two million
