@@ -94,6 +94,14 @@ func choose[T any](noun, ref string, all []T, idName func(T) (id, name string)) 
 		WithHint("Use the ID: %s.", strings.Join(ids, ", "))
 }
 
+// found connects to the server, and finds there what ref names.
+func found[T any](ctx context.Context, r Remote, ref string, find func(context.Context, *client.Client, string) (T, error)) (c *client.Client, thing T, err error) {
+	if c, err = r.connect(ctx); err == nil {
+		thing, err = find(ctx, c, ref)
+	}
+	return c, thing, err
+}
+
 func findDatabase(ctx context.Context, c *client.Client, ref string) (wire.Database, error) {
 	all, err := c.Databases(ctx)
 	if err != nil {

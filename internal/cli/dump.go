@@ -19,9 +19,7 @@ type dumpCmd struct {
 	Output string `short:"o" required:"" placeholder:"FILE" help:"The backup file to make, such as shop.sql.zst."`
 	Secret
 	Jobs
-	Recipients
-	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
-	Force   bool   `help:"Replace a file that is there."`
+	NewFile
 }
 
 func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
@@ -30,18 +28,8 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 		return safepoint.Invalid("output", "A backup is written to a file, never to standard output.").
 			WithHint("It is read again and checked before it gets its name. Choose a file, then copy it.")
 	}
-	var key ed25519.PrivateKey
-	if cmd.SignKey != "" {
-		var err error
-		if key, err = privateKey(cmd.SignKey); err != nil {
-			return err
-		}
-	}
-	to, err := cmd.Recipients.parse()
+	file, err := cmd.file(env, cmd.Output)
 	if err != nil {
-		return err
-	}
-	if err := env.nameFits(cmd.Output, to); err != nil {
 		return err
 	}
 	e, t, _, err := cmd.target(ctx, env, cmd.From)
@@ -58,13 +46,34 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	if err := env.blockers(findings); err != nil {
 		return err
 	}
-	made, err := env.writeBackup(ctx, newBackup{cmd.Output, cmd.Force, key, to}, func(w *archive.Writer, opt engine.DumpOptions) error {
+	made, err := env.writeBackup(ctx, file, func(w *archive.Writer, opt engine.DumpOptions) error {
 		return e.Dump(ctx, t, w, opt)
 	})
 	if err != nil {
 		return err
 	}
 	return env.print(made, made.print)
+}
+
+// NewFile is how a backup file is made.
+type NewFile struct {
+	Recipients
+	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
+	Force   bool   `help:"Replace a file that is there."`
+}
+
+// file is the backup file to make at a path, once what is asked for it can be had.
+func (f NewFile) file(env *Env, path string) (n newBackup, err error) {
+	n = newBackup{path: path, force: f.Force}
+	if f.SignKey != "" {
+		if n.key, err = privateKey(f.SignKey); err != nil {
+			return n, err
+		}
+	}
+	if n.to, err = f.Recipients.parse(); err != nil {
+		return n, err
+	}
+	return n, env.nameFits(path, n.to)
 }
 
 // nameFits refuses a name that says encrypted for a file that would not be, and notes the reverse.
