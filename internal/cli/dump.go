@@ -114,6 +114,16 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 		dst = sealing
 	}
 	w := archive.NewWriter(dst, archive.Header{Tool: "safepoint " + Version}, n.key)
+	again, err := os.Open(out.Name())
+	if err != nil {
+		return made, fileError(err, n.path)
+	}
+	defer again.Close()
+	var follower *archive.Follower // of what is not encrypted
+	if sealing == nil {
+		follower = w.Follow(ctx, again)
+		defer follower.Stop()
+	}
 	m := env.meter(bytesText)
 	err = dump(w, engine.DumpOptions{Report: showProgress(m, "dump", 0)})
 	m.end()
@@ -130,7 +140,7 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 	}
 	synced := make(chan error, 1)
 	go func() { synced <- out.Sync() }() // the disk is at work while the file is read again
-	made, err = env.readBack(ctx, out.File, n, sum, sealing)
+	made, err = env.readBack(ctx, again, n, sum, sealing, follower)
 	if serr := <-synced; serr != nil {
 		return made, fileError(serr, n.path)
 	}
@@ -140,19 +150,15 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 	return made, out.commit()
 }
 
-// readBack reads what was written through a second file handle and compares it with what was meant to be written. An
-// encrypted file is opened with its own key, which nobody else has and which is forgotten after that.
-func (env *Env) readBack(ctx context.Context, f *os.File, n newBackup, sum archive.Summary, sealing *encrypt.Writer) (made fileFacts, err error) {
-	again, err := os.Open(f.Name())
-	if err != nil {
-		return made, err
-	}
+// readBack reads what was written through a second file handle, as far as a follower has not read it yet, and compares
+// it with what was meant to be written. An encrypted file is opened with its own key, which nobody else has and which is
+// forgotten after that.
+func (env *Env) readBack(ctx context.Context, again *os.File, n newBackup, sum archive.Summary, sealing *encrypt.Writer, follower *archive.Follower) (made fileFacts, err error) {
 	trust := archive.Trust{Unsigned: n.key == nil}
 	if n.key != nil {
 		trust.Keys = []ed25519.PublicKey{n.key.Public().(ed25519.PublicKey)}
 	}
 	b := &backupFile{f: again, size: sum.Size}
-	defer b.Close()
 	if sealing != nil {
 		err = b.readWith(sealing.FileKey(), trust)
 	} else {
@@ -161,7 +167,12 @@ func (env *Env) readBack(ctx context.Context, f *os.File, n newBackup, sum archi
 	if err != nil {
 		return made, err
 	}
-	sha, err := env.verify(ctx, b)
+	sha := ""
+	if follower != nil {
+		sha, err = b.VerifyFollowed(follower)
+	} else {
+		sha, err = env.verify(ctx, b)
+	}
 	if err != nil {
 		return made, err
 	}

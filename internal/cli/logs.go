@@ -13,6 +13,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/client"
+	"github.com/safepoint-db/safepoint/internal/writeback"
 )
 
 type logsCmd struct {
@@ -253,7 +254,7 @@ func (cmd *logsCancelCmd) Run(ctx context.Context, env *Env) error {
 
 // output is a file that appears under its name only when it is whole.
 type output struct {
-	*os.File
+	writeback.File
 	path  string
 	force bool
 	done  bool
@@ -268,7 +269,7 @@ func createOutput(path string, force bool) (*output, error) {
 	if err != nil {
 		return nil, fileError(err, filepath.Dir(path))
 	}
-	return &output{File: f, path: path, force: force}, nil
+	return &output{File: writeback.File{File: f}, path: path, force: force}, nil
 }
 
 func fileExists(path string) error {
