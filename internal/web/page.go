@@ -122,6 +122,7 @@ func (v *visit) done() string {
 
 func (p *page) write(v *visit) error {
 	v.restoreKept(p)
+	v.showAccount()
 	name := "base"
 	if v.fragment() && hasDialog(v.t.Language, p.Name) {
 		name = "dialog"
