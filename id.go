@@ -14,6 +14,7 @@ const (
 	SchedulePrefix     = "sch"
 	OperationPrefix    = "op"
 	TokenPrefix        = "tok"
+	PasskeyPrefix      = "pky"
 	RecipientPrefix    = "rcp"
 	AuditPrefix        = "aud"
 )

@@ -44,6 +44,19 @@ type SignIn struct {
 	This      bool   // it is the one that asks
 }
 
+// Passkey is one with which a person signs in instead of a password. Nothing of it is secret, and nothing here is needed to
+// check it.
+type Passkey struct {
+	ID         string
+	UserID     string
+	Name       string
+	Host       string // of the console's address when it was made: it is of no use at another
+	Synced     bool   // its maker may copy it to the person's other devices
+	CreatedAt  time.Time
+	LastUsedAt time.Time // zero: never yet
+	CopiedAt   time.Time // when an answer showed that two devices may hold it; zero: never
+}
+
 // Role is what a member may do.
 type Role string
 
@@ -75,7 +88,7 @@ type Actor struct {
 	Role           Role
 	IP             string
 	Via            string    // "session", "token" or "system"
-	SignedInAt     time.Time // when the password was last entered: by whoever made it, for a token
+	SignedInAt     time.Time // when the password was last entered, or a passkey used: by whoever made it, for a token
 	Display                  // how they read the console
 }
 

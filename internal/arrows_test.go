@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"cmd/safepoint": {"internal/cli"},
 	"internal/cli": {"internal/language", "internal/demo", "internal/rebuild", "internal/doctor", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
 		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
-		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver"},
+		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver", "internal/writeback"},
 	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",
 		"internal/halt", "internal/halt/webhook", "internal/pgserver", "internal/server", "internal/kinds", "internal/event"},
 	"internal/server": {"internal/rebuild", "internal/encrypt", "internal/api", "internal/web", "internal/app", "internal/catalog", "internal/jobs", "internal/event",
@@ -35,7 +35,7 @@ var arrows = map[string][]string{
 	"internal/api/wire": {},
 	"internal/web":      {"docs/help", "internal/help", "internal/language", "internal/app", "internal/event", "internal/engine", "internal/halt", "internal/storage"},
 
-	"internal/app": {"internal/language", "internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
+	"internal/app": {"internal/language", "internal/passkey", "internal/foreign", "internal/backup", "internal/restore", "internal/catalog", "internal/jobs", "internal/event", "internal/egress",
 		"internal/engine", "internal/storage", "internal/halt", "internal/archive", "internal/encrypt"},
 	"internal/kinds": {"internal/engine", "internal/engine/*", "internal/storage", "internal/storage/*", "internal/halt", "internal/halt/*"},
 
@@ -52,7 +52,8 @@ var arrows = map[string][]string{
 	"internal/engine/postgres":    {"internal/engine", "internal/archive", "internal/egress", "internal/sqlscript"},
 	"internal/engine/sqlite":      {"internal/engine", "internal/archive"},
 	"internal/storage":            {},
-	"internal/storage/local":      {"internal/storage"},
+	"internal/storage/local":      {"internal/storage", "internal/writeback"},
+	"internal/writeback":          {},
 	"internal/halt":               {},
 	"internal/halt/pgbouncer":     {"internal/halt", "internal/egress"},
 	"internal/halt/webhook":       {"internal/halt", "internal/egress"},
@@ -70,6 +71,7 @@ var arrows = map[string][]string{
 	"internal/language/sentences": {},
 	"internal/language/collect":   {"internal/language/sentences"},
 	"internal/encrypt":            {},
+	"internal/passkey":            {},
 	"internal/foreign":            {"internal/archive", "internal/sqlscript"},
 	"internal/egress":             {},
 	"internal/event":              {},
@@ -94,6 +96,7 @@ var arrows = map[string][]string{
 	"internal/halt/halttest":       {"internal/halt"},
 	"internal/pgtest":              {"internal/pgserver", "internal/engine"},
 	"internal/many":                {},
+	"internal/passkey/passkeytest": {},
 	"internal/soak":                {},
 	"internal/measure":             {},
 	"internal/storage/storagetest": {"internal/storage"},
@@ -101,7 +104,7 @@ var arrows = map[string][]string{
 
 // testOnly are the packages of the table's last block.
 var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/bench/pages", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
-	"internal/many", "internal/soak", "internal/measure", "internal/storage/storagetest"}
+	"internal/many", "internal/passkey/passkeytest", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.
 var standardOnly = []string{"root", "internal/engine", "internal/storage", "internal/halt", "internal/jobs", "internal/event", "internal/fault", "gate"}

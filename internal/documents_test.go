@@ -36,6 +36,20 @@ func TestDocuments(t *testing.T) {
 	}
 }
 
+// TestArchitectureNamesEveryPackage keeps the map of the program whole: what arrows lists is on docs/architecture.md.
+func TestArchitectureNamesEveryPackage(t *testing.T) {
+	text := read(t, "../docs/architecture.md")
+	for pkg := range arrows {
+		name, below := strings.CutPrefix(pkg, "internal/")
+		if !below || pkg == "internal" { // what is not below internal/ is for others to use, and has documents of its own
+			continue
+		}
+		if !strings.Contains(text, "`"+name+"`") && !strings.Contains(text, "`"+name[strings.LastIndexByte(name, '/')+1:]+"`") {
+			t.Errorf("docs/architecture.md does not name %s. Say there what it promises.", pkg)
+		}
+	}
+}
+
 // TestComments keeps comments in the code from sending their reader to a page that there is not.
 func TestComments(t *testing.T) {
 	page := regexp.MustCompile(`docs/[A-Za-z0-9_/.-]+\.md`)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -19,10 +20,20 @@ func (a *API) scheduleRoutes() {
 	const tag = "Schedules"
 	all, one := orgPrefix+"/schedules", orgPrefix+"/schedules/{schedule}"
 
-	handle(a, op(http.MethodGet, all, "list-schedules", "The schedules", tag),
-		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.List[wire.Schedule]], error) {
-			cs, err := a.cfg.App.Schedules(ctx, by)
-			return list(cs, err, scheduleCard)
+	type listRequest struct {
+		InOrg
+		Text     string `query:"text" doc:"Part of the name of the schedule or of its database"`
+		State    string `query:"state" enum:"failing,waiting,good,disabled" doc:"How its runs have fared"`
+		Database string `query:"database" doc:"A database's ID"`
+		Cursor   string `query:"cursor" doc:"next of another page"`
+		Limit    int    `query:"limit" minimum:"0" maximum:"200" doc:"0 means 50"`
+	}
+	handle(a, op(http.MethodGet, all, "list-schedules", "The schedules, active ones first, then by name", tag),
+		func(ctx context.Context, by safepoint.Actor, in *listRequest) (*body[wire.SchedulePage], error) {
+			l, err := a.cfg.App.ScheduleList(ctx, by, app.ScheduleFilter{
+				Text: in.Text, Show: app.ScheduleState(in.State), DatabaseID: in.Database, After: in.Cursor, Limit: cmp.Or(in.Limit, 50), Bare: true,
+			})
+			return reply(wire.SchedulePage{Items: wire.Map(l.Cards, scheduleCard), Next: l.Next, Total: l.Found, All: l.All}, err)
 		})
 
 	type createRequest struct {

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -64,7 +63,7 @@ func (a *App) Setup(ctx context.Context, in Setup, ip, agent string) (session st
 	a.throttle.passed("setup|" + ip)
 	a.audit(ctx, safepoint.Actor{UserID: u.ID, UserName: u.Name, OrganizationID: o.ID, IP: ip, Via: "session"},
 		act{action: "setup", object: "organization", id: o.ID, name: o.Name, outcome: done})
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 // newUser checks what a person entered for a new account.
@@ -85,7 +84,7 @@ func (a *App) SignIn(ctx context.Context, email, password, ip, agent string) (se
 	if err != nil {
 		return "", err
 	}
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 func (a *App) checkSignIn(ctx context.Context, email, password, ip string) (safepoint.User, error) {
@@ -130,8 +129,12 @@ func (a *App) auditSignIn(ctx context.Context, u safepoint.User, email, ip, how,
 	if u.ID == "" {
 		by.UserName = shorten(email, 100)
 	}
-	e := act{action: "signin", object: "user", id: u.ID, name: shorten(email, 100), outcome: outcome, detail: "With a " + how + "."}
-	ms, err := a.Catalog.Memberships(context.WithoutCancel(ctx), u.ID)
+	a.auditEverywhere(ctx, by, act{action: "signin", object: "user", id: u.ID, name: shorten(email, 100), outcome: outcome, detail: "With a " + how + "."})
+}
+
+// auditEverywhere writes an act into the log of each organization of who did it; of nobody's member into none's.
+func (a *App) auditEverywhere(ctx context.Context, by safepoint.Actor, e act) {
+	ms, err := a.Catalog.Memberships(context.WithoutCancel(ctx), by.UserID)
 	if err != nil || len(ms) == 0 {
 		a.audit(ctx, by, e)
 	}
@@ -141,14 +144,15 @@ func (a *App) auditSignIn(ctx context.Context, u safepoint.User, email, ip, how,
 	}
 }
 
-// startSession makes a new session: whatever token the browser had before is not used any more.
-func (a *App) startSession(ctx context.Context, u safepoint.User, ip, agent string) (string, error) {
+// startSession makes a new session: whatever token the browser had before is not used any more. passkeyID is the passkey that
+// was used, "" for none: with it the session ends.
+func (a *App) startSession(ctx context.Context, u safepoint.User, passkeyID, ip, agent string) (string, error) {
 	ms, err := a.Catalog.Memberships(ctx, u.ID)
 	if err != nil {
 		return "", err
 	}
 	now := a.Now()
-	s := catalog.Session{UserID: u.ID, CreatedAt: now, UsedAt: now, PasswordAt: now, IP: ip, Agent: shorten(agent, 200)}
+	s := catalog.Session{UserID: u.ID, CreatedAt: now, UsedAt: now, PasswordAt: now, IP: ip, Agent: shorten(agent, 200), PasskeyID: passkeyID}
 	if len(ms) > 0 {
 		s.OrganizationID = ms[0].Organization.ID
 	}
@@ -174,7 +178,7 @@ func (a *App) SignInWithLink(ctx context.Context, link, ip, agent string) (sessi
 		return "", linkError(err)
 	}
 	a.auditSignIn(ctx, u, u.Email, ip, "link", done)
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 // AcceptInvite uses an invitation up: its user gets the name and password chosen, and a session.
@@ -195,7 +199,7 @@ func (a *App) AcceptInvite(ctx context.Context, link, name, password, ip, agent 
 		return "", linkError(err)
 	}
 	a.auditSignIn(ctx, u, u.Email, ip, "invitation", done)
-	return a.startSession(ctx, u, ip, agent)
+	return a.startSession(ctx, u, "", ip, agent)
 }
 
 func acceptedUser(u safepoint.User, name, password string) (safepoint.User, error) {
@@ -251,8 +255,10 @@ func (a *App) Session(ctx context.Context, session, ip string) (safepoint.Actor,
 		return safepoint.Actor{}, err
 	}
 	if over := a.sessionOver(s, ms, now); over > 0 {
-		return safepoint.Actor{}, errorsFirst(a.Catalog.DeleteSession(ctx, hash),
-			safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", inSpan(over)).WithHint("Sign in to go on."))
+		if err := a.Catalog.DeleteSession(ctx, hash); err != nil {
+			return safepoint.Actor{}, err
+		}
+		return safepoint.Actor{}, safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", inSpan(over)).WithHint("Sign in to go on.")
 	}
 	u, _, err := a.Catalog.User(ctx, s.UserID)
 	if err != nil {
@@ -290,7 +296,7 @@ func placeAmong(by *safepoint.Actor, ms []safepoint.Membership, wanted string) {
 	by.OrganizationID, by.Role = ms[i].Organization.ID, ms[i].Role
 }
 
-// Reenter checks the password of a signed-in user again: the step-up before a download.
+// Reenter checks the password of a signed-in user again: the step-up before a download. ReenterWithPasskey does it too.
 func (a *App) Reenter(ctx context.Context, by safepoint.Actor, session, password string) error {
 	if err := a.authorize(ctx, by, anyone, "signin.again"); err != nil {
 		return err
@@ -376,46 +382,4 @@ func (a *App) SwitchOrganization(ctx context.Context, by safepoint.Actor, sessio
 		return notHere(err, "organization")
 	}
 	return a.Catalog.SetSessionOrganization(ctx, hashSecret(session), by.UserID, organizationID)
-}
-
-// errorsFirst is the first of errs that is not nil.
-func errorsFirst(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// notHere names what a person looked for in a "not found" about something else.
-func notHere(err error, what string) error {
-	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
-		return safepoint.Errorf(safepoint.CodeNotFound, "This %s is not here.", safepoint.Noun(what))
-	}
-	return err
-}
-
-// inSpan is a configured time as people say it: "8 hours", "7 days".
-func inSpan(d time.Duration) string {
-	switch {
-	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
-		return counted(int(d/(24*time.Hour)), "day")
-	case d >= time.Hour && d%time.Hour == 0:
-		return counted(int(d/time.Hour), "hour")
-	}
-	return inWords(d)
-}
-
-// counted is "1 minute", "2 minutes".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// shorten cuts text that came from outside to at most n bytes of valid UTF-8.
-func shorten(s string, n int) string {
-	return strings.ToValidUTF8(s[:min(len(s), n)], "")
 }

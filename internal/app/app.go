@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/catalog"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/storage"
 )
@@ -115,6 +116,7 @@ type RestorePreview struct {
 	Rows        *Comparison        // the backup against what is live, nil if nothing can be compared
 	RowsUnknown *safepoint.Error   // why not
 	Passed      []safepoint.Phrase // checks in which nothing stands in the way, in sentences
+	opened      bool               // the backup's table of contents was read
 }
 
 // RestoreInput is a restore over the live database, as a person confirms it.
@@ -159,23 +161,11 @@ type Download struct {
 	SHA256  string
 }
 
-// AuditFilter selects lines of the audit log, newest first. Zero fields select everything.
-type AuditFilter struct {
-	Who, What string // parts of the actor's name; of the action, the object's name or its ID
-	Action    string // exactly this one
-	From, To  time.Time
-	Cursor    string
-	Limit     int  // 0 means 50; 200 at most
-	Uncounted bool // AuditPage.Total is not needed
-}
-
-// AuditPage is one page of the audit log.
-type AuditPage struct {
-	Entries        []safepoint.AuditEntry
-	Next, Previous string
-	Total          int
-	More           bool // more lines match than Total says: of those that match Who or What, only the newest are counted
-}
+// AuditFilter selects lines of the audit log, and AuditPage is one page of what it selects.
+type (
+	AuditFilter = catalog.AuditFilter
+	AuditPage   = catalog.AuditPage
+)
 
 // MemberInput invites a person.
 type MemberInput struct {

@@ -129,7 +129,7 @@ func (w *world) member(name, orgID string, role safepoint.Role) safepoint.Actor 
 	w.ok(err)
 	_, err = w.Catalog.AddMember(w.ctx, orgID, u.ID, role)
 	w.ok(err)
-	session, err := w.startSession(w.ctx, u, "192.0.2.1", "test")
+	session, err := w.startSession(w.ctx, u, "", "192.0.2.1", "test")
 	w.ok(err)
 	by, err := w.Session(w.ctx, session, "192.0.2.1")
 	w.ok(err)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/safepoint-db/safepoint"
-	"github.com/safepoint-db/safepoint/internal/catalog"
 )
 
 // Outcomes in the audit log. "" is not known yet.
@@ -116,6 +115,5 @@ func (a *App) Audit(ctx context.Context, by safepoint.Actor, f AuditFilter) (Aud
 	if err := a.authorize(ctx, by, viewer, "audit.read"); err != nil {
 		return AuditPage{}, err
 	}
-	page, err := a.Catalog.Audit(ctx, by.OrganizationID, catalog.AuditFilter(f))
-	return AuditPage(page), err
+	return a.Catalog.Audit(ctx, by.OrganizationID, f)
 }

@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/catalog"
 )
 
 // things are the IDs of what the admin's organization has.
 type things struct {
-	database, schedule, service, backup, restore, member, recipient string
+	database, schedule, service, backup, restore, member, recipient, passkey string
 }
 
 // route is one method of App: what it needs, and how to call it about things of the admin's organization.
@@ -48,6 +49,29 @@ var routes = map[string]route{
 	"EndSignIn": {anyone, true, func(w *world, by safepoint.Actor, th things) (any, error) { return nil, w.EndSignIn(w.ctx, by, "x") }},
 	"EndOtherSignIns": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return nil, w.EndOtherSignIns(w.ctx, by, "x")
+	}},
+	"Passkeys": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Passkeys(w.ctx, by)) }},
+	"MayAddPasskey": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.MayAddPasskey(w.ctx, by)
+	}},
+	"AskNewPasskey": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		b, err := w.AskNewPasskey(w.ctx, by, "x", console)
+		return string(b), err
+	}},
+	"AddPasskey": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.AddPasskey(w.ctx, by, "x", console, "", nil))
+	}},
+	"RenamePasskey": {anyone, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.RenamePasskey(w.ctx, by, th.passkey, "mine")
+	}},
+	"RemovePasskey": {anyone, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.RemovePasskey(w.ctx, by, "x", th.passkey)
+	}},
+	"AskPasskeyAgain": {anyone, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.AskPasskeyAgain(w.ctx, by, "x", console))
+	}},
+	"ReenterWithPasskey": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return nil, w.ReenterWithPasskey(w.ctx, by, "x", console, nil)
 	}},
 	"EndGuide":    {admin, false, func(w *world, by safepoint.Actor, th things) (any, error) { return nil, w.EndGuide(w.ctx, by) }},
 	"Memberships": {anyone, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Memberships(w.ctx, by)) }},
@@ -177,7 +201,6 @@ var routes = map[string]route{
 		return nil, w.ResumeRestore(w.ctx, by, th.restore)
 	}},
 
-	"Schedules": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) { return value(w.Schedules(w.ctx, by)) }},
 	"Schedule": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Schedule(w.ctx, by, th.schedule))
 	}},
@@ -284,6 +307,7 @@ var routes = map[string]route{
 // before are the methods that no Actor calls: those that make one, and those of the program itself.
 var before = []string{
 	"SetupNeeded", "NewSetupCode", "Setup", "SignIn", "SignInWithLink", "NewSignInLink", "AcceptInvite", "SignOut", "Session", "TokenActor", "Login",
+	"AskPasskey", "SignInWithPasskey",
 	"Work", "Recover", "Housekeep", "KeepTime", "Untidy", "Ended", "SweepStorage", "SweepUploads", "AskDatabases",
 }
 
@@ -307,7 +331,9 @@ func (w *world) furnish() things {
 	w.ok(err)
 	n, err := w.AddRecipient(w.ctx, w.admin, RecipientInput{Keep: true})
 	w.ok(err)
-	return things{database: d.ID, schedule: s.ID, service: svc.ID, backup: b.ID, restore: r.ID, member: w.viewer.UserID, recipient: n.ID}
+	p, err := w.Catalog.AddPasskey(w.ctx, catalog.Passkey{Passkey: safepoint.Passkey{UserID: w.admin.UserID, Name: "Laptop", Host: console.Host}, CredentialID: []byte{1}, PublicKey: []byte{2}}, mostPasskeys)
+	w.ok(err)
+	return things{passkey: p.ID, database: d.ID, schedule: s.ID, service: svc.ID, backup: b.ID, restore: r.ID, member: w.viewer.UserID, recipient: n.ID}
 }
 
 // ours is a hash of everything the catalog holds of the admin's organization but its audit log.
@@ -317,12 +343,15 @@ func (w *world) ours() string {
 	w.ok(err)
 	defer db.Close()
 	h := sha256.New()
-	for _, table := range []string{"organizations", "members", "databases", "services", "schedules", "operations", "recipients"} {
-		column := "organization_id"
-		if table == "organizations" {
+	for _, table := range []string{"organizations", "members", "databases", "services", "schedules", "operations", "recipients", "passkeys"} {
+		column, id := "organization_id", w.admin.OrganizationID
+		switch table {
+		case "organizations":
 			column = "id"
+		case "passkeys":
+			column, id = "user_id", w.admin.UserID
 		}
-		rows, err := db.Query(`SELECT * FROM `+table+` WHERE `+column+` = $1 ORDER BY 1, 2`, w.admin.OrganizationID)
+		rows, err := db.Query(`SELECT * FROM `+table+` WHERE `+column+` = $1 ORDER BY 1, 2`, id)
 		w.ok(err)
 		columns, err := rows.Columns()
 		w.ok(err)
@@ -346,7 +375,7 @@ func TestEveryMethodAsksWhoIsThere(t *testing.T) {
 	w := newWorld(t)
 	th := w.furnish()
 	stray := safepoint.Actor{UserID: w.foreign.UserID, UserName: "Stray", Via: "session"}
-	private := []string{w.admin.OrganizationID, th.database, th.schedule, th.service, th.backup, th.restore, th.recipient, "Ines", "Vera"}
+	private := []string{w.admin.OrganizationID, th.passkey, th.database, th.schedule, th.service, th.backup, th.restore, th.recipient, "Ines", "Vera"}
 	was := w.ours()
 
 	app, actor := reflect.TypeOf(w.App), reflect.TypeOf(safepoint.Actor{})

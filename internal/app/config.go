@@ -18,6 +18,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/event"
 	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/passkey"
 	"github.com/safepoint-db/safepoint/internal/storage"
 )
 
@@ -58,7 +59,10 @@ type Config struct {
 type App struct {
 	Config
 	throttle throttle
+	passkeys *passkey.Challenges
 	hashing  chan struct{} // a password hash takes 19 MiB: two at once
+
+	testLimit time.Duration // defaultTestLimit; tests wait less long
 
 	mu      sync.Mutex
 	testing map[string]string // organization → name of the service being tested: no restore starts meanwhile
@@ -111,8 +115,8 @@ func New(cfg Config) *App {
 	if cfg.SessionLife == 0 {
 		cfg.SessionLife = 7 * 24 * time.Hour
 	}
-	a := &App{Config: cfg, hashing: make(chan struct{}, 2), testing: map[string]string{}, untidy: make(chan struct{}, 1),
-		answers: map[string]*answers{}, toAsk: make(chan string, 256)}
+	a := &App{Config: cfg, passkeys: passkey.NewChallenges(cfg.Elapsed), testLimit: defaultTestLimit, hashing: make(chan struct{}, 2), testing: map[string]string{},
+		untidy: make(chan struct{}, 1), answers: map[string]*answers{}, toAsk: make(chan string, 256)}
 	if a.LocalPaths == nil {
 		a.LocalPaths = a.outsideDataDir
 	}
@@ -148,7 +152,6 @@ func resolve(path string) string {
 	return filepath.Join(resolve(filepath.Dir(path)), filepath.Base(path))
 }
 
-// trust accepts archives that this installation signed, and no others.
 // trust is whose archives are this installation's: its own, and those of the keys that its operator vouched for.
 func (a *App) trust() archive.Trust {
 	return archive.Trust{Keys: append([]ed25519.PublicKey{a.Keys.Public()}, a.Keys.Trusted()...)}

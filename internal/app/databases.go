@@ -11,8 +11,8 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 )
 
-// testLimit is how long a test of a database or a look before a restore may take.
-const testLimit = 15 * time.Second
+// defaultTestLimit is how long a test of a database or a look before a restore may take.
+const defaultTestLimit = 15 * time.Second
 
 // Databases returns the organization's databases by name.
 func (a *App) Databases(ctx context.Context, by safepoint.Actor) ([]safepoint.Database, error) {
@@ -231,7 +231,7 @@ func outcomeOf(ok bool) string {
 
 // test asks the engine everything it can say without changing anything.
 func (a *App) test(ctx context.Context, t engine.Target) TestResult {
-	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()
 	start := time.Now()
 	var r TestResult
@@ -259,7 +259,7 @@ func (a *App) test(ctx context.Context, t engine.Target) TestResult {
 			WithHint("Anybody on the way can read the data and the password. Choose verify-full.")))
 	}
 	if err != nil {
-		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, testLimit, err, serverOf(databaseOf(t))))
+		r.Failure = a.failure(ctx, "test of a database failed", slow(ctx, a.testLimit, err, serverOf(databaseOf(t))))
 	}
 	r.OK = err == nil
 	for _, f := range r.Findings {

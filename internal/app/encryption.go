@@ -298,8 +298,8 @@ func (a *App) SetEncryption(ctx context.Context, by safepoint.Actor, on bool, co
 	return a.Catalog.Encryption(ctx, by.OrganizationID)
 }
 
-// dangerous lets an admin pass whose password was entered in the last five minutes: CodeStepUp otherwise. A refusal is
-// written to the audit log.
+// dangerous lets an admin pass who entered the password, or used a passkey, in the last five minutes: CodeStepUp otherwise. A
+// refusal is written to the audit log.
 func (a *App) dangerous(ctx context.Context, by safepoint.Actor, e *act, what string) error {
 	if err := a.authorize(ctx, by, admin, e.action); err != nil {
 		return err
@@ -307,12 +307,21 @@ func (a *App) dangerous(ctx context.Context, by safepoint.Actor, e *act, what st
 	return a.stepUp(ctx, by, *e, what)
 }
 
-// stepUp refuses what was not asked for with a password entered in the last five minutes, and audits that.
+// stepUp refuses what was not asked for with a password entered, or a passkey used, in the last five minutes, and audits that.
 func (a *App) stepUp(ctx context.Context, by safepoint.Actor, e act, what string) error {
-	if since := a.Now().Sub(by.SignedInAt); !by.SignedInAt.IsZero() && since <= stepUpLife {
+	if a.recent(by) {
 		return nil
 	}
 	e.outcome = denied
 	a.audit(ctx, by, e)
+	return errStepUp(what)
+}
+
+// recent says whether the password was entered, or a passkey used, in the last five minutes.
+func (a *App) recent(by safepoint.Actor) bool {
+	return !by.SignedInAt.IsZero() && a.Now().Sub(by.SignedInAt) <= stepUpLife
+}
+
+func errStepUp(what string) error {
 	return safepoint.Errorf(safepoint.CodeStepUp, "Enter your password again to %s.", what)
 }

@@ -26,6 +26,8 @@ type Health struct {
 	Days      int
 	Databases []DatabaseHealth // by name
 	Found     int              // that the filter selects
+	All       int              // the organization's databases
+	Unproven  int              // those of them that have no proven backup
 	Storage   StorageHealth
 }
 
@@ -73,6 +75,11 @@ func (a *App) Health(ctx context.Context, by safepoint.Actor, f HealthFilter) (H
 	if err != nil {
 		return h, err
 	}
+	proven, err := a.Catalog.NewestProven(ctx, by.OrganizationID)
+	if err != nil {
+		return h, err
+	}
+	h.All, h.Unproven = len(databases), len(databases)-len(proven)
 	databases = slices.DeleteFunc(databases, func(d safepoint.Database) bool {
 		return !strings.Contains(strings.ToLower(d.Name), strings.ToLower(f.Text))
 	})
@@ -81,7 +88,7 @@ func (a *App) Health(ctx context.Context, by safepoint.Actor, f HealthFilter) (H
 	if f.Limit > 0 && len(databases) > f.Limit {
 		databases = databases[:f.Limit]
 	}
-	if h.Databases, err = a.databaseHealth(ctx, by.OrganizationID, databases, HealthRanges[0]); err != nil {
+	if h.Databases, err = a.databaseHealth(ctx, by.OrganizationID, databases, proven, HealthRanges[0]); err != nil {
 		return h, err
 	}
 	h.Storage, err = a.storageHealth(ctx, by.OrganizationID, h.Days)
@@ -97,14 +104,18 @@ func (a *App) DatabaseHealth(ctx context.Context, by safepoint.Actor, id string,
 	if err != nil {
 		return DatabaseHealth{}, err
 	}
-	all, err := a.databaseHealth(ctx, by.OrganizationID, []safepoint.Database{db}, rangeOf(days))
+	proven, err := a.Catalog.NewestProven(ctx, by.OrganizationID)
+	if err != nil {
+		return DatabaseHealth{}, err
+	}
+	all, err := a.databaseHealth(ctx, by.OrganizationID, []safepoint.Database{db}, proven, rangeOf(days))
 	if err != nil {
 		return DatabaseHealth{}, err
 	}
 	return all[0], nil
 }
 
-// rangeOf is the nearest range of days that there is.
+// rangeOf is the shortest range that reaches as many days back, or the longest there is.
 func rangeOf(days int) int {
 	for _, r := range HealthRanges {
 		if days <= r {
@@ -114,12 +125,8 @@ func rangeOf(days int) int {
 	return HealthRanges[len(HealthRanges)-1]
 }
 
-func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safepoint.Database, days int) ([]DatabaseHealth, error) {
+func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safepoint.Database, proven map[string]catalog.Proven, days int) ([]DatabaseHealth, error) {
 	now := a.Now()
-	proven, err := a.Catalog.NewestProven(ctx, orgID)
-	if err != nil {
-		return nil, err
-	}
 	schedules, err := a.Catalog.Schedules(ctx, orgID)
 	if err != nil {
 		return nil, err
@@ -192,7 +199,7 @@ func (a *App) storageHealth(ctx context.Context, orgID string, days int) (Storag
 	if _, _, _, s.Bytes, err = a.Catalog.BackupTotals(ctx, orgID); err != nil {
 		return s, err
 	}
-	spaceErr := error(nil)
+	var spaceErr error
 	if s.Space, spaceErr = a.Storage.Space(ctx); spaceErr != nil {
 		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", spaceErr)
 	}
@@ -213,14 +220,17 @@ func (a *App) storageHealth(ctx context.Context, orgID string, days int) (Storag
 func (a *App) storageDays(ctx context.Context, orgID string, days int, now time.Time) ([]catalog.StorageDay, error) {
 	key := growthKey{orgID, days}
 	a.growthMu.Lock()
-	defer a.growthMu.Unlock()
-	if k, ok := a.growth[key]; ok && now.Sub(k.at) >= 0 && now.Sub(k.at) < growthKeep {
+	k, ok := a.growth[key]
+	a.growthMu.Unlock()
+	if age := now.Sub(k.at); ok && age >= 0 && age < growthKeep {
 		return k.days, nil
 	}
 	changes, err := a.Catalog.StorageDays(ctx, orgID, now.AddDate(0, 0, -days))
 	if err != nil {
 		return nil, err
 	}
+	a.growthMu.Lock()
+	defer a.growthMu.Unlock()
 	if a.growth == nil || len(a.growth) > 1000 {
 		a.growth = map[growthKey]keptDays{}
 	}

@@ -59,6 +59,9 @@ func TestHealth(t *testing.T) {
 	if len(one.Databases) != 1 || one.Databases[0].Database.ID != d.ID {
 		t.Errorf("got %+v", one.Databases)
 	}
+	if one.Found != 1 || one.All != 2 || one.Unproven != 1 { // "other" is not on this page, and has no proven backup
+		t.Errorf("found %d of %d, %d of all unproven", one.Found, one.All, one.Unproven)
+	}
 	_, err = w.DisableSchedule(w.ctx, w.admin, s.ID)
 	w.ok(err)
 	if one, err = w.Health(w.ctx, w.viewer, HealthFilter{Text: "shop"}); err != nil || !one.Databases[0].NextRun.IsZero() {

@@ -2,15 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
-	"github.com/safepoint-db/safepoint/internal/archive"
-	"github.com/safepoint-db/safepoint/internal/backup"
 	"github.com/safepoint-db/safepoint/internal/engine"
-	"github.com/safepoint-db/safepoint/internal/restore"
 )
 
 // canSwitchInstantly says whether restores of databases of a family may be of mode instant.
@@ -45,7 +41,7 @@ func (a *App) needsInPlace(ctx context.Context, d safepoint.Database) *engine.Fi
 	if !ok {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()
 	t, err := a.target(ctx, d)
 	if err != nil {
@@ -121,96 +117,4 @@ func (a *App) previewModes(ctx context.Context, p *RestorePreview) (err error) {
 		p.HaltTimes[safepoint.RestoreGuarded] = p.Estimates[safepoint.StepGuard]
 	}
 	return nil
-}
-
-// queueSafety queues the safety backups that instant restores could not make, each again after a while: a minute after
-// the first failure, twice as long after each further one, an hour at most. What it finds made it puts on its restore.
-func (a *App) queueSafety(ctx context.Context) error {
-	restores, err := a.Catalog.Unguarded(ctx)
-	if err != nil {
-		return err
-	}
-	for _, r := range restores {
-		if err := a.queueSafetyOf(ctx, r); err != nil && safepoint.ErrorCode(err) != safepoint.CodeConflict { // a backup runs: later
-			a.Log.WarnContext(ctx, "a safety backup was not queued", "operation", r.ID, "error", err)
-		}
-	}
-	return nil
-}
-
-func (a *App) queueSafetyOf(ctx context.Context, r safepoint.Operation) error {
-	tries, err := a.Catalog.SafetyTries(ctx, r.ID)
-	if err != nil {
-		return err
-	}
-	if len(tries) > 0 {
-		last := tries[0]
-		if last.Status == safepoint.StatusSucceeded {
-			defer a.changed(r.OrganizationID, "operation", r.ID)
-			return a.Catalog.SetSafety(ctx, r.ID, last.ID, nil)
-		}
-		wait := min(time.Minute<<min(len(tries)-1, 10), time.Hour)
-		if since := a.Now().Sub(last.FinishedAt); since >= 0 && since < wait { // less than none: the clock was set back
-			return nil
-		}
-	}
-	d, err := a.Catalog.Database(ctx, r.OrganizationID, r.DatabaseID)
-	if err != nil {
-		return err
-	}
-	op, err := a.Catalog.CreateOperation(ctx, safepoint.Operation{
-		OrganizationID: r.OrganizationID, DatabaseID: d.ID, DatabaseName: d.Name, Engine: d.Engine,
-		Type: safepoint.TypeBackup, Trigger: safepoint.TriggerSafety, RestoreID: r.ID, SourceID: r.ID, // a source of its own: it outlives its restore
-		Name: backup.FileName(d, a.Now(), safepoint.TriggerSafety), CreatedBy: r.CreatedBy, CreatedByName: r.CreatedByName,
-	})
-	if err != nil {
-		return err
-	}
-	a.changed(op.OrganizationID, "operation", op.ID)
-	a.Wake()
-	return nil
-}
-
-// guardAgain makes the safety backup of a restore that ended without. Housekeeping puts it on the restore once it is
-// listed. A set-aside database that is gone is looked for no more; one that is out of reach is. A process that was
-// overtaken knows nothing of either.
-func (w *work) guardAgain(ctx context.Context, report func(safepoint.Progress)) safepoint.Operation {
-	op, err := w.backUpAside(ctx, report)
-	if err == nil {
-		op.Status = safepoint.StatusSucceeded
-		return op
-	}
-	op = ended(op, err)
-	always := context.WithoutCancel(ctx)
-	if op.Status == safepoint.StatusFailed && w.Catalog.Holds(always, w.claim) == nil {
-		if serr := w.Catalog.SetSafety(always, op.RestoreID, "", op.Failure); serr != nil {
-			w.Log.ErrorContext(ctx, "why there is no safety backup was not recorded", "operation", op.RestoreID, "error", serr)
-		}
-		if errors.Is(err, engine.ErrAsideGone) {
-			if cerr := w.Catalog.ClearUndo(always, op.RestoreID); cerr != nil {
-				w.Log.ErrorContext(ctx, "that a set-aside database is gone was not recorded", "operation", op.RestoreID, "error", cerr)
-			}
-		}
-		w.changed(op.OrganizationID, "operation", op.RestoreID)
-	}
-	return op
-}
-
-func (w *work) backUpAside(ctx context.Context, report func(safepoint.Progress)) (safepoint.Operation, error) {
-	op := w.claim.Operation
-	e, ok := w.engine.(engine.InstantSwitcher)
-	if !ok {
-		return op, safepoint.Errorf(safepoint.CodeInternal, "This program cannot read the set-aside database.")
-	}
-	entries, err := w.Catalog.Journal(ctx, op.RestoreID)
-	if err != nil {
-		return op, err
-	}
-	plan, err := restore.PlanOf(entries)
-	if err != nil || plan == nil {
-		return op, errors.Join(err, safepoint.Errorf(safepoint.CodeInternal, "Nothing is known of what this restore kept."))
-	}
-	return w.makeBackup(ctx, w.claim, func(ctx context.Context, aw *archive.Writer, opt engine.DumpOptions) error {
-		return e.DumpAside(ctx, w.target, *plan, aw, opt)
-	}, report)
 }

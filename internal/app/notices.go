@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -139,7 +138,10 @@ func (a *App) findNotices(ctx context.Context, orgID string, now time.Time) (l N
 	}
 	slices.SortStableFunc(l.Open, func(x, y Notice) int {
 		if x.Urgent != y.Urgent {
-			return map[bool]int{true: -1, false: 1}[x.Urgent]
+			if x.Urgent {
+				return -1
+			}
+			return 1
 		}
 		return cmp.Compare(slices.Index(noticeOrder, x.Kind), slices.Index(noticeOrder, y.Kind))
 	})
@@ -292,5 +294,5 @@ func missedNotice(m catalog.Missed) Notice {
 
 // CanDismiss says that an admin may take the notice away.
 func (n Notice) CanDismiss() bool {
-	return strings.HasPrefix(n.ID, "missed:") && n.DismissedAt.IsZero()
+	return n.Kind == NoticeMissed && n.DismissedAt.IsZero()
 }

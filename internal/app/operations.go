@@ -295,8 +295,12 @@ func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
 	fault.Point("delete.file")
 	err := a.Storage.Delete(ctx, op.StorageKey)
 	if err == nil {
-		if _, statErr := a.Storage.Stat(ctx, op.StorageKey); safepoint.ErrorCode(statErr) != safepoint.CodeNotFound {
-			err = errorsFirst(statErr, safepoint.Errorf(safepoint.CodeInternal, "The storage still has the file after deleting it."))
+		_, err = a.Storage.Stat(ctx, op.StorageKey)
+		switch {
+		case err == nil:
+			err = safepoint.Errorf(safepoint.CodeInternal, "The storage still has the file after deleting it.")
+		case safepoint.ErrorCode(err) == safepoint.CodeNotFound:
+			err = nil
 		}
 	}
 	if err == nil {

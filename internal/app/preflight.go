@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/halt"
@@ -30,14 +31,74 @@ type ServiceAnswer struct {
 	Meaning safepoint.Phrase   // what a restore will do about it, in a sentence
 }
 
-// looked is what a look at a backup and at its database found.
-type looked struct {
-	findings []engine.Finding
-	backup   *content // nil: the backup could not be opened
-	versions Versions
-	live     engine.Info
-	rows     *Comparison
-	unknown  *safepoint.Error // why rows is nil
+// PreviewRestore looks at everything a restore of a backup would do, wait for and be stopped by. It changes nothing.
+// What stands in the way is a finding, not an error, so that the page can say all of it at once.
+func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string) (RestorePreview, error) {
+	if err := a.authorize(ctx, by, admin, "restore"); err != nil {
+		return RestorePreview{}, err
+	}
+	op, d, err := a.restorable(ctx, by.OrganizationID, id)
+	if err != nil {
+		return RestorePreview{}, err
+	}
+	p := RestorePreview{Backup: op, Database: d, Confirm: d.Label()}
+	if op.Upload == nil {
+		p.At = op.StartedAt
+	}
+	if p.Services, err = a.services(ctx, by.OrganizationID); err != nil {
+		return p, err
+	}
+	if p.Busy, err = a.busy(ctx, by.OrganizationID, d.ID); err != nil {
+		return p, err
+	}
+	if p.Estimates, err = a.estimates(ctx, by.OrganizationID, d.ID); err != nil {
+		return p, err
+	}
+	if p.Space, err = a.Storage.Space(ctx); err != nil {
+		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
+	}
+	if p.SafetySize, err = a.safetySize(ctx, op); err != nil {
+		return p, err
+	}
+	err = a.lookAround(ctx, &p)
+	if p.Busy != nil && p.Busy.Type == safepoint.TypeRestore { // a backup is waited for
+		says, err := a.Catalog.UnderWay(ctx, *p.Busy)
+		if err != nil {
+			return p, err
+		}
+		p.block(says.WithHint("Wait until it has ended, or cancel it first."))
+	}
+	if err != nil {
+		p.block(a.failure(ctx, "restore cannot start", err).Failed())
+	}
+	if err := a.previewModes(ctx, &p); err != nil {
+		return p, err
+	}
+	p.Changes = age(a.Now(), p.At)
+	p.Ready = !slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Blocker })
+	p.Passed = p.passed()
+	return p, nil
+}
+
+// block adds what stands in the way of the restore.
+func (p *RestorePreview) block(e *safepoint.Error) {
+	f := engine.Found(e)
+	f.Blocker = true
+	p.Findings = append(p.Findings, f)
+}
+
+// lookAround asks the services, and meanwhile the database, and puts what they said into p: neither is waited for longer
+// than the time that is theirs. What is read from the catalog afterwards has its own.
+func (a *App) lookAround(ctx context.Context, p *RestorePreview) error {
+	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
+	defer cancel()
+	answers := make(chan []ServiceAnswer, 1)
+	go func() { answers <- a.askServices(ctx, p.Services) }()
+	p.NeedsKey = a.locked(ctx, p.Backup)
+	l, err := a.look(ctx, p.Backup, p.Database, p.NeedsKey)
+	p.Answers = <-answers
+	p.take(l)
+	return slow(ctx, a.testLimit, err, serverOf(p.Database))
 }
 
 // askServices asks all of them at once.
@@ -137,7 +198,7 @@ func (a *App) census(ctx context.Context, e engine.Engine, t engine.Target) ([]e
 
 // newerContent is what the newest backup that was made of the database holds, if it is newer than op and can be opened.
 func (a *App) newerContent(ctx context.Context, op safepoint.Operation, backup *content) *content {
-	newest, err := a.lastMade(ctx, op.OrganizationID, op.DatabaseID)
+	newest, err := a.Catalog.LastMade(ctx, op.OrganizationID, op.DatabaseID)
 	if err != nil || newest == nil || newest.ID == op.ID {
 		return nil
 	}
@@ -157,19 +218,20 @@ func (a *App) newerContent(ctx context.Context, op safepoint.Operation, backup *
 // take puts what was found into the preview.
 func (p *RestorePreview) take(l looked) {
 	p.Findings = append(slices.Clone(l.findings), silent(p.Answers)...)
-	p.Versions, p.LiveSize, p.Rows, p.RowsUnknown = l.versions, l.live.Size, l.rows, l.unknown
+	p.Versions, p.LiveSize, p.Rows, p.RowsUnknown, p.opened = l.versions, l.live.Size, l.rows, l.unknown, l.backup != nil
 	if l.backup != nil && !l.backup.at.IsZero() {
 		p.At = l.backup.at
 	}
 }
 
 // passed are the checks in which nothing stands in the way, in sentences.
-func (p *RestorePreview) passed(family safepoint.Engine, opened bool) []safepoint.Phrase {
+func (p *RestorePreview) passed() []safepoint.Phrase {
+	family := p.Database.Engine
 	has := func(c safepoint.Code) bool {
 		return slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Code == c })
 	}
 	var ok []safepoint.Phrase
-	if opened {
+	if p.opened {
 		ok = append(ok, safepoint.NewPhrase("The file is where it was stored and has its size, and its table of contents is signed. It is read whole and checked before anything is loaded."))
 	}
 	if v := p.Versions; v.Server != "" && !has(safepoint.CodeVersion) {
@@ -182,14 +244,98 @@ func (p *RestorePreview) passed(family safepoint.Engine, opened bool) []safepoin
 		}
 		ok = append(ok, what)
 	}
-	if opened && p.Ready {
+	if p.opened && p.Ready {
 		if !has(safepoint.CodePrivilege) {
 			ok = append(ok, safepoint.NewPhrase("The user has the rights that a restore needs."))
 		}
 		ok = append(ok, safepoint.NewPhrase("There is room for the safety backup."))
 	}
-	if n := len(p.Answers); n > 0 && !has(safepoint.CodeHalt) {
+	if len(p.Answers) > 0 && !has(safepoint.CodeHalt) {
 		ok = append(ok, safepoint.NewPhrase("Every service answers."))
 	}
 	return ok
+}
+
+// look opens the backup, asks the engine what stands in the way, and compares what is live with the backup. A backup
+// whose key is not here is not opened: then it is asked whether the database answers, and the rest is seen once the key
+// was given.
+func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) (l looked, err error) {
+	var r *archive.Reader
+	l.unknown = safepoint.Errorf(safepoint.CodeUnreachable, "The database could not be asked.")
+	if locked {
+		l.unknown = safepoint.Errorf(safepoint.CodeKey, "The backup is encrypted, and its key is not here.")
+	} else {
+		opened, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
+		if err != nil {
+			l.unknown = safepoint.Errorf(safepoint.CodeArchive, "The backup could not be opened.")
+			return l, err
+		}
+		defer file.Close()
+		r, l.backup = opened, contentOf(op.ID, opened)
+		l.versions.Backup = r.Header().ServerVersion
+		if f, is := foreignFinding(r.Header()); is {
+			l.findings = append(l.findings, f)
+		}
+	}
+	e, ok := a.Engine(d.Engine)
+	if !ok {
+		return l, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
+	}
+	t, err := a.target(ctx, d)
+	if err != nil {
+		return l, err
+	}
+	if l.live, err = e.Inspect(ctx, t); err != nil {
+		return l, err
+	}
+	l.versions.Server, l.versions.Tool = l.live.ServerVersion, l.live.Tool
+	if !locked {
+		found, err := e.CanRestore(ctx, t, r)
+		l.findings = append(l.findings, found...)
+		if err != nil {
+			return l, err
+		}
+		l.rows, l.unknown = a.compareRows(ctx, op, l.backup, e, t)
+	}
+	return l, a.roomForSafety(ctx, op)
+}
+
+// looked is what a look at a backup and at its database found.
+type looked struct {
+	findings []engine.Finding
+	backup   *content // nil: the backup could not be opened
+	versions Versions
+	live     engine.Info
+	rows     *Comparison
+	unknown  *safepoint.Error // why rows is nil
+}
+
+// busy is what must end before a restore of a database may start, nil if nothing.
+func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
+	running, err := a.Catalog.Running(ctx, orgID)
+	var first *safepoint.Operation
+	for _, op := range running {
+		if op.Type == safepoint.TypeRestore {
+			return &op, err // which no other waits for
+		}
+		if first == nil && op.DatabaseID == databaseID {
+			first = &op
+		}
+	}
+	return first, err
+}
+
+// locked says whether a backup can only be opened with a key that Safepoint does not keep. A file that cannot be read
+// at all is found by whoever opens it.
+func (a *App) locked(ctx context.Context, op safepoint.Operation) bool {
+	if len(op.Recipients) == 0 {
+		return false
+	}
+	file, err := a.openStored(ctx, op)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	_, err = a.unlock(ctx, file, op, "")
+	return safepoint.ErrorCode(err) == safepoint.CodeKey
 }

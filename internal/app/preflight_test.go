@@ -17,6 +17,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/engine/postgres"
 	"github.com/safepoint-db/safepoint/internal/halt"
+	"github.com/safepoint-db/safepoint/internal/pgserver"
 	"github.com/safepoint-db/safepoint/internal/pgtest"
 )
 
@@ -252,5 +253,35 @@ func TestMeaning(t *testing.T) {
 	}
 	if len(seen) != 5 {
 		t.Errorf("got %v", seen)
+	}
+}
+
+// TestPreviewOfAHungDatabase has a server that lets people in and then says nothing. All else of the preview is there:
+// what comes from the catalog does not share the time that the database used up.
+func TestPreviewOfAHungDatabase(t *testing.T) {
+	server := pgtest.Shared(t)
+	w := newWorld(t)
+	w.App.Engine = func(e safepoint.Engine) (engine.Engine, bool) { return postgres.Engine{}, e == safepoint.PostgreSQL }
+	w.App.testLimit = time.Second
+	target := pgtest.Create(t, server)
+	pgtest.Exec(t, target, `CREATE TABLE orders (id int)`)
+	in := DatabaseInput{Name: "shop", Engine: safepoint.PostgreSQL, Host: target.Host, Port: target.Port, User: target.User,
+		Password: &target.Password, DBName: target.Name, TLS: target.TLS}
+	d, err := w.CreateDatabase(w.ctx, w.admin, in)
+	w.ok(err)
+	b := w.backup(d)
+	lock, err := pgserver.Connect(w.ctx, target)
+	w.ok(err)
+	defer lock.Close(w.ctx)
+	if _, err := lock.Exec(w.ctx, `BEGIN; LOCK TABLE pg_catalog.pg_extension`); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.PreviewRestore(w.ctx, w.admin, b.ID)
+	w.ok(err)
+	if p.Ready || len(p.Modes) == 0 || p.Mode != safepoint.RestoreGuarded {
+		t.Errorf("got %v, %v, %q", p.Ready, p.Modes, p.Mode)
+	}
+	if i := slices.IndexFunc(p.Findings, func(f engine.Finding) bool { return f.Blocker }); i < 0 || p.Findings[i].Code != safepoint.CodeUnreachable {
+		t.Errorf("got %+v", p.Findings)
 	}
 }

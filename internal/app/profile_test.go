@@ -14,7 +14,7 @@ func TestSignIns(t *testing.T) {
 		w.pass(time.Minute)
 		u, _, err := w.Catalog.User(w.ctx, w.admin.UserID)
 		w.ok(err)
-		s, err := w.startSession(w.ctx, u, "192.0.2.1", agent)
+		s, err := w.startSession(w.ctx, u, "", "192.0.2.1", agent)
 		w.ok(err)
 		return s
 	}
@@ -52,7 +52,7 @@ func TestSessionIdle(t *testing.T) {
 		w.ok(err)
 	}
 	rest := func(d time.Duration) error {
-		s, err := w.startSession(w.ctx, u, "192.0.2.1", "")
+		s, err := w.startSession(w.ctx, u, "", "192.0.2.1", "")
 		w.ok(err)
 		w.pass(d)
 		_, err = w.Session(w.ctx, s, "192.0.2.1")
@@ -77,7 +77,7 @@ func TestDisplay(t *testing.T) {
 	w.ok(w.SetDisplay(w.ctx, w.admin, safepoint.Display{Theme: "dark", Language: "de", Hours: "12"}))
 	u, _, err := w.Catalog.User(w.ctx, w.admin.UserID)
 	w.ok(err)
-	s, err := w.startSession(w.ctx, u, "192.0.2.1", "")
+	s, err := w.startSession(w.ctx, u, "", "192.0.2.1", "")
 	w.ok(err)
 	by, err := w.Session(w.ctx, s, "192.0.2.1")
 	if err != nil || by.Display != (safepoint.Display{Theme: "dark", Language: "de", Hours: "12"}) {

@@ -65,14 +65,14 @@ func (a *App) mayRestoreInto(ctx context.Context, d safepoint.Database, in NewDa
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()
 	err = f.CanFound(ctx, t, in.Name)
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
 		u := safepoint.UserError(err)
 		return safepoint.Invalid("name", "%s", u.Quoted()).HintedAs(u)
 	}
-	return slow(ctx, testLimit, err, serverOf(d))
+	return slow(ctx, a.testLimit, err, serverOf(d))
 }
 
 // chosen is the archive that an operation restores: all of r, or the tables that were chosen.

@@ -3,78 +3,15 @@ package app
 import (
 	"context"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
-	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/foreign"
 	"github.com/safepoint-db/safepoint/internal/storage"
 )
-
-// PreviewRestore looks at everything a restore of a backup would do, wait for and be stopped by. It changes nothing.
-// What stands in the way is a finding, not an error, so that the page can say all of it at once.
-func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string) (RestorePreview, error) {
-	if err := a.authorize(ctx, by, admin, "restore"); err != nil {
-		return RestorePreview{}, err
-	}
-	op, d, err := a.restorable(ctx, by.OrganizationID, id)
-	if err != nil {
-		return RestorePreview{}, err
-	}
-	p := RestorePreview{Backup: op, Database: d, Confirm: d.Label()}
-	if op.Upload == nil {
-		p.At = op.StartedAt
-	}
-	if p.Services, err = a.services(ctx, by.OrganizationID); err != nil {
-		return p, err
-	}
-	if p.Busy, err = a.busy(ctx, by.OrganizationID, d.ID); err != nil {
-		return p, err
-	}
-	if p.Estimates, err = a.estimates(ctx, by.OrganizationID, d.ID); err != nil {
-		return p, err
-	}
-	if p.Space, err = a.Storage.Space(ctx); err != nil {
-		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
-	}
-	if p.SafetySize, err = a.safetySize(ctx, op); err != nil {
-		return p, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, testLimit)
-	defer cancel()
-	answers := make(chan []ServiceAnswer, 1)
-	go func() { answers <- a.askServices(ctx, p.Services) }()
-	p.NeedsKey = a.locked(ctx, op)
-	l, err := a.look(ctx, op, d, p.NeedsKey)
-	p.Answers = <-answers
-	p.take(l)
-	if p.Busy != nil && p.Busy.Type == safepoint.TypeRestore { // a backup is waited for
-		says, err := a.Catalog.UnderWay(ctx, *p.Busy)
-		if err != nil {
-			return p, err
-		}
-		blocker := engine.Found(says.WithHint("Wait until it has ended, or cancel it first."))
-		blocker.Blocker = true
-		p.Findings = append(p.Findings, blocker)
-	}
-	if err != nil {
-		f := a.failure(ctx, "restore cannot start", slow(ctx, testLimit, err, serverOf(d)))
-		blocker := engine.Found(f.Failed())
-		blocker.Blocker = true
-		p.Findings = append(p.Findings, blocker)
-	}
-	if err := a.previewModes(ctx, &p); err != nil {
-		return p, err
-	}
-	p.Changes = age(a.Now(), p.At)
-	p.Ready = !slices.ContainsFunc(p.Findings, func(f engine.Finding) bool { return f.Blocker })
-	p.Passed = p.passed(d.Engine, l.backup != nil)
-	return p, nil
-}
 
 // restorable is a backup that is kept, and the database it goes back to.
 func (a *App) restorable(ctx context.Context, orgID, id string) (safepoint.Operation, safepoint.Database, error) {
@@ -88,65 +25,6 @@ func (a *App) restorable(ctx context.Context, orgID, id string) (safepoint.Opera
 			WithHint("Download the file and load it with safepoint load, or with the database's own program.")
 	}
 	return op, d, err
-}
-
-// busy is what must end before a restore of a database may start, nil if nothing.
-func (a *App) busy(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
-	running, err := a.Catalog.Running(ctx, orgID)
-	var first *safepoint.Operation
-	for _, op := range running {
-		if op.Type == safepoint.TypeRestore {
-			return &op, err // which no other waits for
-		}
-		if first == nil && op.DatabaseID == databaseID {
-			first = &op
-		}
-	}
-	return first, err
-}
-
-// look opens the backup, asks the engine what stands in the way, and compares what is live with the backup. A backup
-// whose key is not here is not opened: then it is asked whether the database answers, and the rest is seen once the key
-// was given.
-func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) (l looked, err error) {
-	var r *archive.Reader
-	l.unknown = safepoint.Errorf(safepoint.CodeUnreachable, "The database could not be asked.")
-	if locked {
-		l.unknown = safepoint.Errorf(safepoint.CodeKey, "The backup is encrypted, and its key is not here.")
-	} else {
-		opened, file, err := a.openBackup(ctx, op, encrypt.FileKey{})
-		if err != nil {
-			l.unknown = safepoint.Errorf(safepoint.CodeArchive, "The backup could not be opened.")
-			return l, err
-		}
-		defer file.Close()
-		r, l.backup = opened, contentOf(op.ID, opened)
-		l.versions.Backup = r.Header().ServerVersion
-		if f, is := foreignFinding(r.Header()); is {
-			l.findings = append(l.findings, f)
-		}
-	}
-	e, ok := a.Engine(d.Engine)
-	if !ok {
-		return l, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
-	}
-	t, err := a.target(ctx, d)
-	if err != nil {
-		return l, err
-	}
-	if l.live, err = e.Inspect(ctx, t); err != nil {
-		return l, err
-	}
-	l.versions.Server, l.versions.Tool = l.live.ServerVersion, l.live.Tool
-	if !locked {
-		found, err := e.CanRestore(ctx, t, r)
-		l.findings = append(l.findings, found...)
-		if err != nil {
-			return l, err
-		}
-		l.rows, l.unknown = a.compareRows(ctx, op, l.backup, e, t)
-	}
-	return l, a.roomForSafety(ctx, op)
 }
 
 // openBackup opens a backup's archive, which must be the one that was stored and signed here. Its frames are verified
@@ -229,7 +107,7 @@ func (a *App) StepTimes(ctx context.Context, by safepoint.Actor, restoreID strin
 // What is not known is not there.
 func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {
 	known := map[safepoint.Step]time.Duration{}
-	newest, err := a.lastMade(ctx, orgID, databaseID)
+	newest, err := a.Catalog.LastMade(ctx, orgID, databaseID)
 	if err != nil {
 		return nil, err
 	}
@@ -263,21 +141,6 @@ func stepTimes(journal []safepoint.JournalEntry) map[safepoint.Step]time.Duratio
 		}
 	}
 	return took
-}
-
-// locked says whether a backup can only be opened with a key that Safepoint does not keep. A file that cannot be read
-// at all is found by whoever opens it.
-func (a *App) locked(ctx context.Context, op safepoint.Operation) bool {
-	if len(op.Recipients) == 0 {
-		return false
-	}
-	file, err := a.openStored(ctx, op)
-	if err != nil {
-		return false
-	}
-	defer file.Close()
-	_, err = a.unlock(ctx, file, op, "")
-	return safepoint.ErrorCode(err) == safepoint.CodeKey
 }
 
 // StartRestore queues the restore of a backup into the database it was made of, once the database's name was typed.

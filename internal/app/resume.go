@@ -58,7 +58,7 @@ func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) 
 			err = halter.Resume(ctx, r)
 		}
 		if err != nil {
-			left, first = append(left, name), errorsFirst(first, err)
+			left, first = append(left, name), cmp.Or(first, err)
 		}
 	}
 	err = a.resumed(ctx, op, left, opened)
@@ -138,9 +138,11 @@ func (a *App) resumed(ctx context.Context, op safepoint.Operation, left []string
 	}
 	defer a.Wake()
 	if opened != nil {
+		if err := a.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID); err != nil {
+			return err
+		}
 		e := safepoint.UserError(opened)
-		return errorsFirst(a.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID),
-			safepoint.Errorf(e.Code, "Services run again, but %s could not be opened: %s", op.DatabaseName, e.Quoted()).HintedAs(e).WithCause(opened))
+		return safepoint.Errorf(e.Code, "Services run again, but %s could not be opened: %s", op.DatabaseName, e.Quoted()).HintedAs(e).WithCause(opened)
 	}
 	return a.Catalog.Settle(ctx, op.OrganizationID, op.ID)
 }
@@ -163,7 +165,7 @@ func (a *App) openAgain(ctx context.Context, op safepoint.Operation, entries []s
 	if !ok {
 		return safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", db.Engine.Label())
 	}
-	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()
 	return e.Open(ctx, target, *plan)
 }

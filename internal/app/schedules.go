@@ -13,19 +13,6 @@ import (
 // runsShown is how far back a card's strip reaches.
 const runsShown = 30 * 24 * time.Hour
 
-// Schedules returns all cards of the organization, active ones first, then by name. Their Runs are left out: a page of
-// cards is what ScheduleList gives.
-func (a *App) Schedules(ctx context.Context, by safepoint.Actor) ([]ScheduleCard, error) {
-	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
-		return nil, err
-	}
-	d, err := a.deck(ctx, by.OrganizationID)
-	if err != nil {
-		return nil, err
-	}
-	return d.fill(ctx, d.all())
-}
-
 // Schedule returns one card.
 func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (ScheduleCard, error) {
 	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {

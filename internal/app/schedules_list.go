@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/base64"
 	"strings"
 	"time"
 
@@ -13,8 +14,10 @@ type ScheduleFilter struct {
 	Text       string        // part of the name of the schedule or of its database
 	Show       ScheduleState // "" is any
 	DatabaseID string
-	Offset     int // cards to pass over
-	Limit      int // 0 is all of them
+	Offset     int    // cards to pass over
+	After      string // the Next of the page before: only what comes after that one
+	Limit      int    // 0 is all of them
+	Bare       bool   // the cards' Runs are not needed
 }
 
 // ScheduleState is how a schedule stands.
@@ -50,10 +53,13 @@ type ScheduleList struct {
 	All     int                   // of the organization
 	States  map[ScheduleState]int // of all
 	NextRun time.Time             // the earliest of all; zero: none
+	NextOf  string                // the name of the schedule that it is a run of
+	Next    string                // what the page after this one comes after, "" at the end
 }
 
 // ScheduleList returns the cards that f selects, active ones first, then by name, with their Runs. What it reads of
-// schedules that are not on the page is one row each.
+// schedules that are not on the page is one row each. A page that is asked for by After neither repeats nor passes over
+// a schedule because others were added or removed meanwhile.
 func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFilter) (ScheduleList, error) {
 	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
 		return ScheduleList{}, err
@@ -62,9 +68,15 @@ func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFi
 	if err != nil {
 		return ScheduleList{}, err
 	}
+	if _, err := parsePlace(f.After); err != nil {
+		return ScheduleList{}, err
+	}
 	l := ListSchedules(d.all(), f)
 	if l.Cards, err = d.fill(ctx, l.Cards); err != nil {
 		return ScheduleList{}, err
+	}
+	if f.Bare {
+		return l, nil
 	}
 	ids := make([]string, len(l.Cards))
 	for i, c := range l.Cards {
@@ -81,18 +93,43 @@ func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFi
 func ListSchedules(cards []ScheduleCard, f ScheduleFilter) ScheduleList {
 	l := ScheduleList{All: len(cards), States: map[ScheduleState]int{}}
 	text := strings.ToLower(f.Text)
+	after, _ := parsePlace(f.After)
 	for _, c := range cards {
 		state := c.State()
 		l.States[state]++
 		if !c.NextRun.IsZero() && (l.NextRun.IsZero() || c.NextRun.Before(l.NextRun)) {
-			l.NextRun = c.NextRun
+			l.NextRun, l.NextOf = c.NextRun, c.Name
 		}
 		if f.Show != "" && f.Show != state || f.DatabaseID != "" && f.DatabaseID != c.DatabaseID || !strings.Contains(strings.ToLower(c.Name), text) && !strings.Contains(strings.ToLower(c.Database.Name), text) {
 			continue
 		}
-		if l.Found++; l.Found > f.Offset && (f.Limit == 0 || len(l.Cards) < f.Limit) {
+		l.Found++
+		switch {
+		case l.Found <= f.Offset || f.After != "" && place(c) <= after:
+		case f.Limit == 0 || len(l.Cards) < f.Limit:
 			l.Cards = append(l.Cards, c)
+		case l.Next == "":
+			l.Next = base64.RawURLEncoding.EncodeToString([]byte(place(l.Cards[len(l.Cards)-1])))
 		}
 	}
 	return l
+}
+
+// place is where a card stands in the order in which the catalog has schedules: places compare as text.
+func place(c ScheduleCard) string {
+	lower := func(r rune) rune { // as SQLite does it, which knows ASCII alone
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}
+	return map[bool]string{true: "0", false: "1"}[c.IsActive] + strings.Map(lower, c.Name) + "\x00" + c.ID
+}
+
+func parsePlace(after string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(after)
+	if err != nil {
+		return "", safepoint.Invalid("cursor", "This page does not exist.").WithHint("Start again from the first page.")
+	}
+	return string(b), nil
 }

@@ -67,11 +67,48 @@ func TestNewScheduleRunsAtOnce(t *testing.T) {
 	if c = w.card(s.ID); c.LastGood == nil || c.LastRun == nil || len(c.Runs) != 0 {
 		t.Errorf("got %+v", c)
 	}
-	cards, err := w.Schedules(w.ctx, w.viewer)
+	list, err := w.ScheduleList(w.ctx, w.viewer, ScheduleFilter{})
 	w.ok(err)
-	if len(cards) != 1 || cards[0].LastGood == nil || cards[0].Backups != 1 {
-		t.Errorf("got %+v", cards)
+	if cards := list.Cards; len(cards) != 1 || cards[0].LastGood == nil || cards[0].Backups != 1 || list.NextOf != s.Name || list.Next != "" {
+		t.Errorf("got %+v", list)
 	}
+}
+
+// TestScheduleListInPages turns pages while schedules are added, disabled and removed: none is seen twice or passed over.
+func TestScheduleListInPages(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	byName := map[string]string{}
+	for _, name := range []string{"Ärger", "b", "B2", "a", "Quay", "quay 2", "Zoo"} {
+		s, err := w.CreateSchedule(w.ctx, w.admin, ScheduleInput{Name: name, Interval: safepoint.Every7Days, DatabaseID: d.ID})
+		w.ok(err)
+		byName[name] = s.ID
+	}
+	_, err := w.DisableSchedule(w.ctx, w.admin, byName["a"])
+	w.ok(err)
+	f := ScheduleFilter{Limit: 2, Bare: true}
+	var seen []string
+	for i := 0; ; i++ {
+		l, err := w.ScheduleList(w.ctx, w.viewer, f)
+		w.ok(err)
+		for _, c := range l.Cards {
+			seen = append(seen, c.Name)
+		}
+		if i == 0 {
+			_, err = w.CreateSchedule(w.ctx, w.admin, ScheduleInput{Name: "aa", Interval: safepoint.Every7Days, DatabaseID: d.ID}) // before what was seen
+			w.ok(err)
+			_, err = w.DisableSchedule(w.ctx, w.admin, byName["b"]) // the last that was seen: it comes again as a disabled one
+			w.ok(err)
+		}
+		if f.After = l.Next; f.After == "" {
+			break
+		}
+	}
+	if got := strings.Join(seen, ","); got != "b,B2,Quay,quay 2,Zoo,Ärger,a,b" {
+		t.Errorf("got %s", got)
+	}
+	_, err = w.ScheduleList(w.ctx, w.viewer, ScheduleFilter{After: "%"})
+	w.refused(err, safepoint.CodeInvalid, "does not exist")
 }
 
 func TestFirstRunIsChosen(t *testing.T) {

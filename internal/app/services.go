@@ -2,17 +2,11 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/catalog"
-	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/halt"
 )
 
@@ -65,8 +59,8 @@ func (a *App) CreateService(ctx context.Context, by safepoint.Actor, in ServiceI
 	return s, made, nil
 }
 
-// UpdateService stores a service. Its kind and place stay. A secret that is left out is kept, unless the service is
-// now reached at another host: a stored secret is never used at a new place.
+// UpdateService stores a service. Its kind and place stay. A secret that is left out is kept, unless it is the password of
+// a PgBouncer that is now reached at another address: it is never sent to a new place. A webhook's only signs.
 func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, in ServiceInput) (safepoint.Service, error) {
 	if err := a.authorize(ctx, by, admin, "service.update"); err != nil {
 		return safepoint.Service{}, err
@@ -160,7 +154,7 @@ func (a *App) ServiceStatus(ctx context.Context, by safepoint.Actor, id string) 
 	if err != nil {
 		return halt.Status{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, testLimit)
+	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()
 	return ask(ctx, h)
 }
@@ -177,148 +171,6 @@ func ask(ctx context.Context, h halt.Halter) (halt.Status, error) {
 	case <-ctx.Done():
 		return halt.Status{}, safepoint.Errorf(safepoint.CodeUnreachable, "Too many services are being asked at once.").WithHint("Look again in a moment.").WithCause(ctx.Err())
 	}
-}
-
-// TestService halts a service and resumes it, now. It is resumed whatever happens, also when the request that asked
-// for the test is gone. It is refused while a restore is queued or runs, and no restore starts meanwhile.
-func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (ServiceTest, error) {
-	if err := a.authorize(ctx, by, admin, "service.test"); err != nil {
-		return ServiceTest{}, err
-	}
-	s, h, err := a.serviceHalter(ctx, by.OrganizationID, id)
-	if err != nil {
-		return ServiceTest{}, err
-	}
-	r, err := a.haltRequest(ctx, by, "Testing halt and resume")
-	if err != nil {
-		return ServiceTest{}, err
-	}
-	end, err := a.beginTest(ctx, by.OrganizationID, s.Name)
-	if err != nil {
-		return ServiceTest{}, err
-	}
-	defer end()
-
-	ctx = context.WithoutCancel(ctx) // from here on the test runs to its end: nothing stays halted
-	testing := act{action: testAction, object: "service", id: s.ID, name: s.Name}
-	if r.Prior, err = a.running(ctx, s, h); err != nil {
-		testing.outcome, testing.detail = failed, safepoint.UserError(err).Message
-		a.audit(ctx, by, testing)
-		return ServiceTest{Failure: a.failure(ctx, "test of a service failed", err)}, nil
-	}
-	// Nothing is halted of which the next process would not know: see endTests.
-	if err := a.addAudit(ctx, by, testing); err != nil {
-		return ServiceTest{}, err
-	}
-	var t ServiceTest
-	start := time.Now()
-	fault.Point("service.test.intent")
-	haltErr := h.Halt(ctx, r)
-	fault.Point("service.test.halted")
-	t.HaltTook, t.Halted = time.Since(start), haltErr == nil
-	start = time.Now()
-	resumeErr := a.resume(ctx, h, r)
-	fault.Point("service.test.resumed")
-	t.ResumeTook, t.Resumed = time.Since(start), resumeErr == nil
-	err = errorsFirst(resumeErr, haltErr)
-	if err != nil {
-		t.Failure = a.failure(ctx, "test of a service failed", err)
-	}
-	a.auditEnd(ctx, s.ID, testAction, err)
-	a.changed(by.OrganizationID, "service", s.ID)
-	return t, nil
-}
-
-const testAction = "service.test"
-
-// endTests resumes services in whose test a process died: their lines in the audit log are still open.
-func (a *App) endTests(ctx context.Context) error {
-	open, err := a.Catalog.OpenAudit(ctx, testAction)
-	for _, e := range open {
-		if terr := a.endTest(ctx, e); terr != nil {
-			err = errors.Join(err, fmt.Errorf("test of %s: %w", e.ObjectName, terr))
-		}
-	}
-	return err
-}
-
-func (a *App) endTest(ctx context.Context, e safepoint.AuditEntry) error {
-	end, err := a.beginTest(ctx, e.OrganizationID, e.ObjectName)
-	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
-		return nil // it is being tested by us, or a restore runs: later
-	}
-	if err != nil {
-		return err
-	}
-	defer end()
-	ctx = context.WithoutCancel(ctx)
-	s, h, err := a.serviceHalter(ctx, e.OrganizationID, e.ObjectID)
-	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
-		a.auditEnd(ctx, e.ObjectID, testAction, err)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	r, err := a.haltRequest(ctx, safepoint.Actor{OrganizationID: e.OrganizationID}, "The test of halt and resume was interrupted")
-	if err != nil {
-		return err
-	}
-	if err := h.Resume(ctx, r); err != nil {
-		return err
-	}
-	a.auditEnd(ctx, s.ID, testAction, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped during the test. %s was resumed.", s.Name))
-	a.changed(e.OrganizationID, "service", s.ID)
-	return nil
-}
-
-// running fails unless a service runs now: one that is down for its own reasons must not be started by a test. prior is
-// which of its parts do.
-func (a *App) running(ctx context.Context, s safepoint.Service, h halt.Halter) (prior string, err error) {
-	st, err := h.Probe(ctx)
-	switch {
-	case err != nil:
-		return "", err
-	case st.Condition == halt.Down || st.Condition == halt.Halted:
-		return "", safepoint.Errorf(safepoint.CodeHalt, "%s is not running, so halting it cannot be tested.", s.Name).WithHint("Start it first, or resume it if it is halted.")
-	}
-	return st.Prior, nil
-}
-
-// resume tries three times: a service that was halted for nothing must not stay so.
-func (a *App) resume(ctx context.Context, h halt.Halter, r halt.Request) (err error) {
-	for wait := time.Second; ; wait *= 3 {
-		if err = h.Resume(ctx, r); err == nil || wait > 3*time.Second {
-			return err
-		}
-		<-time.After(wait)
-	}
-}
-
-// beginTest makes a test and a restore of one organization exclude each other. end lets restores start again.
-func (a *App) beginTest(ctx context.Context, orgID, service string) (end func(), err error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if err := a.refuseTested(orgID); err != nil {
-		return nil, err
-	}
-	if err := a.Catalog.RestoreUnderWay(ctx, orgID); err != nil {
-		return nil, err
-	}
-	a.testing[orgID] = service
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.testing, orgID)
-	}, nil
-}
-
-// refuseTested fails while a service of the organization is being tested. The caller holds a.mu.
-func (a *App) refuseTested(orgID string) error {
-	if name := a.testing[orgID]; name != "" {
-		return safepoint.Errorf(safepoint.CodeConflict, "Halt and resume of %s are being tested.", name).WithHint("Try again in a minute.")
-	}
-	return nil
 }
 
 // ResumeService resumes a service by hand, after a restore could not. When the last of them runs again, the
@@ -384,79 +236,4 @@ func (a *App) haltRequest(ctx context.Context, by safepoint.Actor, reason string
 	}
 	state, err := a.Catalog.State(ctx, by.OrganizationID)
 	return halt.Request{OperationID: state.OperationID, OrganizationID: o.ID, OrganizationName: o.Name, Reason: reason}, err
-}
-
-// checkService reads and checks what a person entered for a service.
-func checkService(in ServiceInput) (safepoint.Service, error) {
-	s := safepoint.Service{Kind: in.Kind, Timeout: in.Timeout}
-	var err error
-	if s.Name, err = checkName("name", in.Name); err != nil {
-		return s, err
-	}
-	if s.Timeout == 0 {
-		s.Timeout = time.Minute
-	}
-	if s.Timeout < time.Second || s.Timeout > 30*time.Minute {
-		return s, safepoint.Invalid("timeout", "Choose a time between 1 second and 30 minutes.")
-	}
-	switch in.Kind {
-	case safepoint.ServiceWebhook:
-		return s, checkWebhook(&s, in)
-	case safepoint.ServicePgBouncer:
-		return s, checkPgBouncer(&s, in)
-	}
-	return s, safepoint.Invalid("kind", "Choose webhook or pgbouncer.")
-}
-
-func checkWebhook(s *safepoint.Service, in ServiceInput) error {
-	for _, u := range []struct {
-		field, text string
-		to          *string
-		optional    bool
-	}{
-		{"halt_url", in.HaltURL, &s.HaltURL, false},
-		{"resume_url", in.ResumeURL, &s.ResumeURL, false},
-		{"health_url", in.HealthURL, &s.HealthURL, true},
-	} {
-		text := strings.TrimSpace(u.text)
-		if text == "" && u.optional {
-			continue
-		}
-		if err := checkWebURL(u.field, text); err != nil {
-			return err
-		}
-		*u.to = text
-	}
-	return nil
-}
-
-func checkWebURL(field, text string) error {
-	u, err := url.Parse(text)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || len(text) > 2000 {
-		return safepoint.Invalid(field, "Enter an address such as https://shop.example.org/safepoint/halt.")
-	}
-	if u.User != nil {
-		return safepoint.Invalid(field, "Leave user and password out of the address: requests are signed.")
-	}
-	return checkHost(field, u.Hostname())
-}
-
-func checkPgBouncer(s *safepoint.Service, in ServiceInput) (err error) {
-	s.Host, s.User, s.DBName = strings.TrimSpace(in.Host), in.User, in.DBName
-	if !isSocket(s.Host) {
-		if err := checkHost("host", s.Host); err != nil {
-			return err
-		}
-		s.Host = strings.Trim(s.Host, "[]")
-	}
-	if s.Port, err = checkPort(in.Port, 6432); err != nil {
-		return err
-	}
-	if err := checkIdentifier("user", s.User, "Enter one of PgBouncer's admin_users."); err != nil {
-		return err
-	}
-	if len(s.DBName) > 63 || strings.ContainsRune(s.DBName, 0) {
-		return safepoint.Invalid("dbname", "Names of pools have at most 63 bytes.")
-	}
-	return nil
 }

@@ -78,12 +78,3 @@ func (t *throttle) tidy(now time.Time) {
 		}
 	}
 }
-
-// inWords is a wait as people say it, never shorter than it is.
-func inWords(d time.Duration) string {
-	if d > time.Minute {
-		n := int((d + time.Minute - 1) / time.Minute)
-		return counted(n, "minute")
-	}
-	return counted(max(1, int((d+time.Second-1)/time.Second)), "second")
-}

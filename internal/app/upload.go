@@ -16,7 +16,6 @@ import (
 	"github.com/safepoint-db/safepoint/internal/archive"
 	"github.com/safepoint-db/safepoint/internal/backup"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
-	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/foreign"
 )
@@ -274,90 +273,6 @@ func (a *App) foreignOptions(noOwner bool, report func(done, total int64)) forei
 	return foreign.Options{Limits: a.Uploads.Limits, NoOwner: noOwner, Unpack: a.Uploads.Unpack, Temp: a.Uploads.Dir, Report: report}
 }
 
-// takeUpload makes a backup of what was uploaded: stored, signed, read again and checked like any other.
-func (w *work) takeUpload(ctx context.Context, report func(safepoint.Progress)) safepoint.Operation {
-	claimed := w.claim
-	up := *claimed.Operation.Upload
-	claimed.Operation.Upload = &up
-	file := w.uploaded(claimed.Operation.ID)
-	fault.Point("upload.begun")
-	op, err := w.makeBackup(ctx, claimed, func(ctx context.Context, aw *archive.Writer, opt engine.DumpOptions) error {
-		var err error
-		up.Origin, err = w.copyUpload(ctx, file, up.NoOwner, aw, opt)
-		return err
-	}, report)
-	if errors.Is(err, fs.ErrNotExist) {
-		err = safepoint.Errorf(safepoint.CodeInterrupted, "The uploaded file is not there any more.").WithHint("Upload it again.").WithCause(err)
-	}
-	if err != nil {
-		return ended(op, err)
-	}
-	op.Status = safepoint.StatusSucceeded
-	return op
-}
-
-// copyUpload writes an uploaded file as an archive and says where it comes from, "" for one of our own.
-func (w *work) copyUpload(ctx context.Context, file string, noOwner bool, aw *archive.Writer, opt engine.DumpOptions) (origin string, err error) {
-	r, closer, err := w.ownArchive(file)
-	if err == nil {
-		defer closer.Close()
-		return w.copyArchive(ctx, r, aw, opt)
-	}
-	if !errors.Is(err, archive.ErrNoContents) {
-		return "", err
-	}
-	h := aw.Header()
-	h.Database = w.db.DBName
-	aw.SetHeader(h)
-	options := w.foreignOptions(noOwner, func(done, _ int64) { opt.Report(engine.Progress{Bytes: done}) })
-	options.At = w.claim.Operation.CreatedAt
-	c, err := foreign.Convert(ctx, file, aw, options)
-	return c.Origin, err
-}
-
-// copyArchive writes what an archive holds into another, under the keys and for the organization that now has it.
-func (w *work) copyArchive(ctx context.Context, r *archive.Reader, aw *archive.Writer, opt engine.DumpOptions) (origin string, err error) {
-	// Whole, before anything of it is used.
-	if _, err := r.Verify(ctx, nil); err != nil {
-		return "", err
-	}
-	var at engine.Progress
-	for i, e := range r.Entries() {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		if err := copyFrame(r, i, aw, e); err != nil {
-			return "", err
-		}
-		at.Bytes += e.RawLength
-		opt.Report(at)
-	}
-	mine, h := aw.Header(), r.Header()
-	if strange(r, mine.OrganizationID) && h.Foreign == "" {
-		h.Foreign = "Safepoint, signed elsewhere"
-	}
-	h.OrganizationID, h.DatabaseID, h.OperationID, h.Listed = mine.OrganizationID, mine.DatabaseID, mine.OperationID, mine.Listed
-	aw.SetHeader(h)
-	aw.SetFingerprint(r.Fingerprint())
-	return h.Foreign, nil
-}
-
-func copyFrame(r *archive.Reader, i int, aw *archive.Writer, e archive.Entry) error {
-	from, err := r.Frame(i)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
-	to, err := aw.Frame(archive.Entry{Section: e.Section, Kind: e.Kind, Schema: e.Schema, Table: e.Table, Columns: e.Columns, Slice: e.Slice, Objects: e.Objects, Rows: e.Rows})
-	if err != nil {
-		return err
-	}
-	if _, err := io.Copy(to, from); err != nil {
-		return err
-	}
-	return to.Close()
-}
-
 // SweepUploads removes files of uploads that no operation waits for. Only for the start, before the first request: a
 // file that is just coming in has no operation either.
 func (a *App) SweepUploads(ctx context.Context) error {
@@ -381,42 +296,4 @@ func (a *App) SweepUploads(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// foreignFinding warns of a backup whose statements are of unknown origin, and says what it brings.
-func foreignFinding(h archive.Header) (f engine.Finding, is bool) {
-	if h.Foreign == "" {
-		return f, false
-	}
-	f = engine.Finding{
-		Code:    safepoint.CodeArchive,
-		Message: fmt.Sprintf("This backup was not made here (%s): its statements are of unknown origin, and it cannot be compared row by row.", h.Foreign),
-		Hint:    "Restore it only if you know where it comes from.",
-	}
-	c, ok := foreign.ContentsOf(h)
-	if !ok {
-		f.Message = fmt.Sprintf("This backup was not made here (%s): its statements are of unknown origin.", h.Foreign)
-		return f, true
-	}
-	if c.CodeCount > 0 {
-		f.Message += " It brings code that the database will run by itself later: " + codeNames(c) + "."
-	}
-	if len(c.Notes) > 0 {
-		f.Hint += " Left out of it: " + strings.Join(c.Notes, " ")
-	}
-	return f, true
-}
-
-// codeNames is "FUNCTION public.total, TRIGGER audit and 12 more".
-func codeNames(c foreign.Contents) string {
-	const shown = 5
-	var names []string
-	for _, o := range c.Code[:min(shown, len(c.Code))] {
-		names = append(names, strings.TrimSpace(o.Kind+" "+o.Name))
-	}
-	text := strings.Join(names, ", ")
-	if more := c.CodeCount - len(names); more > 0 {
-		text += fmt.Sprintf(" and %d more", more)
-	}
-	return text
 }

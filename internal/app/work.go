@@ -2,11 +2,9 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync/atomic"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/archive"
@@ -147,7 +145,7 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 	}
 	if op.Upload != nil {
 		j.Expect = op.Upload.Size
-	} else if last, err := w.lastMade(ctx, op.OrganizationID, op.DatabaseID); err == nil && last != nil {
+	} else if last, err := w.Catalog.LastMade(ctx, op.OrganizationID, op.DatabaseID); err == nil && last != nil {
 		j.Expect, j.ExpectRaw = last.Size, last.RawSize
 	}
 	res, err := backup.Run(ctx, j, report)
@@ -164,18 +162,6 @@ func (w *work) makeBackup(ctx context.Context, c jobs.Claim, dump backup.DumpFun
 		w.Log.WarnContext(ctx, "server version was not recorded", "database", op.DatabaseID, "error", err)
 	}
 	return op, nil
-}
-
-// lastMade is the newest kept backup that was made of the database itself, nil if there is none: an uploaded one says
-// nothing of how much the next will take.
-func (a *App) lastMade(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
-	kept, err := a.Catalog.DatabaseBackups(ctx, orgID, databaseID)
-	for i := range kept {
-		if kept[i].Trigger != safepoint.TriggerUpload {
-			return &kept[i], err
-		}
-	}
-	return nil, err
 }
 
 // discard ends a backup whose process died. A file that may stand under its name was not checked: it goes.
@@ -195,59 +181,6 @@ func (w *work) discard(ctx context.Context) safepoint.Operation {
 		WithHint("Nothing was lost but this backup. The next run of the schedule makes a new one, or start one now."))
 }
 
-// safety makes the safety backup of a restore: an operation of its own in DB Logs.
-func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(safepoint.Progress)) (string, error) {
-	parent := w.claim.Operation
-	if parent.Mode == safepoint.RestoreInstant { // a crash may have come right after one was made
-		if tries, err := w.Catalog.SafetyTries(ctx, parent.ID); err != nil {
-			return "", err
-		} else if len(tries) > 0 && tries[0].Status == safepoint.StatusSucceeded {
-			return tries[0].ID, nil
-		}
-	}
-	c, err := w.Catalog.InsertRunning(ctx, safepoint.Operation{
-		OrganizationID: parent.OrganizationID, DatabaseID: parent.DatabaseID, DatabaseName: parent.DatabaseName, Engine: parent.Engine,
-		Type: safepoint.TypeBackup, Trigger: safepoint.TriggerSafety, RestoreID: parent.ID,
-		Name:      backup.FileName(w.db, w.Now(), safepoint.TriggerSafety),
-		CreatedBy: parent.CreatedBy, CreatedByName: parent.CreatedByName,
-	}, w.claim.Node, safetyLease)
-	if err != nil {
-		return "", err
-	}
-	w.changed(parent.OrganizationID, "operation", c.Operation.ID)
-	fault.Point("safety.begun")
-	op, err := w.makeBackup(ctx, c, dump, report)
-	if err != nil {
-		op = ended(op, err)
-	} else {
-		op.Status = safepoint.StatusSucceeded
-	}
-	op.FinishedAt = w.Now()
-	done := context.WithoutCancel(ctx)
-	if ferr := w.finishSafety(done, c, op); ferr != nil {
-		return "", errors.Join(err, ferr)
-	}
-	fault.Point("safety.listed")
-	w.finishAudit(done, op)
-	w.changed(parent.OrganizationID, "operation", op.ID)
-	if err != nil {
-		e := safepoint.UserError(err)
-		return "", safepoint.Errorf(e.Code, "The safety backup failed: %s", e.Quoted()).HintedAs(e).WithCause(err)
-	}
-	return op.ID, nil
-}
-
-// finishSafety tries a few times: what is not recorded here is looked for only once the restore has ended.
-func (w *work) finishSafety(ctx context.Context, c jobs.Claim, op safepoint.Operation) (err error) {
-	for wait := 50 * time.Millisecond; wait < time.Second; wait *= 4 {
-		if err = w.Catalog.Finish(ctx, c, op); err == nil || safepoint.ErrorCode(err) == safepoint.CodeConflict {
-			return err
-		}
-		<-time.After(wait)
-	}
-	return err
-}
-
 // leaveNothing makes sure that a backup that failed leaves no file, which would be listed nowhere and fill the storage. What
 // cannot be removed now housekeeping removes.
 func (w *work) leaveNothing(ctx context.Context, op safepoint.Operation) {
@@ -261,31 +194,6 @@ func (w *work) leaveNothing(ctx context.Context, op safepoint.Operation) {
 	}
 	w.tidySoon()
 }
-
-// roomForSafety refuses a restore of src for whose safety backup the storage has no room: before services are halted.
-func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error {
-	expect, err := a.safetySize(ctx, src)
-	if err != nil {
-		return err
-	}
-	err = backup.Room(ctx, a.Storage, expect)
-	if known := (*safepoint.Error)(nil); errors.As(err, &known) {
-		return safepoint.Errorf(known.Code, "There is no room for the safety backup. %s", known.Quoted()).HintedAs(known).WithCause(err)
-	}
-	return err
-}
-
-// safetySize is how many bytes the safety backup of a restore of src may come to: as many as the newest backup has.
-func (a *App) safetySize(ctx context.Context, src safepoint.Operation) (int64, error) {
-	newest, err := a.lastMade(ctx, src.OrganizationID, src.DatabaseID)
-	if err != nil || newest == nil {
-		return src.Size, err
-	}
-	return newest.Size, nil
-}
-
-// safetyLease is only for show: a safety backup lives and dies with its restore.
-const safetyLease = 24 * time.Hour
 
 // restoreJob turns the operation of a restore or an undo into values.
 func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) (restore.Job, error) {
@@ -382,64 +290,4 @@ func ended(op safepoint.Operation, err error) safepoint.Operation {
 	}
 	op.Failure = u.Failure()
 	return op
-}
-
-// ledger keeps a restore's books in the catalog. Nothing is written once another process has the operation.
-type ledger struct {
-	*App
-	claim jobs.Claim
-	lost  *atomic.Bool
-}
-
-func (l ledger) Append(ctx context.Context, entries ...safepoint.JournalEntry) error {
-	return l.noticed(l.Catalog.AppendHeld(ctx, l.claim, entries...))
-}
-
-func (l ledger) Entries(ctx context.Context) ([]safepoint.JournalEntry, error) {
-	return l.Catalog.Journal(ctx, l.claim.Operation.ID)
-}
-
-func (l ledger) Save(ctx context.Context, op safepoint.Operation) error {
-	if err := l.noticed(l.Catalog.SaveOperation(ctx, l.claim, op)); err != nil {
-		return err
-	}
-	l.changed(op.OrganizationID, "operation", op.ID)
-	return nil
-}
-
-// noticed notices at once, and not at the next heartbeat, that the operation is somebody else's by now.
-func (l ledger) noticed(err error) error {
-	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
-		l.lost.Store(true)
-	}
-	return err
-}
-
-func (l ledger) CancelAsked(ctx context.Context) (bool, error) {
-	if err := l.noticed(l.Catalog.Holds(ctx, l.claim)); err != nil {
-		return false, err
-	}
-	op, err := l.Catalog.Current(ctx, l.claim)
-	return op.CancelAsked, err
-}
-
-func (l ledger) SetHalted(ctx context.Context, op safepoint.Operation, until time.Time) error {
-	reason := "Restoring " + op.DatabaseName
-	if op.Trigger == safepoint.TriggerUndo {
-		reason = "Undoing the restore of " + op.DatabaseName
-	}
-	if err := l.Catalog.SetHaltedHeld(ctx, l.claim, op.OrganizationID, reason, until); err != nil {
-		return err
-	}
-	l.changed(op.OrganizationID, "state", op.OrganizationID)
-	return nil
-}
-
-func (l ledger) ClearHalted(ctx context.Context, op safepoint.Operation) error {
-	if err := l.noticed(l.Catalog.ClearHaltedHeld(ctx, l.claim, op.OrganizationID)); err != nil {
-		return err
-	}
-	l.changed(op.OrganizationID, "state", op.OrganizationID)
-	l.Wake()
-	return nil
 }

@@ -40,14 +40,14 @@ func (r *Reader) Frame(i int) (io.ReadCloser, error) {
 			return nil, err
 		}
 		if sum := sha256.Sum256(b); !sumFits(sum[:], e.SHA256) {
-			return nil, r.alteredFrame(i, errors.New("its SHA-256 does not fit"))
+			return nil, alteredFrame(e, i, errors.New("its SHA-256 does not fit"))
 		}
 		src = bytes.NewReader(b)
 	} else if err := r.checkHash(i); err != nil {
 		return nil, err
 	}
 	// What is decompressed is hashed again: the file may have changed since.
-	return r.openFrame(i, src, nil)
+	return openFrame(e, i, src, nil)
 }
 
 // checkHash reads frame i and compares its hash.
@@ -63,13 +63,13 @@ func (r *Reader) checkHash(i int) error {
 	case n < e.Length:
 		return shrunk()
 	case !sumFits(sum.Sum(nil), e.SHA256):
-		return r.alteredFrame(i, errors.New("its SHA-256 does not fit"))
+		return alteredFrame(e, i, errors.New("its SHA-256 does not fit"))
 	}
 	return nil
 }
 
-func (r *Reader) alteredFrame(i int, why error) error {
-	return altered(fmt.Sprintf("frame %d, %s,", i, label(r.toc.entries[i])), why)
+func alteredFrame(e Entry, i int, why error) error {
+	return altered(fmt.Sprintf("frame %d, %s,", i, label(e)), why)
 }
 
 // Verify reads the whole file and checks every byte of it against the table of contents: each frame's hash and that
@@ -117,7 +117,7 @@ func (r *Reader) verifyFrames(group *errgroup.Group, w *watch, wrong *firstWrong
 			return fmt.Errorf("read archive: %w", err)
 		}
 		if e.Length > heldFrame {
-			if err := r.verifyFrame(i, io.NewSectionReader(r.r, e.Offset, e.Length), w); err != nil {
+			if err := verifyFrame(e, i, io.NewSectionReader(r.r, e.Offset, e.Length), w); err != nil {
 				return err
 			}
 			continue
@@ -134,7 +134,7 @@ func (r *Reader) verifyFrames(group *errgroup.Group, w *watch, wrong *firstWrong
 		w.saw(*held)
 		group.Go(func() error {
 			defer heldFrames.Put(held)
-			return wrong.note(i, r.verifyFrame(i, bytes.NewReader(*held), nil))
+			return wrong.note(i, verifyFrame(e, i, bytes.NewReader(*held), nil))
 		})
 	}
 	return nil
@@ -157,8 +157,9 @@ func (f *firstWrong) note(frame int, err error) error {
 	return err
 }
 
-func (r *Reader) verifyFrame(i int, src io.Reader, w *watch) error {
-	f, err := r.openFrame(i, src, w)
+// verifyFrame reads src, which is frame i as e describes it, to its end.
+func verifyFrame(e Entry, i int, src io.Reader, w *watch) error {
+	f, err := openFrame(e, i, src, w)
 	if err != nil {
 		return err
 	}
@@ -186,9 +187,9 @@ func (r *Reader) verifyTail(w *watch) error {
 	return nil
 }
 
-// openFrame decompresses src, which is frame i, and checks it at its end. w may be nil.
-func (r *Reader) openFrame(i int, src io.Reader, w *watch) (*frameReader, error) {
-	f := &frameReader{archive: r, index: i, left: r.toc.entries[i].RawLength, dec: getDecoder()}
+// openFrame decompresses src, which is frame i as e describes it, and checks it at its end. w may be nil.
+func openFrame(e Entry, i int, src io.Reader, w *watch) (*frameReader, error) {
+	f := &frameReader{entry: e, index: i, left: e.RawLength, dec: getDecoder()}
 	f.src = &source{r: src, sum: sha256.New(), watch: w}
 	if err := f.dec.start(f.src); err != nil {
 		f.Close()
@@ -200,12 +201,12 @@ func (r *Reader) openFrame(i int, src io.Reader, w *watch) (*frameReader, error)
 // frameReader gives the SQL of one frame, and an error instead of io.EOF where that was not what the table of
 // contents states.
 type frameReader struct {
-	archive *Reader
-	index   int
-	src     *source
-	dec     *decoder // nil when closed
-	left    int64    // bytes of SQL still to come
-	err     error    // sticks, io.EOF too
+	entry Entry
+	index int
+	src   *source
+	dec   *decoder // nil when closed
+	left  int64    // bytes of SQL still to come
+	err   error    // sticks, io.EOF too
 }
 
 func (f *frameReader) Read(p []byte) (int, error) {
@@ -240,7 +241,7 @@ func (f *frameReader) end() error {
 	if err := f.dec.drain(); err != nil {
 		return f.broken(err)
 	}
-	if !sumFits(f.src.sum.Sum(nil), f.archive.toc.entries[f.index].SHA256) {
+	if !sumFits(f.src.sum.Sum(nil), f.entry.SHA256) {
 		return f.broken(errors.New("its SHA-256 does not fit"))
 	}
 	return io.EOF
@@ -251,10 +252,10 @@ func (f *frameReader) broken(err error) error {
 	switch {
 	case f.src.err != nil:
 		return fmt.Errorf("read archive: %w", f.src.err)
-	case f.src.ended && f.src.n < f.archive.toc.entries[f.index].Length:
+	case f.src.ended && f.src.n < f.entry.Length:
 		return shrunk()
 	}
-	return f.archive.alteredFrame(f.index, err)
+	return alteredFrame(f.entry, f.index, err)
 }
 
 // Close frees the decompressor. It may be called before the end, and again.

@@ -27,7 +27,8 @@ type Writer struct {
 	section     Section
 	open        *FrameWriter
 	closed      bool
-	err         error // the first one; everything fails with it from then on
+	follower    *Follower // nil where nobody reads what was written
+	err         error     // the first one; everything fails with it from then on
 }
 
 // NewWriter starts an archive on dst. A nil key leaves it unsigned. The first error sticks.
@@ -90,6 +91,9 @@ func (w *Writer) end(e Entry) error {
 	if e.Table != "" {
 		w.tables[tableName{e.Schema, e.Table}] = struct{}{}
 	}
+	if w.follower != nil {
+		w.follower.add(e)
+	}
 	return nil
 }
 
@@ -121,15 +125,20 @@ func (w *Writer) Close() (Summary, error) {
 		return Summary{}, w.fail(err)
 	}
 	w.seek.add(int64(len(toc)), 0)
+	w.out.frame.Reset()
 	for _, part := range [][]byte{toc, w.seek.frame()} {
 		if _, err := w.out.Write(part); err != nil {
 			return Summary{}, w.fail(err)
 		}
 	}
+	sum := hex.EncodeToString(w.out.whole.Sum(nil))
+	if w.follower != nil {
+		w.follower.closed(w.out.n, [sha256.Size]byte(w.out.frame.Sum(nil)), sum)
+	}
 	return Summary{
 		Size:    w.out.n,
 		RawSize: w.sum.RawLength,
-		SHA256:  hex.EncodeToString(w.out.whole.Sum(nil)),
+		SHA256:  sum,
 		Tables:  w.sum.Tables,
 		Rows:    w.sum.Rows,
 	}, nil

@@ -76,7 +76,7 @@ const (
 
 // What libzstd writes with, measured on generated and pgbench data: level 1 with a larger window and table costs a
 // tenth more than level 1 alone; files are as small as those of level 3. docs/decisions/0010-libzstd.md has figures.
-var parameters = [][2]C.int{{compressionLevel, 1}, {windowLog, 21}, {hashLog, 16}, {checksumFlag, 1}}
+var parameters = [][2]C.int{{compressionLevel, 1}, {windowLog, 20}, {hashLog, 15}, {checksumFlag, 1}}
 
 const (
 	heldBytes = 32 << 10

@@ -31,8 +31,8 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// Browser is one Chromium without a window, with a profile of its own in a temporary folder. It reaches 127.0.0.1
-// and nothing else.
+// Browser is one Chromium without a window, with a profile of its own in a temporary folder. It reaches this
+// machine, as 127.0.0.1 or localhost, and nothing else.
 type Browser struct {
 	ctx context.Context
 }
@@ -55,7 +55,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.DisableGPU,
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("no-proxy-server", true),
-		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1"),
+		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND , EXCLUDE 127.0.0.1, EXCLUDE localhost"),
 		chromedp.Flag("font-render-hinting", "none"),
 		chromedp.WindowSize(1280, 900),
 		chromedp.Env("HOME="+home, "TMPDIR="+home),

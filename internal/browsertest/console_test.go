@@ -192,20 +192,23 @@ func watch(t *testing.T, url string) func() []int {
 
 // elsewhere are the routes that no link of a signed-in admin leads to, and why.
 var elsewhere = map[string]string{
-	"/{$}":                  "leads on to /backups",
-	"/":                     "is every address that there is not",
-	"/setup":                "is only there while no account exists",
-	"/signin":               "is looked at after signing out",
-	"/signin/link":          "was used to come in",
-	"/invite":               "needs an invitation's link",
-	"/logs/{id}/file":       "is a file",
-	"/logs/{id}/tables.sql": "is a file",
-	"/audit.csv":            "is a file",
-	"/logs/{id}/cancel":     "is only there while something runs",
-	"/restores/{id}/undo":   "was asked in the daily work, and is gone once a restore was undone",
-	"/start":                "is led to until everything is set up: TestFirstRunFilmed goes through it",
-	"/events":               "is a stream",
-	"/static/{file}":        "is not a page",
+	"/{$}":                          "leads on to /backups",
+	"/":                             "is every address that there is not",
+	"/setup":                        "is only there while no account exists",
+	"/signin":                       "is looked at after signing out",
+	"/signin/link":                  "was used to come in",
+	"/invite":                       "needs an invitation's link",
+	"/logs/{id}/file":               "is a file",
+	"/logs/{id}/tables.sql":         "is a file",
+	"/audit.csv":                    "is a file",
+	"/logs/{id}/cancel":             "is only there while something runs",
+	"/restores/{id}/undo":           "was asked in the daily work, and is gone once a restore was undone",
+	"/start":                        "is led to until everything is set up: TestFirstRunFilmed goes through it",
+	"/events":                       "is a stream",
+	"/profile/passkeys/new":         "is only there where the console has a name: TestPasskey goes through it",
+	"/profile/passkeys/{id}/rename": "is only there where the console has a name: TestPasskey goes through it",
+	"/profile/passkeys/{id}/remove": "is only there where the console has a name: TestPasskey goes through it",
+	"/static/{file}":                "is not a page",
 }
 
 // prepare makes what some pages are about: a schedule that can be enabled, a token that can be revoked.

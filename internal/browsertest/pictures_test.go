@@ -32,7 +32,7 @@ func TestPictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(home) })
-	link := launch(t, `http://\S+/signin/link\?\S+`, "demo", "--addr", "127.0.0.1:0", "--dir", home)[0]
+	link := strings.Replace(launch(t, `http://\S+/signin/link\?\S+`, "demo", "--addr", "127.0.0.1:0", "--dir", home)[0], "127.0.0.1", "localhost", 1) // passkeys need a name
 	p := b.NewPage(t)
 	p.Open(link)
 	p.Follow("Sign in")
@@ -45,6 +45,7 @@ func TestPictures(t *testing.T) {
 	a.logs()
 	a.restore()
 	a.others()
+	a.passkeys()
 }
 
 func keep(t *testing.T, p *Page, name string) {
@@ -165,6 +166,15 @@ func (a *album) others() {
 	a.take("invite", "main h1", "main form")
 	a.open("/members")
 	a.take("members", ".page-head", ".table-wrap")
+}
+
+func (a *album) passkeys() {
+	a.device()
+	a.open("/profile/passkeys/new")
+	a.Fill("Name", "Office laptop")
+	a.take("passkey-new", "main form")
+	a.Follow("Create passkey")
+	a.take("passkeys", "#s-passkeys", "#s-passkeys ~ .table-wrap", "#s-passkeys ~ [data-when=ready]")
 }
 
 // take keeps the part of the page that some elements, each the first of its selector, cover.

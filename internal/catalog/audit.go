@@ -131,11 +131,11 @@ func (c *Catalog) auditPage(ctx context.Context, orgID string, f AuditFilter) (p
 	} else if seq != 0 {
 		l.last = min(l.last, seq-1)
 	}
-	from, w, err := c.auditSource(ctx, l)
+	from, by, w, err := c.auditSource(ctx, l)
 	if err != nil {
 		return page, err
 	}
-	lines, err := collect(ctx, c.db, scanAudit, `SELECT `+auditColumns+from+` WHERE `+w.sql+` ORDER BY seq `+order+` LIMIT `+strconv.Itoa(limit+1), w.args...)
+	lines, err := collect(ctx, c.db, scanAudit, `SELECT `+auditColumns+from+` WHERE `+w.sql+` ORDER BY `+by+` `+order+` LIMIT `+strconv.Itoa(limit+1), w.args...)
 	if err != nil {
 		return page, err
 	}
@@ -212,18 +212,18 @@ func (c *Catalog) countAudit(ctx context.Context, l auditLines) (total int, err 
 
 // countFound counts the lines of l, one more than are counted at most.
 func (c *Catalog) countFound(ctx context.Context, l auditLines) (n int, err error) {
-	from, w, err := c.auditSource(ctx, l)
+	from, by, w, err := c.auditSource(ctx, l)
 	if err != nil {
 		return 0, err
 	}
-	err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1`+from+` WHERE `+w.sql+` ORDER BY seq DESC LIMIT `+strconv.Itoa(c.limits.counted+1)+`)`, w.args...).Scan(&n)
+	err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1`+from+` WHERE `+w.sql+` ORDER BY `+by+` DESC LIMIT `+strconv.Itoa(c.limits.counted+1)+`)`, w.args...).Scan(&n)
 	return n, err
 }
 
-// auditSource is where lines of l are read from, and on which condition. Words of three letters and more are looked for
+// auditSource is where lines of l are read from, by which column they are in order there, and on which condition. Words of three letters and more are looked for
 // in their index, and what it finds is compared with them; shorter ones are looked for line by line.
-func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from string, w condition, err error) {
-	from, w = ` FROM audit`, condition{sql: "1 = 1"}
+func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from, by string, w condition, err error) {
+	from, by, w = ` FROM audit`, `seq`, condition{sql: "1 = 1"}
 	var match []string
 	for _, part := range []struct{ column, text string }{{"who", l.who}, {"what", l.what}, {"what", l.action}} {
 		switch {
@@ -232,7 +232,7 @@ func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from string, w
 			match = append(match, part.column+" : ("+strings.TrimPrefix(pieces(part.text), " AND ")+")")
 		case isASCII(part.text):
 			if n, err := c.countPieces(ctx, "audit_pieces", part.text); err != nil {
-				return "", w, err
+				return "", "", w, err
 			} else if n <= c.limits.readable {
 				w.add(`seq IN (SELECT doc FROM audit_pieces WHERE term >= lower(?) AND term < lower(?)||char(1114111))`, part.text)
 			}
@@ -241,9 +241,10 @@ func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from string, w
 	if len(match) > 0 {
 		letters, err := c.letters(ctx, l.orgID)
 		if err != nil {
-			return "", w, err
+			return "", "", w, err
 		}
-		from = ` FROM audit_words CROSS JOIN audit ON seq = audit_words.rowid`
+		// In the order of the index it is read only until enough is found.
+		from, by = ` FROM audit_words CROSS JOIN audit ON seq = audit_words.rowid`, `audit_words.rowid`
 		w.add(`audit_words MATCH ?`, "who : "+quoted(letters)+" AND "+strings.Join(match, " AND "))
 		w.add(`audit_words.rowid >= ?`, l.first)
 		w.add(`audit_words.rowid <= ?`, l.last)
@@ -267,7 +268,7 @@ func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from string, w
 	if l.to != maxTime {
 		w.add(`at < ?`, l.to)
 	}
-	return from, w, nil
+	return from, by, w, nil
 }
 
 func parseAuditCursor(cursor string) (newer bool, seq int64, err error) {

@@ -10,10 +10,11 @@ import (
 // kept selects backups that have a file. The index operations_kept has the same condition.
 const kept = `type = 'backup' AND status = 'succeeded' AND deleted_at = 0 AND deleting_at = 0`
 
-// DatabaseBackups returns the backups of a database whose files are kept, newest first.
-func (c *Catalog) DatabaseBackups(ctx context.Context, orgID, databaseID string) ([]safepoint.Operation, error) {
-	return c.operations(ctx, `WHERE database_id = $1 AND organization_id = $2 AND `+kept+` ORDER BY created_at DESC, id DESC`,
-		databaseID, orgID)
+// LastMade returns the newest kept backup that was made of a database, nil if there is none: an uploaded one says
+// nothing of what the database is like now.
+func (c *Catalog) LastMade(ctx context.Context, orgID, databaseID string) (*safepoint.Operation, error) {
+	return c.first(ctx, `WHERE database_id = $1 AND organization_id = $2 AND `+kept+` AND triggered_by <> 'upload'
+		ORDER BY created_at DESC, id DESC LIMIT 1`, databaseID, orgID)
 }
 
 // BackupTotals sums up the organization's kept backups: the newest and the oldest (nil if there is none), how many,

@@ -51,7 +51,7 @@ func Open(ctx context.Context, path string) (*Catalog, error) {
 	// A connection has pages of the file in memory: one that is closed after use would read them again.
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
-	c := &Catalog{db: pool{DB: db}, Now: time.Now, limits: searchLimits}
+	c := &Catalog{db: pool{DB: db, prepared: &prepared{byQuery: map[string]*sql.Stmt{}}}, Now: time.Now, limits: searchLimits}
 	if err := c.migrate(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)

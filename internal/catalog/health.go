@@ -45,12 +45,7 @@ func (c *Catalog) StorageDays(ctx context.Context, orgID string, since time.Time
 		err = row.Scan(&n, &d.Own, &d.All)
 		d.Day = fromMillis(n * msPerDay)
 		return d, err
-	}, `SELECT day, sum(CASE WHEN organization_id = $1 THEN bytes ELSE 0 END), sum(bytes) FROM (
-			SELECT finished_at / 86400000 AS day, organization_id, sum(size) AS bytes FROM operations
-			WHERE type = 'backup' AND status = 'succeeded' AND finished_at >= $2 GROUP BY 1, 2
-			UNION ALL
-			SELECT deleted_at / 86400000, organization_id, -sum(size) FROM operations
-			WHERE type = 'backup' AND status = 'succeeded' AND deleted_at > 0 AND deleted_at >= $2 GROUP BY 1, 2) AS changes
-		GROUP BY day ORDER BY day`, orgID, toMillis(since))
+	}, `SELECT day, sum(CASE WHEN organization_id = $1 THEN bytes ELSE 0 END), sum(bytes) FROM storage_days
+		WHERE day >= $2 GROUP BY day ORDER BY day`, orgID, toMillis(since)/msPerDay)
 	return list, wrap("sum up days of the storage", err)
 }

@@ -330,8 +330,8 @@ func TestDeletion(t *testing.T) {
 	if ops, err := f.Deleting(f.ctx); err != nil || len(ops) != 2 {
 		t.Errorf("deleting: %v %v", ops, err)
 	}
-	if list, err := f.DatabaseBackups(f.ctx, "org_a", "db_1"); err != nil || len(list) != 1 || list[0].ID != a.ID {
-		t.Errorf("kept: %v %v", list, err)
+	if last, err := f.LastMade(f.ctx, "org_a", "db_1"); err != nil || last == nil || last.ID != a.ID {
+		t.Errorf("last: %v %v", last, err)
 	}
 	f.ok(f.MarkDeleted(f.ctx, sc.Operation.ID))
 	f.ok(f.MarkDeleted(f.ctx, a.ID)) // never intended: stays

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"modernc.org/sqlite"
@@ -32,11 +33,49 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// pool is the catalog's connections. What is written through it says in words that the disk is full.
+// pool is the catalog's connections. What is written through it says in words that the disk is full, and what is read
+// through it is compiled once per connection: for the short queries of a page that is most of their time.
 type pool struct {
 	*sql.DB
-	watch   func(query string)
-	reserve *Reserve // nil: none
+	watch    func(query string)
+	prepared *prepared
+	reserve  *Reserve // nil: none
+}
+
+// prepared are compiled queries by their text.
+type prepared struct {
+	mu      sync.RWMutex
+	byQuery map[string]*sql.Stmt
+}
+
+const (
+	maxPrepared  = 256 // how many are kept: more than the program has
+	maxArguments = 12  // of a query that is kept: with more it is one for a list of IDs, and another one for each length
+)
+
+// statement is the compiled query, nil where it is not kept.
+func (p pool) statement(ctx context.Context, query string, args int) *sql.Stmt {
+	if p.prepared == nil || args > maxArguments {
+		return nil
+	}
+	p.prepared.mu.RLock()
+	s, n := p.prepared.byQuery[query], len(p.prepared.byQuery)
+	p.prepared.mu.RUnlock()
+	if s != nil || n >= maxPrepared {
+		return s
+	}
+	s, err := p.DB.PrepareContext(ctx, query)
+	if err != nil {
+		return nil // whoever asked runs it, and gets the error
+	}
+	p.prepared.mu.Lock()
+	defer p.prepared.mu.Unlock()
+	if first := p.prepared.byQuery[query]; first != nil {
+		s.Close()
+		return first
+	}
+	p.prepared.byQuery[query] = s
+	return s
 }
 
 // Watch has fn told of every statement that a list or a page is read with, from now on. For tests, before the catalog is
@@ -47,12 +86,18 @@ func (p pool) QueryContext(ctx context.Context, query string, args ...any) (*sql
 	if p.watch != nil {
 		p.watch(query)
 	}
+	if s := p.statement(ctx, query, len(args)); s != nil {
+		return s.QueryContext(ctx, args...)
+	}
 	return p.DB.QueryContext(ctx, query, args...)
 }
 
 func (p pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	if p.watch != nil {
 		p.watch(query)
+	}
+	if s := p.statement(ctx, query, len(args)); s != nil {
+		return s.QueryRowContext(ctx, args...)
 	}
 	return p.DB.QueryRowContext(ctx, query, args...)
 }
@@ -107,7 +152,7 @@ func absent(err error, what string) error {
 
 // nouns are what notFound and the like are asked about.
 var _ = []safepoint.Noun{
-	"backup", "database", "link", "member", "notice", "operation", "organization", "recipient", "schedule", "service", "session", "token", "user",
+	"backup", "database", "link", "member", "notice", "operation", "organization", "passkey", "recipient", "schedule", "service", "session", "token", "user",
 }
 
 func notFound(what string) *safepoint.Error {

@@ -74,7 +74,7 @@ func (g *generator) operations(n int) {
 // change does to random rows what happens to them later.
 func (g *generator) change(n int) {
 	changes := []string{
-		`status = 'running'`, `status = 'succeeded', size = size + 7`, `status = 'failed'`, `deleting_at = 5`, `deleting_at = 5, deleted_at = 6`,
+		`status = 'running'`, `status = 'succeeded', size = size + 7`, `status = 'failed'`, `deleting_at = 5`, `deleting_at = 5, deleted_at = 6`, `finished_at = created_at + 90000`, `deleted_at = created_at + 200000000`,
 		`name = 'renamed_' || name`, `size = 0, progress = '{}'`, `progress = ''`,
 	}
 	for range n {
@@ -108,6 +108,10 @@ func (g *generator) checkCounts() {
 			FROM operations WHERE ` + kept + ` GROUP BY organization_id, database_id`,
 		`SELECT organization_id || day || '.' || first_seq || '.' || last_seq, n FROM audit_counts`: `SELECT
 			organization_id || (at / 86400000) || '.' || min(seq) || '.' || max(seq), count(*) FROM audit GROUP BY organization_id, at / 86400000`,
+		`SELECT organization_id || '.' || day, bytes FROM storage_days WHERE bytes <> 0`: `SELECT id, n FROM (SELECT id, sum(n) AS n FROM (
+			SELECT organization_id || '.' || (finished_at / 86400000) AS id, size AS n FROM operations WHERE type = 'backup' AND status = 'succeeded'
+			UNION ALL SELECT organization_id || '.' || (deleted_at / 86400000), -size FROM operations WHERE type = 'backup' AND status = 'succeeded' AND deleted_at > 0)
+			GROUP BY id) WHERE n <> 0`,
 		`SELECT id || last_run || ' ' || last_status || last_good, 1 FROM schedules`: `SELECT s.id ||
 			coalesce((SELECT id || ' ' || status FROM operations WHERE schedule_id = s.id AND status NOT IN ('queued','running') ORDER BY due_at DESC LIMIT 1), ' ') ||
 			coalesce((SELECT id FROM operations WHERE schedule_id = s.id AND status = 'succeeded' ORDER BY due_at DESC LIMIT 1), ''), 1 FROM schedules s`,
@@ -266,5 +270,41 @@ func (g *generator) checkAudit() {
 			return
 		}
 		f.Cursor = page.Next
+	}
+}
+
+// TestNewestIsFoundInAnIndex asks how SQLite carries out what looks for the newest of something: through an index in which
+// it is the first, and not through all that there is of another kind.
+func TestNewestIsFoundInAnIndex(t *testing.T) {
+	f := newFixture(t)
+	var query string
+	f.Watch(func(q string) { query = q })
+	for _, test := range []struct {
+		ask   func() error
+		index string
+	}{
+		{func() error { _, err := f.LastMade(f.ctx, "org_a", "db_1"); return err }, "operations_kept_database (organization_id=? AND database_id=? AND status=?)"},
+		{func() error { _, err := f.LastRestore(f.ctx, "org_a", "db_1"); return err }, "operations_restored (organization_id=? AND database_id=? AND status=?)"},
+		{func() error {
+			_, err := f.LastHalts(f.ctx, "org_a", "db_1", safepoint.RestoreGuarded, 3)
+			return err
+		}, "operations_restored (organization_id=? AND database_id=? AND status=?)"},
+		{func() error { _, err := f.BackupRuns(f.ctx, "org_a", "db_1", f.Now()); return err }, "COVERING INDEX operations_database (database_id=? AND created_at>?)"},
+		{func() error { _, err := f.StorageDays(f.ctx, "org_a", f.Now()); return err }, "PRIMARY KEY (day>?)"},
+		{func() error { _, err := f.OpenAudit(f.ctx, "restore"); return err }, "audit_open (action=? AND seq>?)"},
+		{func() error {
+			_, err := f.Audit(f.ctx, "org_a", AuditFilter{Who: "rahel", Uncounted: true})
+			return err
+		}, "audit_words VIRTUAL TABLE"},
+	} {
+		f.ok(test.ask())
+		plan, err := collect(f.ctx, f.db.DB, func(row scanner) (detail string, err error) {
+			var n int
+			return detail, row.Scan(&n, &n, &n, &detail)
+		}, `EXPLAIN QUERY PLAN `+query, make([]any, strings.Count(query, "$"))...)
+		f.ok(err)
+		if all := strings.Join(plan, "\n"); !strings.Contains(all, test.index) || strings.Contains(all, "TEMP B-TREE FOR ORDER") {
+			t.Errorf("%s\nis carried out by\n%s", query, all)
+		}
 	}
 }

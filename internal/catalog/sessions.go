@@ -12,26 +12,27 @@ type Session struct {
 	OrganizationID string // the one looked at; "" if the user is in none
 	CreatedAt      time.Time
 	UsedAt         time.Time
-	PasswordAt     time.Time // when the password was last entered
+	PasswordAt     time.Time // when the password was last entered, or a passkey used
 	IP, Agent      string
+	PasskeyID      string // the passkey that began it, "" for none
 }
 
-const sessionColumns = `token_hash, user_id, organization_id, created_at, used_at, password_at, ip, agent`
+const sessionColumns = `token_hash, user_id, organization_id, created_at, used_at, password_at, ip, agent, passkey_id`
 
 func scanSession(row scanner) (Session, error) {
 	var s Session
 	var created, used, password int64
-	err := row.Scan(&s.TokenHash, &s.UserID, &s.OrganizationID, &created, &used, &password, &s.IP, &s.Agent)
+	err := row.Scan(&s.TokenHash, &s.UserID, &s.OrganizationID, &created, &used, &password, &s.IP, &s.Agent, &s.PasskeyID)
 	s.CreatedAt, s.UsedAt, s.PasswordAt = fromMillis(created), fromMillis(used), fromMillis(password)
 	return s, err
 }
 
-// CreateSession stores s as given.
+// CreateSession stores s as given. One that a passkey began is CodeNotFound if that is not there any more.
 func (c *Catalog) CreateSession(ctx context.Context, s Session) error {
-	_, err := c.db.ExecContext(ctx, `INSERT INTO sessions (`+sessionColumns+`)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		s.TokenHash, s.UserID, s.OrganizationID, toMillis(s.CreatedAt), toMillis(s.UsedAt), toMillis(s.PasswordAt), s.IP, s.Agent)
-	return wrap("store session", err)
+	r, err := c.db.ExecContext(ctx, `INSERT INTO sessions (`+sessionColumns+`)
+		SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 WHERE $9 = '' OR EXISTS (SELECT 1 FROM passkeys WHERE id = $9 AND user_id = $2)`,
+		s.TokenHash, s.UserID, s.OrganizationID, toMillis(s.CreatedAt), toMillis(s.UsedAt), toMillis(s.PasswordAt), s.IP, s.Agent, s.PasskeyID)
+	return changed(r, err, "passkey")
 }
 
 // Session returns the session with a token's hash, whether or not it is still good.
@@ -46,7 +47,7 @@ func (c *Catalog) TouchSession(ctx context.Context, tokenHash string, at time.Ti
 	return wrap("record use of a session", err)
 }
 
-// ReenterSession notes that the password was entered again at a time.
+// ReenterSession notes that the password was entered again, or a passkey used, at a time.
 func (c *Catalog) ReenterSession(ctx context.Context, tokenHash, userID string, at time.Time) error {
 	r, err := c.db.ExecContext(ctx, `UPDATE sessions SET password_at = $1, used_at = $1 WHERE token_hash = $2 AND user_id = $3`,
 		toMillis(at), tokenHash, userID)

@@ -11,11 +11,7 @@ type backupCmd struct {
 }
 
 func (cmd *backupCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}

@@ -81,6 +81,8 @@ type Env struct {
 	Globals
 	In       io.Reader
 	Out, Err io.Writer
+
+	command *kong.Node // the one that runs; nil while it is not known
 }
 
 // Main runs one command line (without the program's name) and returns the exit code.
@@ -148,6 +150,7 @@ func run(ctx context.Context, args []string, env *Env) (code int) {
 		}
 		return env.fail(ctx, usage{error: err, hint: seeHelp(k)})
 	}
+	env.command = k.Selected()
 	k.BindTo(ctx, (*context.Context)(nil))
 	err = k.Run(env)
 	var u usage
@@ -230,7 +233,7 @@ func (env *Env) fail(ctx context.Context, err error) int {
 		}})
 		return code
 	}
-	fmt.Fprintf(env.Err, "safepoint: %s\n", strings.TrimSuffix(e.Message, "\n"))
+	fmt.Fprintf(env.Err, "safepoint: %s%s\n", env.flagOf(e.Field), strings.TrimSuffix(e.Message, "\n"))
 	if e.Hint != "" {
 		fmt.Fprintf(env.Err, "  %s\n", e.Hint)
 	}
@@ -238,6 +241,20 @@ func (env *Env) fail(ctx context.Context, err error) int {
 		fmt.Fprintf(env.Err, "  cause: %v\n", err)
 	}
 	return code
+}
+
+// flagOf is "--halt-url: " where an error is about an input that the command has a flag for, "" else. The flags that say
+// which server is asked are not inputs.
+func (env *Env) flagOf(field string) string {
+	name := strings.ReplaceAll(field, "_", "-")
+	if env.command != nil {
+		for _, f := range env.command.Flags {
+			if f.Name == name && (f.Group == nil || f.Group.Key != "Server") {
+				return "--" + name + ": "
+			}
+		}
+	}
+	return ""
 }
 
 // shown is what the person at the terminal may see of err. An error without a code of its own is this machine's or

@@ -101,7 +101,7 @@ func (l *typed) flags() (all []*kong.Flag) {
 // flag is the one written as "--name" or "-n"; nil for none.
 func (l *typed) flag(written string) *kong.Flag {
 	for _, f := range l.flags() {
-		if written == "--"+f.Name || f.Short != 0 && written == "-"+string(f.Short) {
+		if written == "--"+f.Name || strings.HasPrefix(written, "--") && slices.Contains(f.Aliases, written[2:]) || f.Short != 0 && written == "-"+string(f.Short) {
 			return f
 		}
 	}

@@ -169,6 +169,9 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// hostile is what somebody may call a database: it is a name in every shell, and never run.
+const hostile = "$(touch pwned); `touch pwned`"
+
 // TestCompletionInShells presses the tab key in real shells.
 func TestCompletionInShells(t *testing.T) {
 	s := startRestartable(t)
@@ -178,6 +181,7 @@ func TestCompletionInShells(t *testing.T) {
 		t.Fatal(err)
 	}
 	do(t, "database", "add", "the shop", "sqlite://"+shop, "--url", s.URL(), "--token", token)
+	do(t, "database", "add", hostile, "sqlite://"+shop, "--url", s.URL(), "--token", token)
 
 	self, err := os.Executable()
 	if err != nil {
@@ -195,27 +199,30 @@ func TestCompletionInShells(t *testing.T) {
 		"bash": `source <(safepoint completion bash)
 tab() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); compopt() { :; }; _safepoint safepoint; printf '%s\n' "${COMPREPLY[@]}"; }
 tab safepoint logs vi
-tab safepoint backup ''
+tab safepoint backup t
 tab safepoint logs --type = r
 tab safepoint logs --database=the
-tab safepoint verify onl`,
+tab safepoint verify onl
+line=$(tab safepoint backup '$'); eval "printf '%s\n' $line"`,
 		// In a terminal of its own: the line that zsh has made of it is printed.
 		"zsh": `zmodload zsh/zpty
 zpty z zsh -f -i
 zpty -w z "PROMPT= RPROMPT= ; unset zle_bracketed_paste; unsetopt beep; autoload -U compinit; compinit -u -d $PWD/.zcompdump; source <(safepoint completion zsh); show() { print -r -- \"=\$BUFFER=\"; BUFFER=; zle redisplay }; zle -N show; bindkey '^X' show; print \$((6 * 7))begin"
 zpty -r z seen '*42begin*'
-for line in 'safepoint logs vi' 'safepoint backup ' 'safepoint logs --type=r' 'safepoint logs --database=the' 'safepoint verify onl'; do
+for line in 'safepoint logs vi' 'safepoint backup t' 'safepoint logs --type=r' 'safepoint logs --database=the' 'safepoint verify onl' 'safepoint backup \$'; do
 	zpty -w -n z "$line"$'\t\x18'
 	zpty -r z seen '*=safepoint*=*'$'\n'
 	print -r -- "$seen"
 done
+seen=${${seen##*=safepoint backup }%=*}; eval "print -r -- $seen"
 zpty -d z`,
 		"fish": `safepoint completion fish | source
 complete -C 'safepoint logs vi'
-complete -C 'safepoint backup '
+complete -C 'safepoint backup t'
 complete -C 'safepoint logs --type=r'
 complete -C 'safepoint logs --database=the'
-complete -C 'safepoint verify onl'`,
+complete -C 'safepoint verify onl'
+complete -C 'safepoint backup '`,
 	}
 	for shell, script := range shells {
 		t.Run(shell, func(t *testing.T) {
@@ -239,12 +246,15 @@ complete -C 'safepoint verify onl'`,
 			}
 			t.Logf("%s%s", out, said.String())
 			rest := string(out)
-			for _, want := range []string{"view", "the", "restore", "the", "only.sql.zst"} {
+			for _, want := range []string{"view", "the", "restore", "the", "only.sql.zst", hostile} {
 				_, after, ok := strings.Cut(rest, want)
 				if !ok {
 					t.Fatalf("no %q in %q (%s)", want, rest, said.String())
 				}
 				_, rest, _ = strings.Cut(after, "\n")
+			}
+			if _, err := os.Stat(filepath.Join(dir, "pwned")); err == nil {
+				t.Errorf("a database's name was run: %q", out)
 			}
 		})
 	}

@@ -90,8 +90,16 @@ func choose[T any](noun, ref string, all []T, idName func(T) (id, name string)) 
 	case 1:
 		return found, nil
 	}
-	return found, safepoint.Errorf(safepoint.CodeInvalid, "Several of your %ss are called %q.", noun, ref).
+	return found, safepoint.Errorf(safepoint.CodeInvalid, "More than one %s is called %q.", noun, ref).
 		WithHint("Use the ID: %s.", strings.Join(ids, ", "))
+}
+
+// found connects to the server, and finds there what ref names.
+func found[T any](ctx context.Context, r Remote, ref string, find func(context.Context, *client.Client, string) (T, error)) (c *client.Client, thing T, err error) {
+	if c, err = r.connect(ctx); err == nil {
+		thing, err = find(ctx, c, ref)
+	}
+	return c, thing, err
 }
 
 func findDatabase(ctx context.Context, c *client.Client, ref string) (wire.Database, error) {

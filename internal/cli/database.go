@@ -54,11 +54,7 @@ type databaseViewCmd struct {
 }
 
 func (cmd *databaseViewCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}
@@ -157,11 +153,7 @@ type databaseEditCmd struct {
 }
 
 func (cmd *databaseEditCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}
@@ -189,11 +181,7 @@ type databaseTestCmd struct {
 }
 
 func (cmd *databaseTestCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}
@@ -250,11 +238,7 @@ type databaseRemoveCmd struct {
 }
 
 func (cmd *databaseRemoveCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 type demoCmd struct {
-	Addr     string `default:"${addr}" env:"SAFEPOINT_ADDR" help:"Where to listen; default: ${default}."`
+	Addr     string `default:"${addr}" env:"SAFEPOINT_ADDR" help:"Where to listen."`
 	Dir      string `type:"path" placeholder:"DIR" help:"Where to keep the demo's files; default: a new temporary folder, removed at the end."`
 	Postgres bool   `help:"Add a throwaway PostgreSQL cluster with the same shop."`
 }

@@ -19,9 +19,7 @@ type dumpCmd struct {
 	Output string `short:"o" required:"" placeholder:"FILE" help:"The backup file to make, such as shop.sql.zst."`
 	Secret
 	Jobs
-	Recipients
-	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
-	Force   bool   `help:"Replace a file that is there."`
+	NewFile
 }
 
 func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
@@ -30,18 +28,8 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 		return safepoint.Invalid("output", "A backup is written to a file, never to standard output.").
 			WithHint("It is read again and checked before it gets its name. Choose a file, then copy it.")
 	}
-	var key ed25519.PrivateKey
-	if cmd.SignKey != "" {
-		var err error
-		if key, err = privateKey(cmd.SignKey); err != nil {
-			return err
-		}
-	}
-	to, err := cmd.Recipients.parse()
+	file, err := cmd.file(env, cmd.Output)
 	if err != nil {
-		return err
-	}
-	if err := env.nameFits(cmd.Output, to); err != nil {
 		return err
 	}
 	e, t, _, err := cmd.target(ctx, env, cmd.From)
@@ -58,13 +46,34 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	if err := env.blockers(findings); err != nil {
 		return err
 	}
-	made, err := env.writeBackup(ctx, newBackup{cmd.Output, cmd.Force, key, to}, func(w *archive.Writer, opt engine.DumpOptions) error {
+	made, err := env.writeBackup(ctx, file, func(w *archive.Writer, opt engine.DumpOptions) error {
 		return e.Dump(ctx, t, w, opt)
 	})
 	if err != nil {
 		return err
 	}
 	return env.print(made, made.print)
+}
+
+// NewFile is how a backup file is made.
+type NewFile struct {
+	Recipients
+	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
+	Force   bool   `help:"Replace a file that is there."`
+}
+
+// file is the backup file to make at a path, once what is asked for it can be had.
+func (f NewFile) file(env *Env, path string) (n newBackup, err error) {
+	n = newBackup{path: path, force: f.Force}
+	if f.SignKey != "" {
+		if n.key, err = privateKey(f.SignKey); err != nil {
+			return n, err
+		}
+	}
+	if n.to, err = f.Recipients.parse(); err != nil {
+		return n, err
+	}
+	return n, env.nameFits(path, n.to)
 }
 
 // nameFits refuses a name that says encrypted for a file that would not be, and notes the reverse.
@@ -105,6 +114,16 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 		dst = sealing
 	}
 	w := archive.NewWriter(dst, archive.Header{Tool: "safepoint " + Version}, n.key)
+	again, err := os.Open(out.Name())
+	if err != nil {
+		return made, fileError(err, n.path)
+	}
+	defer again.Close()
+	var follower *archive.Follower // of what is not encrypted
+	if sealing == nil {
+		follower = w.Follow(ctx, again)
+		defer follower.Stop()
+	}
 	m := env.meter(bytesText)
 	err = dump(w, engine.DumpOptions{Report: showProgress(m, "dump", 0)})
 	m.end()
@@ -121,7 +140,7 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 	}
 	synced := make(chan error, 1)
 	go func() { synced <- out.Sync() }() // the disk is at work while the file is read again
-	made, err = env.readBack(ctx, out.File, n, sum, sealing)
+	made, err = env.readBack(ctx, again, n, sum, sealing, follower)
 	if serr := <-synced; serr != nil {
 		return made, fileError(serr, n.path)
 	}
@@ -131,19 +150,15 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 	return made, out.commit()
 }
 
-// readBack reads what was written through a second file handle and compares it with what was meant to be written. An
-// encrypted file is opened with its own key, which nobody else has and which is forgotten after that.
-func (env *Env) readBack(ctx context.Context, f *os.File, n newBackup, sum archive.Summary, sealing *encrypt.Writer) (made fileFacts, err error) {
-	again, err := os.Open(f.Name())
-	if err != nil {
-		return made, err
-	}
+// readBack reads what was written through a second file handle, as far as a follower has not read it yet, and compares
+// it with what was meant to be written. An encrypted file is opened with its own key, which nobody else has and which is
+// forgotten after that.
+func (env *Env) readBack(ctx context.Context, again *os.File, n newBackup, sum archive.Summary, sealing *encrypt.Writer, follower *archive.Follower) (made fileFacts, err error) {
 	trust := archive.Trust{Unsigned: n.key == nil}
 	if n.key != nil {
 		trust.Keys = []ed25519.PublicKey{n.key.Public().(ed25519.PublicKey)}
 	}
 	b := &backupFile{f: again, size: sum.Size}
-	defer b.Close()
 	if sealing != nil {
 		err = b.readWith(sealing.FileKey(), trust)
 	} else {
@@ -152,7 +167,12 @@ func (env *Env) readBack(ctx context.Context, f *os.File, n newBackup, sum archi
 	if err != nil {
 		return made, err
 	}
-	sha, err := env.verify(ctx, b)
+	sha := ""
+	if follower != nil {
+		sha, err = b.VerifyFollowed(follower)
+	} else {
+		sha, err = env.verify(ctx, b)
+	}
 	if err != nil {
 		return made, err
 	}

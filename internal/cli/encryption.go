@@ -22,23 +22,6 @@ type encryptionCmd struct {
 	Off    encryptionOffCmd    `cmd:"" help:"Do not encrypt new backups."`
 }
 
-// Lately is of what the server only does with a password entered a short while ago.
-type Lately struct {
-	PasswordStdin bool `help:"Where the server wants your password again, read it from standard input."`
-}
-
-// again does it, and once more with a fresh token where the server wants the password again.
-func (l Lately) again(ctx context.Context, env *Env, c *client.Client, do func(*client.Client) error) error {
-	err := do(c)
-	if safepoint.ErrorCode(err) != safepoint.CodeStepUp || !l.PasswordStdin && !env.terminal() {
-		return err
-	}
-	if c, err = signInAgain(ctx, env, c, l.PasswordStdin); err != nil {
-		return err
-	}
-	return do(c)
-}
-
 type encryptionShowCmd struct{ Remote }
 
 func (cmd *encryptionShowCmd) Run(ctx context.Context, env *Env) error {

@@ -130,8 +130,8 @@ var helps = map[string]help{
 		text: "Only these tables' part of the file is read. What stays behind, such as foreign keys to other tables, is said.",
 		examples: []string{
 			"safepoint extract shop.sql.zst --table app.orders > orders.sql",
-			"safepoint extract shop.sql.zst --table 'app.*' --table customers --out app.sql",
-			"safepoint extract shop.sql.zst --table orders --archive --out orders.sql.zst",
+			"safepoint extract shop.sql.zst --table 'app.*' --table customers --output app.sql",
+			"safepoint extract shop.sql.zst --table orders --archive --output orders.sql.zst",
 		},
 	},
 	"inspect": {examples: []string{"safepoint inspect shop.sql.zst", "safepoint inspect shop.sql.zst --tables", "safepoint inspect old-dump.sql.gz"}},
@@ -148,7 +148,7 @@ var helps = map[string]help{
 			"Files of a signer that is not known here are listed, and nothing of them is added, until you name the signer with --trust or its key with --key.",
 		examples: []string{"safepoint recover --from .", "safepoint recover --from . --data /var/lib/safepoint --key signing.key"},
 	},
-	"key new":       {examples: []string{"safepoint key new --out recovery.key"}},
+	"key new":       {examples: []string{"safepoint key new --output recovery.key"}},
 	"key signer":    {examples: []string{"safepoint key signer signing.key", "safepoint key signer shop.sql.zst"}},
 	"key recipient": {examples: []string{"safepoint key recipient recovery.key"}},
 	"completion": {

@@ -23,7 +23,7 @@ type Choice struct {
 type extractCmd struct {
 	File string `arg:"" help:"The backup file."`
 	Choice
-	Out        string `placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
+	Output     string `aliases:"out" short:"o" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
 	Archive    bool   `help:"Make a backup file of the chosen tables, instead of SQL. It is not signed."`
 	DataOnly   bool   `xor:"only" help:"Rows without definitions."`
 	SchemaOnly bool   `xor:"only" help:"Definitions without rows."`
@@ -32,8 +32,8 @@ type extractCmd struct {
 }
 
 func (cmd *extractCmd) Run(ctx context.Context, env *Env) error {
-	if cmd.Archive && (cmd.Out == "" || cmd.Out == "-") {
-		return usagef("--archive needs --out FILE")
+	if cmd.Archive && (cmd.Output == "" || cmd.Output == "-") {
+		return usagef("--archive needs --output FILE")
 	}
 	b, err := openFile(cmd.File, cmd.Trust)
 	if err != nil {
@@ -56,16 +56,16 @@ func (cmd *extractCmd) Run(ctx context.Context, env *Env) error {
 			return err
 		}
 	}
-	if cmd.Out == "" || cmd.Out == "-" {
+	if cmd.Output == "" || cmd.Output == "-" {
 		return write(env.Out)
 	}
-	out, err := createOutput(cmd.Out, cmd.Force)
+	out, err := createOutput(cmd.Output, cmd.Force)
 	if err != nil {
 		return err
 	}
 	defer out.abort()
 	if err := write(out); err != nil {
-		return fileError(err, cmd.Out)
+		return fileError(err, cmd.Output)
 	}
 	if err := out.commit(); err != nil {
 		return err
@@ -77,8 +77,8 @@ func (cmd *extractCmd) Run(ctx context.Context, env *Env) error {
 		Notes  []string `json:"notes"`
 	}
 	sum := picked.Reader.Summary()
-	return env.print(extracted{cmd.Out, picked.Tables, sum.Rows, picked.Notes}, func(w ioWriter) {
-		fmt.Fprintf(w, "%s holds %s, %s.\n", oneLine(cmd.Out), count(len(picked.Tables), "table"), count(sum.Rows, "row"))
+	return env.print(extracted{cmd.Output, picked.Tables, sum.Rows, picked.Notes}, func(w ioWriter) {
+		fmt.Fprintf(w, "%s holds %s, %s.\n", oneLine(cmd.Output), count(len(picked.Tables), "table"), count(sum.Rows, "row"))
 	})
 }
 

@@ -22,10 +22,10 @@ import (
 
 // Foreign are the flags of every command that reads dumps that Safepoint did not make.
 type Foreign struct {
-	MaxSQL       sizeFlag `name:"max-sql" default:"1TiB" group:"Foreign dumps" help:"Stop when more SQL than this comes out of the file; default: ${default}."`
-	MaxRatio     int64    `default:"500" group:"Foreign dumps" help:"Stop when more than so many times as much SQL comes out as the file has bytes; default: ${default}."`
-	MaxStatement sizeFlag `default:"64MiB" group:"Foreign dumps" help:"Longest statement, which is held in memory; rows of COPY have no such limit; default: ${default}."`
-	MaxWindow    sizeFlag `default:"128MiB" group:"Foreign dumps" help:"Memory that a compressed file may ask for; default: ${default}."`
+	MaxSQL       sizeFlag `name:"max-sql" default:"1TiB" group:"Foreign dumps" help:"Stop when more SQL than this comes out of the file."`
+	MaxRatio     int64    `default:"500" group:"Foreign dumps" help:"Stop when more than so many times as much SQL comes out as the file has bytes."`
+	MaxStatement sizeFlag `default:"64MiB" group:"Foreign dumps" help:"Longest statement, which is held in memory; rows of COPY have no such limit."`
+	MaxWindow    sizeFlag `default:"128MiB" group:"Foreign dumps" help:"Memory that a compressed file may ask for."`
 	noOwner      bool     // leave out who owns what and who may do what; a flag of the command
 	programs     []string // see Programs
 	Temp         string   `type:"existingdir" placeholder:"DIR" group:"Foreign dumps" help:"Where a dump is converted before it is used; default: the system's folder for temporary files."`

@@ -20,7 +20,7 @@ type keyCmd struct {
 }
 
 type keyNewCmd struct {
-	Out         string `short:"o" placeholder:"FILE" help:"Write the key into this file, mode 0600, and print only the recipient. A file that is there is never replaced."`
+	Output      string `aliases:"out" short:"o" placeholder:"FILE" help:"Write the key into this file, mode 0600, and print only the recipient. A file that is there is never replaced."`
 	PostQuantum bool   `help:"A key that no quantum computer breaks. Its files need age 1.3 or newer, and it cannot be mixed with other recipients."`
 }
 
@@ -33,21 +33,21 @@ func (cmd *keyNewCmd) Run(env *Env) error {
 		Recipient string `json:"recipient"`
 		File      string `json:"file,omitempty"`
 		Identity  string `json:"identity,omitempty"`
-	}{Recipient: id.Recipient().String(), File: cmd.Out}
+	}{Recipient: id.Recipient().String(), File: cmd.Output}
 	text := id.File(time.Now())
-	if cmd.Out == "" {
+	if cmd.Output == "" {
 		made.Identity = id.Secret()
 		return env.print(made, func(w ioWriter) {
 			fmt.Fprint(w, text)
 			fmt.Fprintf(env.Err, "Recipient: %s\nKeep the key where no backup is kept, and more than once: without it nobody opens what is encrypted for it.\n", made.Recipient)
 		})
 	}
-	if err := writeSecretFile(cmd.Out, text); err != nil {
+	if err := writeSecretFile(cmd.Output, text); err != nil {
 		return err
 	}
 	return env.print(made, func(w ioWriter) {
 		fmt.Fprintln(w, made.Recipient)
-		fmt.Fprintf(env.Err, "The key is in %s. Keep a copy where no backup is kept: without it nobody opens what is encrypted for it.\n", cmd.Out)
+		fmt.Fprintf(env.Err, "The key is in %s. Keep a copy where no backup is kept: without it nobody opens what is encrypted for it.\n", cmd.Output)
 	})
 }
 

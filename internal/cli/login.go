@@ -89,6 +89,24 @@ func (cmd *loginCmd) ask(env *Env, in *wire.LoginInput) (err error) {
 	return err
 }
 
+// Lately is of what the server only does with a password entered a short while ago: a backup is all data, and who can open
+// backups is as much. It wants to know that it is still the same person.
+type Lately struct {
+	PasswordStdin bool `help:"Where the server wants your password again, read it from standard input."`
+}
+
+// again does it, and once more with a fresh token where the server wants the password again.
+func (l Lately) again(ctx context.Context, env *Env, c *client.Client, do func(*client.Client) error) error {
+	err := do(c)
+	if safepoint.ErrorCode(err) != safepoint.CodeStepUp || !l.PasswordStdin && !env.terminal() {
+		return err
+	}
+	if c, err = signInAgain(ctx, env, c, l.PasswordStdin); err != nil {
+		return err
+	}
+	return do(c)
+}
+
 // signInAgain replaces the stored token that c uses by a fresh one, made with the password, and returns a client with it.
 func signInAgain(ctx context.Context, env *Env, c *client.Client, stdin bool) (*client.Client, error) {
 	org, err := c.Organization(ctx)

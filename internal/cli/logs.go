@@ -13,6 +13,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/client"
+	"github.com/safepoint-db/safepoint/internal/writeback"
 )
 
 type logsCmd struct {
@@ -90,11 +91,7 @@ type logsViewCmd struct {
 }
 
 func (cmd *logsViewCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := findOperation(ctx, c, cmd.ID)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}
@@ -125,18 +122,14 @@ func (cmd *logsViewCmd) Run(ctx context.Context, env *Env) error {
 
 type logsDownloadCmd struct {
 	Remote
-	ID            string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
-	Output        string `short:"O" placeholder:"FILE" help:"Where to put it; default: the file's own name, here."`
-	Force         bool   `help:"Replace a file that is there."`
-	PasswordStdin bool   `help:"Where the server wants your password again, read it from standard input."`
+	ID     string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
+	Output string `short:"O" placeholder:"FILE" help:"Where to put it; default: the file's own name, here."`
+	Force  bool   `help:"Replace a file that is there."`
+	Lately
 }
 
 func (cmd *logsDownloadCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := findOperation(ctx, c, cmd.ID)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}
@@ -149,13 +142,11 @@ func (cmd *logsDownloadCmd) Run(ctx context.Context, env *Env) error {
 		return err
 	}
 	defer out.abort()
-	sum, err := cmd.fetch(ctx, env, c, o, out)
-	if safepoint.ErrorCode(err) == safepoint.CodeStepUp && (cmd.PasswordStdin || env.terminal()) {
-		// A backup is all data: the server wants to know that it is still the same person.
-		if c, err = signInAgain(ctx, env, c, cmd.PasswordStdin); err == nil {
-			sum, err = cmd.fetch(ctx, env, c, o, out)
-		}
-	}
+	var sum string
+	err = cmd.again(ctx, env, c, func(c *client.Client) (err error) {
+		sum, err = cmd.fetch(ctx, env, c, o, out)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -224,11 +215,7 @@ type logsDeleteCmd struct {
 }
 
 func (cmd *logsDeleteCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := findOperation(ctx, c, cmd.ID)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}
@@ -267,7 +254,7 @@ func (cmd *logsCancelCmd) Run(ctx context.Context, env *Env) error {
 
 // output is a file that appears under its name only when it is whole.
 type output struct {
-	*os.File
+	writeback.File
 	path  string
 	force bool
 	done  bool
@@ -282,7 +269,7 @@ func createOutput(path string, force bool) (*output, error) {
 	if err != nil {
 		return nil, fileError(err, filepath.Dir(path))
 	}
-	return &output{File: f, path: path, force: force}, nil
+	return &output{File: writeback.File{File: f}, path: path, force: force}, nil
 }
 
 func fileExists(path string) error {

@@ -34,11 +34,7 @@ func (cmd *restoreCmd) Run(ctx context.Context, env *Env) error {
 	case cmd.Into != "" && cmd.Preview:
 		return usagef("--preview is of a restore over the live database, and --into replaces nothing")
 	}
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := findOperation(ctx, c, cmd.ID)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}

@@ -59,11 +59,7 @@ type scheduleViewCmd struct {
 }
 
 func (cmd *scheduleViewCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findSchedule(ctx, c, cmd.Schedule)
+	_, s, err := found(ctx, cmd.Remote, cmd.Schedule, findSchedule)
 	if err != nil {
 		return err
 	}
@@ -80,11 +76,7 @@ type scheduleCreateCmd struct {
 }
 
 func (cmd *scheduleCreateCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}
@@ -106,11 +98,7 @@ type scheduleEditCmd struct {
 }
 
 func (cmd *scheduleEditCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findSchedule(ctx, c, cmd.Schedule)
+	c, s, err := found(ctx, cmd.Remote, cmd.Schedule, findSchedule)
 	if err != nil {
 		return err
 	}
@@ -145,11 +133,7 @@ type scheduleDisableCmd struct {
 }
 
 func (cmd *scheduleDisableCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findSchedule(ctx, c, cmd.Schedule)
+	c, s, err := found(ctx, cmd.Remote, cmd.Schedule, findSchedule)
 	if err != nil {
 		return err
 	}
@@ -172,11 +156,7 @@ type scheduleEnableCmd struct {
 }
 
 func (cmd *scheduleEnableCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findSchedule(ctx, c, cmd.Schedule)
+	c, s, err := found(ctx, cmd.Remote, cmd.Schedule, findSchedule)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 type serveCmd struct {
 	Data           string         `required:"" type:"path" env:"SAFEPOINT_DATA" placeholder:"DIR" help:"The data directory: catalog, keys, backups. Made if it is not there."`
-	Addr           string         `default:"${addr}" env:"SAFEPOINT_ADDR" help:"Where to listen; default: ${default}."`
+	Addr           string         `default:"${addr}" env:"SAFEPOINT_ADDR" help:"Where to listen."`
 	TLSCert        string         `type:"existingfile" env:"SAFEPOINT_TLS_CERT" placeholder:"FILE" help:"Serve HTTPS with this certificate (PEM, with its chain)."`
 	TLSKey         string         `type:"existingfile" env:"SAFEPOINT_TLS_KEY" placeholder:"FILE" help:"The certificate's private key (PEM)."`
 	BaseURL        string         `env:"SAFEPOINT_BASE_URL" placeholder:"URL" help:"How browsers reach the console, such as https://backup.example, where a proxy stands before it."`
@@ -32,10 +32,10 @@ type HostServices struct {
 
 // foreignLimits bound files that are uploaded.
 type foreignLimits struct {
-	MaxSize      sizeFlag `default:"64GiB" env:"SAFEPOINT_FOREIGN_MAX_SIZE" help:"Largest file that may be uploaded; default: ${default}."`
-	MaxSQL       sizeFlag `name:"max-sql" default:"1TiB" env:"SAFEPOINT_FOREIGN_MAX_SQL" help:"Most SQL that may come out of a foreign dump; default: ${default}."`
-	MaxRatio     int64    `default:"500" env:"SAFEPOINT_FOREIGN_MAX_RATIO" help:"How many times as much SQL as the file has bytes; default: ${default}."`
-	MaxStatement sizeFlag `default:"64MiB" env:"SAFEPOINT_FOREIGN_MAX_STATEMENT" help:"Longest statement, which is held in memory; default: ${default}."`
+	MaxSize      sizeFlag `default:"64GiB" env:"SAFEPOINT_FOREIGN_MAX_SIZE" help:"Largest file that may be uploaded."`
+	MaxSQL       sizeFlag `name:"max-sql" default:"1TiB" env:"SAFEPOINT_FOREIGN_MAX_SQL" help:"Most SQL that may come out of a foreign dump."`
+	MaxRatio     int64    `default:"500" env:"SAFEPOINT_FOREIGN_MAX_RATIO" help:"How many times as much SQL as the file has bytes."`
+	MaxStatement sizeFlag `default:"64MiB" env:"SAFEPOINT_FOREIGN_MAX_STATEMENT" help:"Longest statement, which is held in memory."`
 }
 
 func (cmd *serveCmd) uploads() app.Uploads {

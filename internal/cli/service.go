@@ -160,11 +160,7 @@ type serviceTestCmd struct {
 }
 
 func (cmd *serviceTestCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findService(ctx, c, cmd.Service)
+	c, s, err := found(ctx, cmd.Remote, cmd.Service, findService)
 	if err != nil {
 		return err
 	}
@@ -236,11 +232,7 @@ type serviceRemoveCmd struct {
 }
 
 func (cmd *serviceRemoveCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findService(ctx, c, cmd.Service)
+	c, s, err := found(ctx, cmd.Remote, cmd.Service, findService)
 	if err != nil {
 		return err
 	}

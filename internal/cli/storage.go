@@ -48,11 +48,7 @@ type storageViewCmd struct {
 }
 
 func (cmd *storageViewCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findStorage(ctx, c, cmd.Storage)
+	c, s, err := found(ctx, cmd.Remote, cmd.Storage, findStorage)
 	if err != nil {
 		return err
 	}
@@ -84,11 +80,7 @@ type storageTestCmd struct {
 }
 
 func (cmd *storageTestCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := findStorage(ctx, c, cmd.Storage)
+	c, s, err := found(ctx, cmd.Remote, cmd.Storage, findStorage)
 	if err != nil {
 		return err
 	}

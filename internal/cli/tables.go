@@ -16,11 +16,7 @@ type logsTablesCmd struct {
 }
 
 func (cmd *logsTablesCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := findOperation(ctx, c, cmd.ID)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}
@@ -41,47 +37,42 @@ type logsExtractCmd struct {
 	Remote
 	ID string `arg:"" help:"The backup, by ID or file name." complete:"backup"`
 	Choice
-	Out           string `short:"O" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
-	DataOnly      bool   `xor:"only" help:"Rows without definitions."`
-	SchemaOnly    bool   `xor:"only" help:"Definitions without rows."`
-	Force         bool   `help:"Replace a file that is there."`
-	PasswordStdin bool   `help:"Where the server wants your password again, read it from standard input."`
+	Output     string `aliases:"out" short:"O" placeholder:"FILE" help:"Where the SQL goes; default: standard output."`
+	DataOnly   bool   `xor:"only" help:"Rows without definitions."`
+	SchemaOnly bool   `xor:"only" help:"Definitions without rows."`
+	Force      bool   `help:"Replace a file that is there."`
+	Lately
 }
 
 func (cmd *logsExtractCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}
-	o, err := findOperation(ctx, c, cmd.ID)
-	if err != nil {
+	var script io.ReadCloser
+	err = cmd.again(ctx, env, c, func(c *client.Client) (err error) {
+		script, err = cmd.open(ctx, env, c, o.ID)
 		return err
-	}
-	script, err := cmd.open(ctx, env, c, o.ID)
-	if safepoint.ErrorCode(err) == safepoint.CodeStepUp && (cmd.PasswordStdin || env.terminal()) {
-		if c, err = signInAgain(ctx, env, c, cmd.PasswordStdin); err == nil {
-			script, err = cmd.open(ctx, env, c, o.ID)
-		}
-	}
+	})
 	if err != nil {
 		return err
 	}
 	defer script.Close()
-	if cmd.Out == "" || cmd.Out == "-" {
+	if cmd.Output == "" || cmd.Output == "-" {
 		return brokeOff(copyScript(env.Out, script))
 	}
-	out, err := createOutput(cmd.Out, cmd.Force)
+	out, err := createOutput(cmd.Output, cmd.Force)
 	if err != nil {
 		return err
 	}
 	defer out.abort()
 	if err := brokeOff(copyScript(out, script)); err != nil {
-		return fileError(err, cmd.Out)
+		return fileError(err, cmd.Output)
 	}
 	if err := out.commit(); err != nil {
 		return err
 	}
-	return env.print(map[string]any{"file": cmd.Out}, func(w ioWriter) { fmt.Fprintln(w, oneLine(cmd.Out)) })
+	return env.print(map[string]any{"file": cmd.Output}, func(w ioWriter) { fmt.Fprintln(w, oneLine(cmd.Output)) })
 }
 
 // open asks for the script, and says what stays behind.

@@ -13,11 +13,7 @@ type undoCmd struct {
 }
 
 func (cmd *undoCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	o, err := findOperation(ctx, c, cmd.ID)
+	c, o, err := found(ctx, cmd.Remote, cmd.ID, findOperation)
 	if err != nil {
 		return err
 	}

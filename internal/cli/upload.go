@@ -14,15 +14,11 @@ type uploadCmd struct {
 	File     string `arg:"" help:"The file: a backup of Safepoint, or a dump as safepoint convert takes them. - is standard input."`
 	Database string `required:"" help:"The database it is of, by ID or name." complete:"database"`
 	NoOwner  bool   `help:"Of a dump that Safepoint did not make: leave out owners and rights."`
-	Wait     bool   `help:"Wait until it was checked whole and can be restored."`
+	Wait     bool   `short:"w" help:"Wait until it was checked whole and can be restored."`
 }
 
 func (cmd *uploadCmd) Run(ctx context.Context, env *Env) error {
-	c, err := cmd.connect(ctx)
-	if err != nil {
-		return err
-	}
-	d, err := findDatabase(ctx, c, cmd.Database)
+	c, d, err := found(ctx, cmd.Remote, cmd.Database, findDatabase)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ func (cmd *watchdogCmd) Run(ctx context.Context, env *Env) error {
 
 // Logging are the flags of commands that run until they are stopped.
 type Logging struct {
-	LogFormat string     `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"${enum}."`
+	LogFormat string     `enum:"text,json" default:"text" env:"SAFEPOINT_LOG_FORMAT" help:"How the log is written: text or json."`
 	LogLevel  slog.Level `default:"INFO" env:"SAFEPOINT_LOG_LEVEL" help:"DEBUG, INFO, WARN or ERROR."`
 }
 

@@ -141,8 +141,16 @@ func (c *Client) ResumeService(ctx context.Context, id string) error {
 	return err
 }
 
-func (c *Client) Schedules(ctx context.Context) ([]wire.Schedule, error) {
-	return items(get[wire.List[wire.Schedule]](ctx, c, nil, "schedules"))
+// Schedules returns all of them, however many pages that takes.
+func (c *Client) Schedules(ctx context.Context) (all []wire.Schedule, err error) {
+	var page wire.SchedulePage
+	all = []wire.Schedule{}
+	for {
+		page, err = get[wire.SchedulePage](ctx, c, values("cursor", page.Next, "limit", "200"), "schedules")
+		if all = append(all, page.Items...); err != nil || page.Next == "" {
+			return all, err
+		}
+	}
 }
 
 func (c *Client) CreateSchedule(ctx context.Context, in wire.ScheduleInput) (wire.Schedule, error) {

@@ -151,7 +151,7 @@ func (b *bench) visitAll(s *shop, service, restore, backup string) int {
 	}
 	paths := []string{"/backups", "/backups/new", "/backups/manual", "/logs", "/logs/" + backup, "/logs/" + backup + "/restore", "/logs/" + backup + "/delete",
 		"/restores/" + restore, "/databases", "/databases/new", "/databases/" + s.ID, "/databases/" + s.ID + "/edit", "/databases/" + s.ID + "/delete",
-		"/storage", "/services", "/services/new", "/services/" + service, "/services/" + service + "/edit", "/services/" + service + "/test",
+		"/storage", "/storage/local", "/services", "/services/new", "/services/" + service, "/services/" + service + "/edit", "/services/" + service + "/test",
 		"/services/" + service + "/delete", "/members", "/members/invite", "/audit", "/settings", "/profile", "/organizations/new"}
 	for _, path := range paths {
 		if status, body := c.get(path); status != 200 || !strings.Contains(body, "</html>") {

@@ -26,7 +26,7 @@ func TestTexts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, task := range []string{Index, "schedule", "manual-backup", "view", "edit", "disable", "restore", "undo", "delete", "services", "members"} {
+	for _, task := range []string{Index, "schedule", "manual-backup", "view", "edit", "disable", "restore", "undo", "delete", "services", "members", "passkeys"} {
 		p, ok := b.Find(task)
 		if !ok {
 			t.Errorf("there is no help for %s", task)

@@ -27,9 +27,9 @@ func (v *visit) activity() *activity {
 		}
 	}
 	a := &activity{Percent: op.Progress.Percent, Measured: op.Progress.Percent > 0, More: len(v.running) - 1, ETA: left(v.t, op)}
-	a.Text, a.Link, a.LinkText = doing(v.t, op), "/logs/"+op.ID, v.t.Say("Follow in DB Logs")
+	a.Text, a.Link, a.LinkText = doing(v.t, op), pathOf(op), v.t.Say("Follow in DB Logs")
 	if op.Type == safepoint.TypeRestore {
-		a.Link, a.LinkText = "/restores/"+op.ID, v.t.Say("Follow the restore")
+		a.LinkText = v.t.Say("Follow the restore")
 	}
 	return a
 }

@@ -23,6 +23,16 @@ type App interface {
 	SignOut(ctx context.Context, session string) error
 	Session(ctx context.Context, session, ip string) (safepoint.Actor, error)
 	Reenter(ctx context.Context, a safepoint.Actor, session, password string) error
+	Passkeys(ctx context.Context, a safepoint.Actor) ([]safepoint.Passkey, error)
+	MayAddPasskey(ctx context.Context, a safepoint.Actor) error
+	AskNewPasskey(ctx context.Context, a safepoint.Actor, session string, at app.Site) ([]byte, error)
+	AddPasskey(ctx context.Context, a safepoint.Actor, session string, at app.Site, name string, answer []byte) (safepoint.Passkey, error)
+	RenamePasskey(ctx context.Context, a safepoint.Actor, id, name string) error
+	RemovePasskey(ctx context.Context, a safepoint.Actor, session, id string) error
+	AskPasskey(ctx context.Context, at app.Site, browser string) ([]byte, error)
+	SignInWithPasskey(ctx context.Context, at app.Site, browser string, answer []byte, ip, agent string) (session string, err error)
+	AskPasskeyAgain(ctx context.Context, a safepoint.Actor, session string, at app.Site) ([]byte, error)
+	ReenterWithPasskey(ctx context.Context, a safepoint.Actor, session string, at app.Site, answer []byte) error
 	SwitchOrganization(ctx context.Context, a safepoint.Actor, session, organizationID string) error
 	ChangePassword(ctx context.Context, a safepoint.Actor, session, old, new string) error
 	SetDisplay(ctx context.Context, a safepoint.Actor, d safepoint.Display) error
@@ -75,7 +85,6 @@ type App interface {
 	ResumeService(ctx context.Context, a safepoint.Actor, id string) error
 	ResumeRestore(ctx context.Context, a safepoint.Actor, id string) error
 
-	Schedules(ctx context.Context, a safepoint.Actor) ([]app.ScheduleCard, error)
 	ScheduleList(ctx context.Context, a safepoint.Actor, f app.ScheduleFilter) (app.ScheduleList, error)
 	Schedule(ctx context.Context, a safepoint.Actor, id string) (app.ScheduleCard, error)
 	CreateSchedule(ctx context.Context, a safepoint.Actor, in app.ScheduleInput) (safepoint.Schedule, error)

@@ -14,10 +14,14 @@ type audited struct{ Action, Words string }
 var actions = []audited{
 	{"setup", language.Mark("Set up Safepoint")},
 	{"signin", language.Mark("Sign in")},
-	{"signin.again", language.Mark("Enter the password again")},
+	{"signin.again", language.Mark("Confirm the sign-in")},
 	{"signout", language.Mark("Sign out")},
 	{"signin.end", language.Mark("Sign out of another browser")},
 	{"password.change", language.Mark("Change the password")},
+	{"passkey.add", language.Mark("Add a passkey")},
+	{"passkey.rename", language.Mark("Rename a passkey")},
+	{"passkey.remove", language.Mark("Remove a passkey")},
+	{"passkey.copied", language.Mark("Use a copied passkey")},
 	{"organization.create", language.Mark("Create an organization")},
 	{"organization.update", language.Mark("Change the settings")},
 	{"guide.end", language.Mark("Put the guide away")},
@@ -97,19 +101,10 @@ func isAction(name string) bool {
 
 // ended says how an action came out, "" while that is not known.
 func (c locale) ended(outcome string) string {
-	switch safepoint.Status(outcome) {
-	case safepoint.StatusSucceeded:
-		return c.Say("Succeeded")
-	case safepoint.StatusFailed:
-		return c.Say("Failed")
-	case safepoint.StatusCancelled:
-		return c.Say("Cancelled")
-	case safepoint.StatusMissed:
-		return c.Say("Missed")
-	case "denied":
+	if outcome == "denied" {
 		return c.Say("Denied")
 	}
-	return outcome
+	return word(c, statusLabels, safepoint.Status(outcome))
 }
 
 // via says by which door an action came.

@@ -3,7 +3,6 @@ package web
 import (
 	"cmp"
 	"html/template"
-	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -140,13 +139,4 @@ func (k *card) problem(c locale) {
 	if f := k.LastRun.Failure; f != nil && f.Code == safepoint.CodeSpace {
 		k.Cause, k.CauseIs = "/storage/"+app.StorageID, c.Say("Free up space")
 	}
-}
-
-// why is what a record says of a failure and what to do about it, "" for none.
-func why(c locale, f *safepoint.Failure) string {
-	if f == nil {
-		return ""
-	}
-	e := f.Failed()
-	return strings.TrimSpace(c.Message(e) + " " + c.Hint(e))
 }

@@ -17,7 +17,7 @@ import (
 var sameEverywhere = regexp.MustCompile(`pgb:6432 did not answer within 10 s|pg_dump 9.6.24, custom format|safepoint doctor --data DIR|\b(Safepoint|PostgreSQL|SQLite|PgBouncer|Docker|Kubernetes|systemd|pg_dump|SHA-256|PEM|CSV|CI|API|ID|[KMGTP]iB|CES?T|UTC|AM|PM|\S+@\S+\w` +
 	`|Harborline Freight|Quayside Labs|Firefox|Linux|Safari|iPhone|curl|Ines Marlow|Tomas Reyl|IM|TR|old laptop|Production database|Billing ledger|Document archive|Tenant \d+` +
 	`|Orders, shipments and customer accounts|Invoices and payments|booking-web|reports|pool|shop|local(: /\S+)?|public\.\S+` +
-	`|\w+_(prod|archive|march|reader)\w*(\.sql\.zst)?|docs_archive\S*|Europe/Berlin|Mars/Olympus|nas-02|db-0\d\S*|pgb:\d+)(\b|$)|a Viewer|Answered 204 in 12 ms|Stopped|(Wort)+|Ünïcode 数据库`)
+	`|\w+_(prod|archive|march|reader)\w*(\.sql\.zst)?|docs_archive\S*|Europe/Berlin|Mars/Olympus|nas-02|db-0\d\S*|pgb:\d+|http://localhost:\d+)(\b|$)|a Viewer|Answered 204 in 12 ms|Stopped|(Wort)+|Ünïcode 数据库`)
 
 // TestEveryWordIsInTheCatalogue draws every page in every state in the pseudo language, whose sentences are accented,
 // and finds what is not: words that no translator will ever see. Names of people and things say translate="no".

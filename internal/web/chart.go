@@ -39,7 +39,7 @@ func line(marks []mark, top float64, from, to time.Time) template.HTML {
 	if len(marks) == 0 || top <= 0 || !to.After(from) {
 		return ""
 	}
-	marks = thinned(marks, marksDrawn)
+	marks = sampled(marks, marksDrawn)
 	span := to.Sub(from).Seconds()
 	px := func(m mark) float64 { return min(max(m.at.Sub(from).Seconds()/span, 0), 1) * chartWidth }
 	py := func(m mark) float64 { return chartHeight - min(m.value/top, 1)*chartHeight }
@@ -50,18 +50,6 @@ func line(marks []mark, top float64, from, to time.Time) template.HTML {
 	first, last := marks[0], marks[len(marks)-1]
 	return template.HTML(fmt.Sprintf(`<svg class="plot" viewBox="0 0 %.0f %.0f" preserveAspectRatio="none" aria-hidden="true"><path class="pl-g" d="M0 0H%.0fM0 %.0fH%.0f"/><path class="pl-a" d="%sL%.1f %.0fL%.1f %.0fZ"/><path class="pl-l" d="%s"/><path class="pl-p" d="M%.1f %.1fh.01"/></svg>`,
 		chartWidth, chartHeight, chartWidth, chartHeight/2, chartWidth, path.String(), px(last), chartHeight, px(first), chartHeight, path.String(), px(last), py(last)))
-}
-
-// thinned is at most n of marks, evenly spread, with the first and the last of them.
-func thinned(marks []mark, n int) []mark {
-	if len(marks) <= n {
-		return marks
-	}
-	out := make([]mark, n)
-	for i := range out {
-		out[i] = marks[i*(len(marks)-1)/(n-1)]
-	}
-	return out
 }
 
 // spell is a stretch of days with what became of their runs.

@@ -37,6 +37,7 @@ type fake struct {
 	tokens  []safepoint.Token
 	audit   []safepoint.AuditEntry
 	signIns []safepoint.SignIn
+	keys    []safepoint.Passkey
 	filter  app.AuditFilter // the audit log was last asked for
 	enc     safepoint.Encryption
 	made    app.NewRecipient // what AddRecipient answers
@@ -239,9 +240,6 @@ func (f *fake) ResumeRestore(_ context.Context, _ safepoint.Actor, id string) er
 	return f.act("resume all", id)
 }
 
-func (f *fake) Schedules(context.Context, safepoint.Actor) ([]app.ScheduleCard, error) {
-	return f.cards, f.broken
-}
 func (f *fake) ScheduleList(_ context.Context, _ safepoint.Actor, q app.ScheduleFilter) (app.ScheduleList, error) {
 	return app.ListSchedules(f.cards, q), f.broken
 }

@@ -42,6 +42,19 @@ func (v *visit) posted(secret ...string) *form {
 	return f
 }
 
+// port is the input "port": 0 for an empty one.
+func (v *visit) port() (int, error) {
+	p := v.value("port")
+	if p == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(p)
+	if err != nil || n < 1 || n > 65535 {
+		return 0, safepoint.Invalid("port", "Enter a port between 1 and 65535.")
+	}
+	return n, nil
+}
+
 func (f *form) Get(name string) string { return f.Values.Get(name) }
 
 // Is says whether an input has a value, for choices.
@@ -100,6 +113,7 @@ type input struct {
 	Autocomplete, Placeholder, Inputmode  string
 	Max                                   int
 	Required, Optional, Mono, Focus       bool
+	WithPasskey                           bool // a script sends it with a passkey
 }
 
 // languageInput is a list of languages for the "languages" template.
@@ -139,6 +153,8 @@ func newInput(f *form, name, label string, options ...string) input {
 			in.Mono = true
 		case "focus":
 			in.Focus = true
+		case "with-passkey":
+			in.WithPasskey = true
 		}
 	}
 	if in.Type == "password" {

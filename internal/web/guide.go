@@ -1,9 +1,8 @@
 package web
 
 import (
-	"strconv"
-
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
 )
 
 // guideStep is one step of the first run. What exists says whether it is done: nothing remembers where somebody was.
@@ -89,7 +88,7 @@ func (v *visit) guide() (guideView, error) {
 	if err != nil {
 		return d, err
 	}
-	cards, err := v.app.Schedules(v.ctx, v.actor)
+	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{Limit: 1, Bare: true})
 	if err != nil {
 		return d, err
 	}
@@ -99,7 +98,7 @@ func (v *visit) guide() (guideView, error) {
 		{Title: c.Say("Organization and time zone"), Done: true, Fact: v.org.Name + ", " + v.org.TimeZone, Also: "/settings/general", AlsoText: c.Say("Change")},
 		v.guideDatabase(dbs, over.Backups),
 		{Title: c.Say("Storage"), Done: over.StorageName != "", Fact: over.StorageName, Also: "/storage", AlsoText: c.Say("Look at it")},
-		{Title: c.Say("First schedule"), Done: len(cards) > 0, Lead: c.Say("A schedule backs up one database at an interval you choose. Its first run starts within a minute."),
+		{Title: c.Say("First schedule"), Done: list.All > 0, Lead: c.Say("A schedule backs up one database at an interval you choose. Its first run starts within a minute."),
 			Link: "/backups/new", LinkText: c.Say("New schedule")},
 		{Title: c.Say("First backup"), Done: over.Backups > 0, Lead: c.Say("A backup counts when its file was read again and found whole."),
 			Link: "/backups/manual", LinkText: c.Say("Start it now"), Dialog: true},
@@ -110,12 +109,12 @@ func (v *visit) guide() (guideView, error) {
 	if len(dbs) > 0 {
 		d.Steps[4].Link += "?database=" + dbs[0].ID
 	}
-	if len(cards) > 0 {
-		s := cards[len(cards)-1] // the oldest, where the newest come first
+	if len(list.Cards) > 0 {
+		s := list.Cards[0]
 		d.Steps[4].Fact, d.Name = c.Say("{schedule}, every {interval}", "schedule", s.Name, "interval", c.every(s.Interval)), s.Database.Name
 		d.Steps[5].Link += "?database=" + s.DatabaseID
 		if last := s.LastRun; last != nil && last.Failure != nil {
-			d.Steps[5].Bad = c.Message(last.Failure.Failed()) + " " + c.Hint(last.Failure.Failed())
+			d.Steps[5].Bad = why(c, last.Failure)
 			d.Steps[5].Also, d.Steps[5].AlsoText = "/logs/"+last.ID, c.Say("See what happened")
 		}
 	}
@@ -159,6 +158,3 @@ func (v *visit) guideDatabase(dbs []safepoint.Database, backups int) guideStep {
 	}
 	return s
 }
-
-// Number is the step's place, for its mark.
-func (d guideView) Number(i int) string { return strconv.Itoa(i + 1) }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -10,15 +11,29 @@ import (
 )
 
 // What a person typed outlives the end of their session: the form that could not be taken is kept by their browser for
-// a quarter of an hour, without its secrets, and put back into the page it came from once they are signed in again.
+// a quarter of an hour, without its secrets, and put back into the page it came from once they are signed in again: they,
+// and nobody else who signs in at the same browser. Whose it is a cookie says that every page of theirs sets, since
+// nothing is known any more of a session that has ended.
 const (
 	keptCookie = "safepoint-kept"
 	keptAge    = 15 * 60
 	keptMost   = 3 << 10 // what a cookie holds for certain, with room for its name
 )
 
+// The names of the cookie that says whose pages the browser shows, as sessionOf's.
+const (
+	secureAccountCookie = "__Host-safepoint-account"
+	plainAccountCookie  = "safepoint-account"
+)
+
+// keptForm is what the browser keeps.
+type keptForm struct {
+	Account string     `json:"account"` // of who typed it
+	Values  url.Values `json:"values"`
+}
+
 // secretWords are in the names of inputs that are never kept.
-var secretWords = []string{"password", "secret", "identity", "token"}
+var secretWords = []string{"password", "secret", "identity", "token", "passkey"}
 
 // keep has the browser keep the form of a POST, and returns the page that shows it: the one at the same address, or the
 // nearest above it. "" means that there is none, or that the form is too long.
@@ -32,8 +47,9 @@ func (v *visit) keep() string {
 			values[name] = vs
 		}
 	}
-	b, err := json.Marshal(values)
-	if err != nil || len(values) == 0 {
+	account := v.accountShown()
+	b, err := json.Marshal(keptForm{account, values})
+	if err != nil || len(values) == 0 || account == "" {
 		return ""
 	}
 	text := base64.RawURLEncoding.EncodeToString(b)
@@ -70,7 +86,39 @@ func (s *server) pageOf(path string) string {
 	return ""
 }
 
-// restoreKept puts what was kept into the forms of a page, once.
+// accountMark stands for an account in a cookie: nobody learns its ID from it. "" is nobody.
+func accountMark(userID string) string {
+	if userID == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("account " + userID))
+	return base64.RawURLEncoding.EncodeToString(sum[:12])
+}
+
+// accountShown is whose pages the browser showed last, "" if it does not say.
+func (v *visit) accountShown() string {
+	for _, name := range []string{secureAccountCookie, plainAccountCookie} {
+		if c, err := v.r.Cookie(name); err == nil {
+			return c.Value
+		}
+	}
+	return ""
+}
+
+// showAccount has the browser remember whose page it is about to show.
+func (v *visit) showAccount() {
+	mark := accountMark(v.actor.UserID)
+	if mark == "" || mark == v.accountShown() {
+		return
+	}
+	c := &http.Cookie{Name: plainAccountCookie, Value: mark, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	if v.secure() {
+		c.Name, c.Secure = secureAccountCookie, true
+	}
+	http.SetCookie(v.w, c)
+}
+
+// restoreKept puts what was kept into the forms of a page of the same account, once.
 func (v *visit) restoreKept(p *page) {
 	c, err := v.r.Cookie(keptCookie)
 	if err != nil || v.r.Method != http.MethodGet || v.fragment() {
@@ -78,12 +126,12 @@ func (v *visit) restoreKept(p *page) {
 	}
 	http.SetCookie(v.w, v.keptCookie(v.r.URL.Path, "", -1))
 	b, err := base64.RawURLEncoding.DecodeString(c.Value)
-	var values url.Values
-	if err != nil || json.Unmarshal(b, &values) != nil {
+	var kept keptForm
+	if err != nil || json.Unmarshal(b, &kept) != nil || kept.Account != accountMark(v.actor.UserID) {
 		return
 	}
 	for _, f := range formsOf(p.Data) {
-		for name, vs := range values {
+		for name, vs := range kept.Values {
 			if !isSecret(name) {
 				f.Values[name] = vs
 				v.kept = true

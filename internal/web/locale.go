@@ -56,10 +56,10 @@ var (
 // long is a day with its month in full: "22 November 2026".
 func (c locale) long(t time.Time) string { return c.dated(c.dayMonthYear(), t, c.month(t)) }
 
-// date is a day without its time: "22 November", with the year where it is not this one.
-func (c locale) date(t time.Time) string { return c.dated(c.pattern(t), t, c.month(t)) }
+// Date is a day without its time: "22 November", with the year where it is not this one.
+func (c locale) Date(t time.Time) string { return c.dated(c.pattern(t), t, c.month(t)) }
 
-// short is date with a short month: "22 Nov".
+// short is Date with a short month: "22 Nov".
 func (c locale) short(t time.Time) string { return c.dated(c.pattern(t), t, c.shortMonth(t)) }
 
 func (c locale) pattern(t time.Time) string {
@@ -162,9 +162,6 @@ func (c locale) hour(t time.Time, of24, of12 string) string {
 	return c.in(t).Format(of24)
 }
 
-// Date is a day: "16 November".
-func (c locale) Date(t time.Time) string { return c.date(t) }
-
 // Weekday is a moment with its day of the week: "Sat 21 Nov, 22:00 CET".
 func (c locale) Weekday(t time.Time) string {
 	return c.weekdayDate(t) + ", " + c.Hour(t) + nb + c.zone(t)
@@ -179,7 +176,7 @@ func (c locale) Heading(t time.Time) string {
 	case -1:
 		name = c.Say("Yesterday")
 	}
-	return name + ", " + c.date(t)
+	return name + ", " + c.Date(t)
 }
 
 // Short names a day in a table of days: "Fri 20 Nov".

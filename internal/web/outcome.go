@@ -40,22 +40,22 @@ func (o *outcome) titled(c locale, sentence string, values ...any) *outcome {
 
 // newOutcome tells the outcomes of a restore that has ended, or that needs a person while it still tries.
 func newOutcome(c locale, op safepoint.Operation, stuck []safepoint.Service) *outcome {
-	why := reason(c, op.Failure)
+	cause := why(c, op.Failure)
 	switch {
 	case op.NewName != "":
-		return intoOutcome(c, op, why)
+		return intoOutcome(c, op, cause)
 	case op.NeedsOperator:
-		return needsOperator(c, op, why, stuck)
+		return needsOperator(c, op, cause, stuck)
 	case op.Status == safepoint.StatusSucceeded:
 		return succeeded(c, op, stuck)
 	case op.Status.Ended():
-		return stopped(c, op, why, stuck)
+		return stopped(c, op, cause, stuck)
 	}
 	return nil
 }
 
-// reason is what a failure says, and what to do about it.
-func reason(c locale, f *safepoint.Failure) string {
+// why is what a record says of a failure and what to do about it, "" for none.
+func why(c locale, f *safepoint.Failure) string {
 	if f == nil {
 		return ""
 	}
@@ -100,11 +100,11 @@ func succeeded(c locale, op safepoint.Operation, stuck []safepoint.Service) *out
 }
 
 // stopped is a restore that did not succeed.
-func stopped(c locale, op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {
+func stopped(c locale, op safepoint.Operation, cause string, stuck []safepoint.Service) *outcome {
 	db, services := op.DatabaseName, servicesAfter(c, op)
 	asBefore := c.Say("As it was before, nothing lost")
 	unchanged := c.Say("{database} was not changed", "database", db)
-	o := &outcome{Look: "bad", Text: why, Resume: stuck}
+	o := &outcome{Look: "bad", Text: cause, Resume: stuck}
 	switch {
 	case op.Status == safepoint.StatusCancelled:
 		o.Look, o.Resume, o.Choose, o.Facts = "off", nil, true, data(c, asBefore, services)
@@ -126,13 +126,13 @@ func stopped(c locale, op safepoint.Operation, why string, stuck []safepoint.Ser
 		o.Facts, o.Choose = data(c, c.Say("As it was before the restore"), services), true
 		return o.titled(c, language.Mark("The restore was undone. {database} is as it was before."), "database", db)
 	}
-	o.Text, o.Facts, o.Choose = failedIn(c, op, why), data(c, asBefore, services), true
+	o.Text, o.Facts, o.Choose = failedIn(c, op, cause), data(c, asBefore, services), true
 	return o.titled(c, language.Mark("The restore stopped. {database} was not changed."), "database", db)
 }
 
 // unguarded is a restore that went well, and of what it replaced there is no safety backup.
 func unguarded(c locale, op safepoint.Operation) *outcome {
-	o := &outcome{Look: "warn", Text: reason(c, op.SafetyFailure), Facts: []fact{checked(c, op), {c.Say("Services"), servicesAfter(c, op)}}}
+	o := &outcome{Look: "warn", Text: why(c, op.SafetyFailure), Facts: []fact{checked(c, op), {c.Say("Services"), servicesAfter(c, op)}}}
 	if op.Unguarded() {
 		o.Text = sentences(o.Text, c.Say("It is tried again by itself. Until it is made, the earlier database is kept and the restore can be undone."))
 		o.Space = op.SafetyFailure.Code == safepoint.CodeSpace
@@ -159,8 +159,8 @@ func sourceTime(c locale, op safepoint.Operation) string {
 }
 
 // intoOutcome is how a restore into a new database ended. It replaced nothing, whatever happened.
-func intoOutcome(c locale, op safepoint.Operation, why string) *outcome {
-	o := &outcome{Look: "bad", Text: why, Facts: []fact{{c.Say("Your data"), c.Say("{database} was not touched", "database", op.DatabaseName)}}}
+func intoOutcome(c locale, op safepoint.Operation, cause string) *outcome {
+	o := &outcome{Look: "bad", Text: cause, Facts: []fact{{c.Say("Your data"), c.Say("{database} was not touched", "database", op.DatabaseName)}}}
 	switch {
 	case op.NeedsOperator:
 		return o.titled(c, language.Mark("The restore needs you"))
@@ -174,12 +174,12 @@ func intoOutcome(c locale, op safepoint.Operation, why string) *outcome {
 		o.Text = c.Say("Took {time}. Add it under Databases to back it up.", "time", c.Lasted(op.Duration(c.now)))
 		return o.titled(c, language.Mark("{database} is there, as of {moment}"), "database", op.NewName, "moment", sourceTime(c, op))
 	}
-	o.Text, o.Choose = failedIn(c, op, why), true
+	o.Text, o.Choose = failedIn(c, op, cause), true
 	return o.titled(c, language.Mark("The restore stopped. {database} was not made."), "database", op.NewName)
 }
 
-func needsOperator(c locale, op safepoint.Operation, why string, stuck []safepoint.Service) *outcome {
-	o := &outcome{Look: "bad", Text: why, Safety: true, Resume: stuck, All: true}
+func needsOperator(c locale, op safepoint.Operation, cause string, stuck []safepoint.Service) *outcome {
+	o := &outcome{Look: "bad", Text: cause, Safety: true, Resume: stuck, All: true}
 	kept := c.Say("Nothing is deleted. The earlier database and the safety backup are kept.")
 	if op.Mode == safepoint.RestoreInPlace {
 		kept = c.Say("{database} holds exactly what it held before or exactly the backup. The safety backup, once made, is kept.", "database", op.DatabaseName)

@@ -35,16 +35,17 @@ func (to redirect) write(v *visit) error {
 // page answers with a template. A template file defines "content", and where it is a dialog or is followed by a
 // stream also "dialog" or "live".
 type page struct {
-	Name   string // the template file without ".html"
-	Title  string // what the tab says
-	State  string // leads the title: "70%", "1 failing"
-	Icon   string // the icon's dot: "", "run", "bad" or "warn"
-	Tab    string // the current tab
-	Status int    // 0 means 200
-	Data   any
-	Live   bool   // a stream follows it
-	Busy   bool   // something moves on it: without scripts it reloads itself
-	Say    string // what a screen reader is told when it changes
+	Name    string // the template file without ".html"
+	Title   string // what the tab says
+	State   string // leads the title: "70%", "1 failing"
+	Icon    string // the icon's dot: "", "run", "bad" or "warn"
+	Tab     string // the current tab
+	Status  int    // 0 means 200
+	Data    any
+	Live    bool   // a stream follows it
+	Busy    bool   // something moves on it: without scripts it reloads itself
+	Passkey bool   // it may ask the browser for one
+	Say     string // what a screen reader is told when it changes
 }
 
 // view is what every template gets; D is the page's own.
@@ -92,6 +93,8 @@ var done = map[string]string{
 	"signed-out-others": language.Mark("All other browsers are signed out."),
 	"guided":            language.Mark("The guide is put away. You find everything under the tabs."),
 	"revoked":           language.Mark("The token no longer works."),
+	"passkey-added":     language.Mark("The passkey is added. You can sign in with it from now on."),
+	"passkey-removed":   language.Mark("The passkey is removed. Delete it on your device too."),
 	"resumed":           language.Mark("The service is running again."),
 	"enabled":           language.Mark("The schedule is enabled."),
 	"disabled":          language.Mark("The schedule is disabled. Existing backups are kept."),
@@ -119,6 +122,7 @@ func (v *visit) done() string {
 
 func (p *page) write(v *visit) error {
 	v.restoreKept(p)
+	v.showAccount()
 	name := "base"
 	if v.fragment() && hasDialog(v.t.Language, p.Name) {
 		name = "dialog"
@@ -203,7 +207,7 @@ func loadPages(a assets, l *language.Language) (map[string]*template.Template, e
 func funcs(a assets, l *language.Language) template.FuncMap {
 	return template.FuncMap{
 		"t": l.HTML, "tn": l.CountHTML, "say": l.Say, "name": properName, "mono": monoName,
-		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "lasted": l.Lasted, "about": l.About, "join": l.List, "every": locale{Language: l}.every,
+		"num": l.Number, "size": l.Size, "bytes": l.Bytes, "about": l.About, "every": locale{Language: l}.every,
 		"message": worder(l.Message), "hint": worder(l.Hint),
 		"asset": a.url, "input": newInput, "languages": newLanguages, "keyinput": newKeyInput, "initials": initials, "shortkey": safepoint.ShortKey, "add": func(a, b int) int { return a + b },
 	}

@@ -64,7 +64,7 @@ func showAudit(v *visit) (reply, error) {
 	for _, a := range actions {
 		d.Actions = append(d.Actions, audited{a.Action, v.t.Say(a.Words)})
 	}
-	d.Pager = pager{turn(v.r.URL, list.Previous), turn(v.r.URL, list.Next), entries(v.t, list)}
+	d.Pager = pager{Previous: turn(v.r.URL, list.Previous), Next: turn(v.r.URL, list.Next), Text: entries(v.t, list), Dated: true}
 	return &page{Name: "audit", Title: v.t.Say("Audit log"), Tab: "audit", Data: d}, nil
 }
 

@@ -26,8 +26,6 @@ type backupsView struct {
 	Oldest    template.HTML
 	OldestAt  string
 	NewestAt  string
-	FreeLow   string // "", "warn" or "bad"
-	Used      int    // percent of the storage
 	Verdict   verdict
 	Failing   string // the address of the failing ones, where not all cards are on the page
 	Many      bool   // more than a page, or filtered: there is a search
@@ -90,19 +88,25 @@ func scheduleFilter(q url.Values) app.ScheduleFilter {
 	if !slices.Contains(app.ScheduleStates, f.Show) {
 		f.Show = ""
 	}
-	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 1 && n < 1_000_000 {
-		f.Offset = (n - 1) * cardsShown
-	}
+	f.Offset = (pageNumber(q) - 1) * cardsShown
 	return f
 }
 
 // cardPager turns the pages of cards; one page has none.
 func cardPager(c locale, u *url.URL, l app.ScheduleList, f app.ScheduleFilter) (p pager) {
 	p = numbered(u, f.Offset/cardsShown+1, f.Offset+len(l.Cards) < l.Found)
-	if (p.Newer != "" || p.Older != "") && len(l.Cards) > 0 {
+	if (p.Previous != "" || p.Next != "") && len(l.Cards) > 0 {
 		p.Text = c.Count(l.Found, "{first}–{last} of {n} schedule", "{first}–{last} of {n} schedules", "first", f.Offset+1, "last", f.Offset+len(l.Cards))
 	}
 	return p
+}
+
+// pageNumber is the page that the address asks for: the first where it names none.
+func pageNumber(q url.Values) int {
+	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 1 && n < 1_000_000 {
+		return n
+	}
+	return 1
 }
 
 // numbered turns pages that have numbers.
@@ -115,10 +119,10 @@ func numbered(u *url.URL, page int, more bool) (p pager) {
 		return (&url.URL{Path: u.Path, RawQuery: q.Encode()}).String()
 	}
 	if page > 1 {
-		p.Newer = to(page - 1)
+		p.Previous = to(page - 1)
 	}
 	if more {
-		p.Older = to(page + 1)
+		p.Next = to(page + 1)
 	}
 	return p
 }
@@ -126,7 +130,6 @@ func numbered(u *url.URL, page int, more bool) (p pager) {
 // facts words the bar above the cards.
 func (d *backupsView) facts(c locale) {
 	o := d.Overview
-	d.Used, d.FreeLow = o.Space.Used(), o.Space.Low()
 	if o.Newest != nil {
 		at := made(*o.Newest)
 		d.NewestAt = c.Ago(at)

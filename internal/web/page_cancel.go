@@ -14,13 +14,6 @@ func showCancel(v *visit) (reply, error) {
 	return v.cancelQuestion(op, newForm())
 }
 
-func pathOf(op safepoint.Operation) string {
-	if op.Type == safepoint.TypeRestore {
-		return "/restores/" + op.ID
-	}
-	return "/logs/" + op.ID
-}
-
 func (v *visit) cancelQuestion(op safepoint.Operation, f *form) (*page, error) {
 	if op.Status.Ended() {
 		return nil, safepoint.Errorf(safepoint.CodeConflict, "%s has ended already.", op.Name).WithHint("Nothing was cancelled. See DB Logs.")

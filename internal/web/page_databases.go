@@ -128,10 +128,8 @@ func (v *visit) databaseNew(f *form) *page {
 func (v *visit) databaseInput() (in app.DatabaseInput, err error) {
 	in = app.DatabaseInput{Name: v.value("name"), URL: v.value("url"), Engine: safepoint.Engine(v.value("engine")), Host: v.value("host"), User: v.value("user"),
 		DBName: v.value("dbname"), Path: v.value("path"), TLS: safepoint.TLSMode(v.value("tls")), CACert: v.value("ca_cert")}
-	if p := v.value("port"); p != "" {
-		if in.Port, err = strconv.Atoi(p); err != nil || in.Port < 1 || in.Port > 65535 {
-			return in, safepoint.Invalid("port", "Enter a port between 1 and 65535.")
-		}
+	if in.Port, err = v.port(); err != nil {
+		return in, err
 	}
 	if p := v.r.PostFormValue("password"); p != "" {
 		in.Password = &p

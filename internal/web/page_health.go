@@ -36,13 +36,10 @@ type rangeChoice struct {
 type healthView struct {
 	Rows     []healthRow
 	Verdict  verdict
-	All      int
 	Text     string
 	Many     bool
 	Pager    pager
 	Storage  app.StorageHealth
-	Used     int
-	FreeLow  string
 	Forecast template.HTML
 	Chart    chart
 	Ranges   []rangeChoice
@@ -50,20 +47,16 @@ type healthView struct {
 
 func showHealth(v *visit) (reply, error) {
 	q := v.r.URL.Query()
-	f := app.HealthFilter{Days: daysOf(q), Text: strings.TrimSpace(q.Get("q")), Limit: healthShown}
-	if n, err := strconv.Atoi(q.Get("page")); err == nil && n > 1 && n < 1_000_000 {
-		f.Offset = (n - 1) * healthShown
-	}
+	f := app.HealthFilter{Days: daysOf(q), Text: strings.TrimSpace(q.Get("q")), Offset: (pageNumber(q) - 1) * healthShown, Limit: healthShown}
 	h, err := v.app.Health(v.ctx, v.actor, f)
 	if err != nil {
 		return nil, err
 	}
-	d := healthView{All: h.Found, Text: f.Text, Storage: h.Storage, Many: h.Found > healthShown || f.Text != "", Ranges: ranges(v.t, v.r.URL, h.Days)}
+	d := healthView{Text: f.Text, Storage: h.Storage, Many: h.Found > healthShown || f.Text != "", Ranges: ranges(v.t, v.r.URL, h.Days)}
 	for _, db := range h.Databases {
 		d.Rows = append(d.Rows, newHealthRow(v.t, db))
 	}
 	d.Pager = numbered(v.r.URL, f.Offset/healthShown+1, f.Offset+len(h.Databases) < h.Found)
-	d.Used, d.FreeLow = h.Storage.Space.Used(), h.Storage.Space.Low()
 	d.Forecast = forecast(v.t, h.Storage)
 	d.Chart = storageChart(v.t, h)
 	d.Verdict = healthVerdict(v.t, h)
@@ -136,19 +129,10 @@ func newHealthRow(c locale, h app.DatabaseHealth) healthRow {
 }
 
 func healthVerdict(c locale, h app.Health) verdict {
-	unproven := 0
-	for _, db := range h.Databases {
-		if db.ProvenID == "" {
-			unproven++
-		}
+	if n := h.Unproven; n > 0 {
+		return verdict{Dot: "bad", Bold: c.Count(n, "{n} database has no proven backup.", "{n} databases have no proven backup.")}
 	}
-	if unproven > 0 {
-		return verdict{Dot: "bad", Bold: c.Count(unproven, "{n} database has no proven backup.", "{n} databases have no proven backup.")}
-	}
-	if len(h.Databases) == 1 {
-		return verdict{Dot: "ok", Bold: c.Say("The database has a proven backup.")}
-	}
-	return verdict{Dot: "ok", Bold: c.Count(len(h.Databases), "The database has a proven backup.", "All {n} databases have a proven backup.")}
+	return verdict{Dot: "ok", Bold: c.Count(h.All, "The database has a proven backup.", "All {n} databases have a proven backup.")}
 }
 
 // forecast says when the storage will be full, and what that supposes.

@@ -24,6 +24,7 @@ var helpTitles = map[string]string{
 	"delete":        language.Mark("Delete a backup"),
 	"services":      language.Mark("Services"),
 	"members":       language.Mark("Members"),
+	"passkeys":      language.Mark("Sign in with a passkey"),
 }
 
 type helpView struct {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/app"
 	"github.com/safepoint-db/safepoint/internal/language"
 )
 
@@ -80,10 +81,10 @@ func showLogs(v *visit) (reply, error) {
 		last := &d.Days[len(d.Days)-1]
 		last.Rows = append(last.Rows, v.row(op))
 	}
+	d.Pager = pager{Previous: turn(v.r.URL, d.Page.Previous), Next: turn(v.r.URL, d.Page.Next), Dated: true}
 	if len(d.Page.Operations) > 0 {
 		d.Pager.Text = shownOf(v.t, d.Page)
 	}
-	d.Pager.Newer, d.Pager.Older = turn(v.r.URL, d.Page.Previous), turn(v.r.URL, d.Page.Next)
 	for _, status := range statusOrder {
 		d.Statuses = append(d.Statuses, statusChoice{status, v.t.Say(statusLabels[status])})
 	}
@@ -135,26 +136,20 @@ func shownOf(t locale, p safepoint.OperationPage) string {
 	return t.Say("{from}–{to} of {total}", "from", from, "to", to, "total", t.Number(p.Total))
 }
 
-// pager turns pages of a list that is read by cursor.
-type pager struct{ Newer, Older, Text string }
+// pager turns the pages of a list: the addresses of the one before and the one after, "" for none.
+type pager struct {
+	Previous, Next string
+	Text           string
+	Dated          bool // the newest come first, and the words say so
+}
 
 // firstDue names the first run to come, for an empty log.
 func (v *visit) firstDue() (string, error) {
-	cards, err := v.app.Schedules(v.ctx, v.actor)
-	if err != nil {
+	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{Limit: 1, Bare: true})
+	if err != nil || list.NextRun.IsZero() {
 		return "", err
 	}
-	var next time.Time
-	name := ""
-	for _, c := range cards {
-		if !c.NextRun.IsZero() && (next.IsZero() || c.NextRun.Before(next)) {
-			next, name = c.NextRun, c.Name
-		}
-	}
-	if name == "" {
-		return "", nil
-	}
-	return v.t.Say("The first run of {name} is due {when}. It will appear here while it runs.", "name", name, "when", v.t.At(next)), nil
+	return v.t.Say("The first run of {name} is due {when}. It will appear here while it runs.", "name", list.NextOf, "when", v.t.At(list.NextRun)), nil
 }
 
 // dayStart reads "2026-11-22" in the organization's zone and adds days; zero for anything else.
@@ -239,14 +234,21 @@ func origin(c locale, op safepoint.Operation) string {
 	return c.Say("Manual, by {name}", "name", by)
 }
 
+// pathOf is an operation's own page.
+func pathOf(op safepoint.Operation) string {
+	if op.Type == safepoint.TypeRestore {
+		return "/restores/" + op.ID
+	}
+	return "/logs/" + op.ID
+}
+
 func (v *visit) row(op safepoint.Operation) logRow {
 	c := v.t
-	r := logRow{ID: op.ID, Name: op.Name, Link: "/logs/" + op.ID, Restore: op.Type == safepoint.TypeRestore, Kind: word(c, typeLabels, op.Type), Sub: op.DatabaseName, Facts: []string{origin(c, op)},
+	r := logRow{ID: op.ID, Name: op.Name, Link: pathOf(op), Restore: op.Type == safepoint.TypeRestore, Kind: word(c, typeLabels, op.Type), Sub: op.DatabaseName, Facts: []string{origin(c, op)},
 		ISO: c.ISO(op.CreatedAt), Rel: c.Ago(op.CreatedAt), Abs: c.Time(op.CreatedAt) + nb + c.zone(op.CreatedAt),
 		Verified: !op.VerifiedAt.IsZero(), Gone: !op.DeletedAt.IsZero(), Asked: op.CancelAsked}
 	r.State, r.Label = pill(c, op)
 	if r.Restore {
-		r.Link = "/restores/" + op.ID
 		if op.Mode == safepoint.RestoreInstant {
 			r.Facts = append(r.Facts, c.Say("instant switch"))
 		}

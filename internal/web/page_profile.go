@@ -26,6 +26,7 @@ type profileView struct {
 	Display   *form
 	Languages []*language.Language
 	SignIns   []signInRow
+	Passkeys  passkeyList
 	Password  *form
 	Token     *form
 	Tokens    []tokenRow
@@ -44,7 +45,11 @@ func (v *visit) profile() (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := profileView{Display: newForm("theme", cmp.Or(v.actor.Theme, "system"), "language", v.actor.Language, "hours", cmp.Or(v.actor.Hours, "24")),
+	keys, err := v.passkeys()
+	if err != nil {
+		return nil, err
+	}
+	d := profileView{Passkeys: keys, Display: newForm("theme", cmp.Or(v.actor.Theme, "system"), "language", v.actor.Language, "hours", cmp.Or(v.actor.Hours, "24")),
 		Languages: language.All(), Password: newForm(), Token: newForm("days", "90"), Themes: []string{"system", "light", "dark"}}
 	for _, s := range signIns {
 		d.SignIns = append(d.SignIns, signInRow{s, v.t.browser(s.Agent), v.t.Ago(s.CreatedAt), v.t.Ago(s.UsedAt)})
@@ -56,7 +61,7 @@ func (v *visit) profile() (*page, error) {
 		}
 		d.Tokens = append(d.Tokens, row)
 	}
-	return &page{Name: "profile", Title: v.t.Say("Profile"), Tab: "profile", Data: d}, nil
+	return &page{Name: "profile", Title: v.t.Say("Profile"), Tab: "profile", Data: d, Passkey: keys.None == nil}, nil
 }
 
 func doPassword(v *visit) (reply, error) {

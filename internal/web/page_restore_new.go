@@ -75,7 +75,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 		d.Guard = v.t.Say("It takes {time}.", "time", v.t.About(e))
 	}
 	if known := pre.HaltTimes[pre.Mode]; known > 0 {
-		d.Halted = v.t.Say("They are halted for {time}.", "time", aboutHalted(v.t, known))
+		d.Halted = v.t.Say("They are halted for {time}.", "time", roughly(v.t, known))
 	}
 	if d.Mode = safepoint.RestoreMode(f.Get("mode")); d.Mode == "" {
 		d.Mode = pre.Mode
@@ -83,7 +83,7 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 	for _, m := range pre.Modes {
 		if w := (way{Mode: m, Name: v.t.Say(ways[m]), Text: v.t.Say(wayTexts[m]), Halted: v.t.Say("How long services are halted is not known yet.")}); len(pre.Modes) > 1 {
 			if known := pre.HaltTimes[m]; known > 0 {
-				w.Halted = v.t.Say("They are halted for {time}.", "time", aboutHalted(v.t, known))
+				w.Halted = v.t.Say("They are halted for {time}.", "time", roughly(v.t, known))
 			}
 			d.Ways = append(d.Ways, w)
 		}
@@ -120,8 +120,8 @@ func (v *visit) otherPoints(chosen safepoint.Operation) ([]pointDay, error) {
 	return days, nil
 }
 
-// aboutHalted is about of a time that may be far below a minute.
-func aboutHalted(c locale, d time.Duration) string {
+// roughly is About, also of a time that may be far below a minute.
+func roughly(c locale, d time.Duration) string {
 	if d < time.Minute {
 		return c.Say("about {time}", "time", c.Lasted(d))
 	}

@@ -16,7 +16,7 @@ func showSchedule(v *visit) (reply, error) {
 	if d.Days, err = v.points(s.DatabaseID); err != nil {
 		return nil, err
 	}
-	p := &page{Name: "schedule", Title: s.Name + " · " + v.t.Say("DB Backup"), Tab: "backups", Live: true, Busy: s.Running != nil, Data: d}
+	p := &page{Name: "schedule", Title: v.t.Say("{name} · DB Backup", "name", s.Name), Tab: "backups", Live: true, Busy: s.Running != nil, Data: d}
 	if d.Card.State == "bad" {
 		p.State, p.Icon = v.t.Say("Failing"), "bad"
 	}

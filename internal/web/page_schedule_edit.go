@@ -36,7 +36,7 @@ func (v *visit) scheduleNew(f *form) (*page, error) {
 		return nil, err
 	}
 	d := scheduleForm{F: f, New: true, Databases: dbs, Intervals: safepoint.Intervals, Storage: over.StorageName, Action: "/backups/new", Back: "/backups"}
-	return &page{Name: "schedule_edit", Title: v.t.Say("New schedule") + " · " + v.t.Say("DB Backup"), Tab: "backups", Data: d}, nil
+	return &page{Name: "schedule_edit", Title: v.t.Say("New schedule · DB Backup"), Tab: "backups", Data: d}, nil
 }
 
 func doScheduleNew(v *visit) (reply, error) {
@@ -86,7 +86,7 @@ func (v *visit) scheduleEdit(s app.ScheduleCard, f *form) *page {
 	if s.IsActive && !s.NextRun.IsZero() {
 		d.Next = v.t.At(s.NextRun) + nb + v.t.zone(s.NextRun)
 	}
-	return &page{Name: "schedule_edit", Title: v.t.Say("Edit {name}", "name", s.Name) + " · " + v.t.Say("DB Backup"), Tab: "backups", Data: d}
+	return &page{Name: "schedule_edit", Title: v.t.Say("Edit {name} · DB Backup", "name", s.Name), Tab: "backups", Data: d}
 }
 
 func doScheduleEdit(v *visit) (reply, error) {

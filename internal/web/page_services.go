@@ -195,9 +195,9 @@ func (v *visit) serviceNew(f *form) *page {
 func (v *visit) serviceInput() (in app.ServiceInput, err error) {
 	in = app.ServiceInput{Name: v.value("name"), Kind: safepoint.ServiceKind(v.value("kind")), HaltURL: v.value("halt_url"), ResumeURL: v.value("resume_url"),
 		HealthURL: v.value("health_url"), Host: v.value("host"), User: v.value("user"), DBName: v.value("dbname")}
-	if p := v.value("port"); p != "" && in.Kind == safepoint.ServicePgBouncer {
-		if in.Port, err = strconv.Atoi(p); err != nil || in.Port < 1 || in.Port > 65535 {
-			return in, safepoint.Invalid("port", "Enter a port between 1 and 65535.")
+	if in.Kind == safepoint.ServicePgBouncer {
+		if in.Port, err = v.port(); err != nil {
+			return in, err
 		}
 	}
 	if s := v.value("timeout"); s != "" {

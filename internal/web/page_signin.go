@@ -7,11 +7,12 @@ import (
 )
 
 type signInView struct {
-	F    *form
-	Next string
-	Over bool   // a session ran out
-	Kept bool   // what was typed is kept
-	Link string // a one-time link
+	F        *form
+	Next     string
+	Over     bool   // a session ran out
+	Kept     bool   // what was typed is kept
+	Link     string // a one-time link
+	Passkeys string // the origin at which there are passkeys, "" for nowhere
 }
 
 func showSignIn(v *visit) (reply, error) {
@@ -27,15 +28,21 @@ func showSignIn(v *visit) (reply, error) {
 }
 
 func (v *visit) signInPage(f *form, d signInView) *page {
-	d.F = f
-	return &page{Name: "signin", Title: v.t.Say("Sign in"), Data: d}
+	d.F, d.Passkeys = f, v.passkeyOrigin()
+	return &page{Name: "signin", Title: v.t.Say("Sign in"), Data: d, Passkey: d.Passkeys != ""}
 }
 
 func doSignIn(v *visit) (reply, error) {
 	to := next(v.r.PostFormValue("next"))
-	session, err := v.app.SignIn(v.ctx, v.value("email"), v.r.PostFormValue("password"), v.ip(), v.agent())
+	var session string
+	var err error
+	if v.r.PostForm.Has("passkey") {
+		session, err = v.signInWithPasskey()
+	} else {
+		session, err = v.app.SignIn(v.ctx, v.value("email"), v.r.PostFormValue("password"), v.ip(), v.agent())
+	}
 	if err != nil {
-		f := v.posted("password")
+		f := v.posted("password", "passkey")
 		return f.wrongSignIn(v.signInPage(f, signInView{Next: to}), err)
 	}
 	v.keepSession(session)

@@ -10,8 +10,6 @@ import (
 // storageUse is a storage with its room in words.
 type storageUse struct {
 	app.StorageUse
-	Used     int // percent
-	FreeLow  string
 	Forecast template.HTML
 }
 
@@ -35,7 +33,7 @@ func showStorages(v *visit) (reply, error) {
 
 func (v *visit) storageUse(s app.StorageUse) (storageUse, error) {
 	h, err := v.app.StorageForecast(v.ctx, v.actor, s.ID)
-	return storageUse{s, s.Space.Used(), s.Space.Low(), forecast(v.t, h)}, err
+	return storageUse{s, forecast(v.t, h)}, err
 }
 
 type storageView struct {

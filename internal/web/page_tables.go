@@ -5,7 +5,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -31,7 +30,8 @@ func showTables(v *visit) (reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := tablesView{Op: op, All: len(all), Search: strings.TrimSpace(v.r.URL.Query().Get("q"))}
+	q := v.r.URL.Query()
+	d := tablesView{Op: op, All: len(all), Search: strings.TrimSpace(q.Get("q"))}
 	var match []app.BackupTable
 	for _, t := range all {
 		if strings.Contains(strings.ToLower(t.Name), strings.ToLower(d.Search)) {
@@ -39,17 +39,12 @@ func showTables(v *visit) (reply, error) {
 		}
 	}
 	d.Total = len(match)
-	from, _ := strconv.Atoi(v.r.URL.Query().Get("page"))
-	from = min(max(from, 0), max(0, (d.Total-1)/tablesPage))
-	d.Tables = match[from*tablesPage : min(d.Total, (from+1)*tablesPage)]
+	n := min(pageNumber(q), max(1, (d.Total+tablesPage-1)/tablesPage))
+	from, to := (n-1)*tablesPage, min(d.Total, n*tablesPage)
+	d.Tables = match[from:to]
 	if d.Total > tablesPage {
-		d.Pager.Text = v.t.Count(d.Total, "{first}–{last} of {n} table", "{first}–{last} of {n} tables", "first", from*tablesPage+1, "last", from*tablesPage+len(d.Tables))
-		if from > 0 {
-			d.Pager.Newer = turn(v.r.URL, strconv.Itoa(from-1))
-		}
-		if d.Total > (from+1)*tablesPage {
-			d.Pager.Older = turn(v.r.URL, strconv.Itoa(from+1))
-		}
+		d.Pager = numbered(v.r.URL, n, to < d.Total)
+		d.Pager.Text = v.t.Count(d.Total, "{first}–{last} of {n} table", "{first}–{last} of {n} tables", "first", from+1, "last", to)
 	}
 	return &page{Name: "tables", Title: v.t.Say("Tables of {name} · DB Logs", "name", op.Name), Tab: "logs", Data: d}, nil
 }

@@ -139,6 +139,10 @@ func stories() []story {
 			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "Address or password are not right.")
 		}), session: "-", path: "/signin", post: typed("email", "ines@x.example", "password", "secret-typed"), status: 422, want: []string{"Address or password", "ines@x.example"}},
 		{name: "signin-too-many", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeTooMany, "Try again in 30 seconds.") }), session: "-", path: "/signin", post: typed("email", "a"), status: 429, want: []string{"Try again in 30 seconds."}},
+		{name: "signin-passkey", fake: sample(), session: "-", path: "http://localhost:8333/signin", want: []string{"Sign in with a passkey", `data-passkeys="http://localhost:8333"`, "username webauthn"}},
+		{name: "signin-passkey-wrong", fake: with(sample(), func(f *fake) {
+			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "This passkey was not accepted.")
+		}), session: "-", path: "http://localhost:8333/signin", post: typed("passkey", "secret-typed", "next", "/logs"), status: 422, want: []string{"was not accepted", `value="/logs"`}},
 		{name: "signin-link", fake: sample(), session: "-", path: "/signin/link?token=abc", want: []string{"signs you in once", `value="abc"`}},
 		{name: "signin-link-used", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "This link was used.") }), session: "-", path: "/signin/link", post: typed("token", "abc"), status: 422, want: []string{"does not work any more"}},
 		{name: "invite", fake: sample(), session: "-", path: "/invite?token=abc", want: []string{"You were invited"}},
@@ -175,7 +179,7 @@ func stories() []story {
 		{name: "health-not-found", fake: sample(), path: "/health?q=nowhere", want: []string{"No databases match this search"}},
 		{name: "health-empty", fake: empty(), path: "/health", want: []string{"No database is connected yet", "Not known yet."}},
 		{name: "health-never", fake: with(sample(), func(f *fake) {
-			f.health.Databases[1] = app.DatabaseHealth{Database: f.dbs[1]}
+			f.health.Databases[1], f.health.Unproven = app.DatabaseHealth{Database: f.dbs[1]}, 1
 			f.health.Storage.Forecast, f.health.Storage.Shared = app.Forecast{State: app.ForecastSteady}, false
 		}), path: "/health", want: []string{"1\u00a0database has no proven backup.", "Not growing."}},
 		{name: "health-far", fake: with(sample(), func(f *fake) { f.health.Storage.Forecast = app.Forecast{State: app.ForecastFar, PerDay: 1 << 20} }), session: "s-viewer", path: "/health", want: []string{"Not full within ten years"}},
@@ -226,6 +230,7 @@ func stories() []story {
 		{name: "tables", fake: sample(), path: "/logs/op_1400/tables", want: []string{"public.shipment_events", "48,000,000", "app.&#34;Odd.Name&#34;", "Download chosen tables"}},
 		{name: "tables-search", fake: sample(), path: "/logs/op_1400/tables?q=ORDERS", want: []string{"public.orders", "Show all 4"}},
 		{name: "tables-no-match", fake: sample(), path: "/logs/op_1400/tables?q=x<y", want: []string{"No table matches", "x&lt;y"}},
+		{name: "tables-many", fake: with(sample(), func(f *fake) { f.tables = manyTables(450) }), path: "/logs/op_1400/tables?page=9", want: []string{"401–450 of 450\u00a0tables", `href="/logs/op_1400/tables?page=2"`, "public.t450"}},
 		{name: "tables-none-chosen", fake: sample(), path: "/logs/op_1400/tables.sql?t=", status: 422, want: []string{"No table was chosen."}},
 		{name: "restore-into", fake: sample(), path: "/logs/op_1400/restore-into", want: []string{"Restore into a new database", "All of", "Name of the new database"}},
 		{name: "restore-into-tables", fake: sample(), path: "/logs/op_1400/restore-into?t=public.orders&t=app.*&t=", want: []string{"2\u00a0chosen tables", "app.*"}},
@@ -245,7 +250,10 @@ func stories() []story {
 		{name: "cancel-restore", fake: restoring(safepoint.StepStage, 30), path: "/logs/op_now/cancel", fragment: true, want: []string{"Cancel this restore?", "Keep restoring"}},
 		{name: "cancel-too-late", fake: restoring(safepoint.StepSwitch, 95), path: "/logs/op_now/cancel", status: 409, want: []string{"Too late to cancel"}},
 		{name: "cancel-ended", fake: sample(), path: "/logs/op_1400/cancel", status: 409, want: []string{"has ended already"}},
-		{name: "stepup", fake: sample(), path: "/stepup?next=/logs/op_1400/file", want: []string{"Enter your password again"}},
+		{name: "stepup", fake: sample(), path: "/stepup?next=/logs/op_1400/file", want: []string{"Confirm that it is you"}},
+		{name: "stepup-passkey", fake: with(sample(), passkeys), path: "http://localhost/stepup?next=/profile/passkeys/new", want: []string{"sign in as you", "Use a passkey"}},
+		{name: "stepup-passkey-wrong", fake: with(sample(), func(f *fake) { passkeys(f); f.fail = safepoint.Invalid("passkey", "This passkey was not accepted.") }), path: "http://localhost/stepup", post: typed("passkey", "secret-typed"), status: 422, want: []string{"was not accepted"}},
+		{name: "stepup-passkey-elsewhere", fake: with(sample(), passkeys), path: "http://shop.localhost/stepup?next=/logs/op_1400/file", want: []string{"Password"}},
 		{name: "stepup-wrong", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "The password is not right.") }), path: "/stepup", post: typed("password", "secret-typed", "next", "/logs/op_1400/file"), status: 422, want: []string{"The password is not right."}},
 
 		{name: "restore-new", fake: sample(), path: "/logs/op_2200/restore", want: []string{`Restore <span translate="no">harbor_prod</span> to an earlier state?`, "17\u00a0h\u00a014\u00a0min of changes", "To confirm, type", "will finish first", "booking-web"}},
@@ -466,6 +474,16 @@ func stories() []story {
 			f.fail = safepoint.Errorf(safepoint.CodeUnauthorized, "The current password is not right.")
 		}), path: "/profile/password", post: typed("old_password", "secret-typed", "new_password", "n", "new_password2", "n"), status: 422, want: []string{"The current password is not right."}},
 		{name: "profile-password-weak", fake: with(sample(), func(f *fake) { f.fail = safepoint.Invalid("password", "Use at least 12 characters.") }), path: "/profile/password", post: typed("old_password", "secret-typed", "new_password", "n", "new_password2", "n"), status: 422, want: []string{`id="e-new_password"`}},
+		{name: "profile-passkeys", fake: with(sample(), passkeys), path: "http://localhost/profile", want: []string{"Add a passkey", "Only at <span translate=\"no\">backup.example", "two devices may hold it", "On your other devices too"}},
+		{name: "profile-passkeys-http", fake: with(sample(), passkeys), path: "http://backup.example/profile", want: []string{"Passkeys need HTTPS"}},
+		{name: "profile-passkeys-address", fake: sample(), path: "http://127.0.0.1:8333/profile", want: []string{"open it at http://localhost:8333 instead"}},
+		{name: "passkey-new", fake: sample(), path: "http://localhost/profile/passkeys/new", want: []string{"Create passkey", `data-ask="/profile/passkeys/ask"`}},
+		{name: "passkey-new-http", fake: sample(), path: "http://backup.example/profile/passkeys/new", want: []string{"Passkeys need HTTPS"}},
+		{name: "passkey-new-refused", fake: with(sample(), func(f *fake) { f.fail = safepoint.Errorf(safepoint.CodeConflict, "The passkey was not accepted.") }), path: "http://localhost/profile/passkeys/new", post: typed("name", "Laptop", "passkey", "secret-typed"), status: 409, want: []string{"was not accepted", `value="Laptop"`}},
+		{name: "passkey-rename", fake: with(sample(), passkeys), path: "/profile/passkeys/pky_laptop/rename", want: []string{"Rename the passkey", `value="Laptop"`}},
+		{name: "passkey-rename-wrong", fake: with(sample(), func(f *fake) { passkeys(f); f.fail = safepoint.Invalid("name", "Enter a name.") }), path: "/profile/passkeys/pky_laptop/rename", post: typed("name", ""), status: 422, want: []string{"Enter a name."}},
+		{name: "passkey-remove", fake: with(sample(), passkeys), path: "/profile/passkeys/pky_laptop/remove", want: []string{"Remove this passkey?"}},
+		{name: "passkey-remove-not-here", fake: sample(), path: "/profile/passkeys/pky_laptop/remove", status: 404, want: []string{"not here"}},
 		{name: "token-revoke", fake: sample(), path: "/profile/tokens/tok_ci/revoke", want: []string{"Revoke this token?"}},
 		{name: "organization-new", fake: sample(), path: "/organizations/new", want: []string{"New organization"}},
 

@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,13 +24,34 @@ func cookies(w *httptest.ResponseRecorder) string {
 	return strings.Join(list, "; ")
 }
 
+// forgets says whether an answer takes back what was kept of /backups/new.
+func forgets(w *httptest.ResponseRecorder) bool {
+	return slices.ContainsFunc(w.Result().Cookies(), func(c *http.Cookie) bool {
+		return c.Name == keptCookie && c.MaxAge < 0 && c.Path == "/backups/new"
+	})
+}
+
 // TestTypedTextOutlivesSession: what was typed when the session had ended is in the form again after signing in, once,
-// without its secrets.
+// without its secrets, and for nobody else.
 func TestTypedTextOutlivesSession(t *testing.T) {
 	f := sample()
 	h := newTestServer(t, f)
 	typedIn := typed("name", "Nächtlich", "description", "Kept <text>", "interval", "3d", "database", "db_docs", "password", "hidden-one")
-	over := ask(h, "s-over", "POST", "/backups/new", typedIn)
+	page := ask(h, "s-admin", "GET", "/backups/new", nil)
+	whose := cookies(page)
+	if !strings.HasPrefix(whose, plainAccountCookie+"=") || strings.Contains(whose, f.actor.UserID) {
+		t.Fatalf("a page does not say whose it is: %q", whose)
+	}
+	if again := ask(h, "", "GET", "/backups/new", nil, "Cookie", plainCookie+"=s-admin; "+whose); cookies(again) != "" {
+		t.Errorf("it is said again: %q", cookies(again))
+	}
+	expired := func(path string, form url.Values) *httptest.ResponseRecorder {
+		return ask(h, "", "POST", path, form, "Cookie", plainCookie+"=s-over; "+whose)
+	}
+	if w := ask(h, "s-over", "POST", "/backups/new", typedIn); strings.Contains(w.Header().Get("Location"), "kept") || cookies(w) != "" {
+		t.Errorf("text of nobody known is kept: %s", w.Header().Get("Location"))
+	}
+	over := expired("/backups/new", typedIn)
 	if to := over.Header().Get("Location"); over.Code != http.StatusSeeOther || to != "/signin?kept=1&next=%2Fbackups%2Fnew&over=1" {
 		t.Fatalf("%d %s", over.Code, to)
 	}
@@ -39,7 +62,13 @@ func TestTypedTextOutlivesSession(t *testing.T) {
 	if !strings.HasPrefix(kept, keptCookie+"=") {
 		t.Fatalf("kept %q", kept)
 	}
-	again := ask(h, "", "GET", "/backups/new", nil, "Cookie", plainCookie+"=s-admin; "+kept)
+	other := sample()
+	other.actor.UserID = "usr_other"
+	if w := ask(newTestServer(t, other), "", "GET", "/backups/new", nil, "Cookie", plainCookie+"=s-admin; "+whose+"; "+kept); strings.Contains(w.Body.String(), "Nächtlich") ||
+		strings.Contains(w.Body.String(), "What you typed") || !forgets(w) {
+		t.Error("another person gets what was typed, or it is not forgotten")
+	}
+	again := ask(h, "", "GET", "/backups/new", nil, "Cookie", plainCookie+"=s-admin; "+whose+"; "+kept)
 	for _, want := range []string{`value="Nächtlich"`, "Kept &lt;text&gt;", "What you typed is still here"} {
 		if !strings.Contains(again.Body.String(), want) {
 			t.Errorf("%s is not on the page", want)
@@ -48,17 +77,17 @@ func TestTypedTextOutlivesSession(t *testing.T) {
 	if strings.Contains(again.Body.String(), "hidden-one") {
 		t.Error("a password came back")
 	}
-	if c := again.Result().Cookies(); len(c) != 1 || c[0].Name != keptCookie || c[0].MaxAge >= 0 || c[0].Path != "/backups/new" {
-		t.Errorf("the kept text is not forgotten: %v", c)
+	if !forgets(again) {
+		t.Errorf("the kept text is not forgotten: %v", again.Result().Cookies())
 	}
 
 	for path, page := range map[string]string{"/profile/tokens": "/profile", "/members/usr_tomas/role": "/members", "/settings/general": "/settings/general"} {
-		w := ask(h, "s-over", "POST", path, typed("name", "x"))
+		w := expired(path, typed("name", "x"))
 		if to := w.Header().Get("Location"); to != "/signin?kept=1&next="+strings.ReplaceAll(page, "/", "%2F")+"&over=1" {
 			t.Errorf("%s leads back to %s", path, to)
 		}
 	}
-	if w := ask(h, "s-over", "POST", "/backups/new", typed("name", strings.Repeat("x", 4000))); strings.Contains(w.Header().Get("Location"), "kept") || cookies(w) != "" {
+	if w := expired("/backups/new", typed("name", strings.Repeat("x", 4000))); strings.Contains(w.Header().Get("Location"), "kept") || cookies(w) != "" {
 		t.Errorf("text too long for a cookie is said to be kept: %s", w.Header().Get("Location"))
 	}
 	nonsense := ask(h, "", "GET", "/backups/new", nil, "Cookie", plainCookie+"=s-admin; "+keptCookie+"=@@@")

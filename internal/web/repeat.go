@@ -23,11 +23,8 @@ type sending struct {
 // remembered is how long a form's answer is known.
 const remembered = 10 * time.Minute
 
-// once is what do answers, or what it answered before to the same word. A word of "" is done each time.
+// once is what do answers, or what it answered before to the same word.
 func (r *repeats) once(ctx context.Context, word string, now time.Time, do func() (reply, error)) (reply, error) {
-	if word == "" {
-		return do()
-	}
 	for {
 		r.mu.Lock()
 		before, again := r.sent[word]

@@ -12,7 +12,7 @@ import (
 var examples = map[string]string{
 	"/backups/{id}": "sch_7k2mq4", "/logs/{id}": "op_1400", "/restores/{id}": "op_restore", "/databases/{id}": "db_docs",
 	"/storage/{id}": "local", "/services/{id}": "svc_web", "/health/{id}": "db_harbor_prod", "/members/{id}": "usr_tomas", "/profile/tokens/{id}": "tok_ci",
-	"/settings/encryption/{id}": "rcp_new", "/profile/sessions/{id}": "0718a1b2c3d4e5f6",
+	"/settings/encryption/{id}": "rcp_new", "/profile/sessions/{id}": "0718a1b2c3d4e5f6", "/profile/passkeys/{id}": "pky_laptop",
 }
 
 // target is an address that the pattern answers.
@@ -141,6 +141,7 @@ func TestActions(t *testing.T) {
 		{"/signin", "email=a&password=p&next=https://evil.example/", "signin a 192.0.2.1", "/backups"},
 		{"/signin", "email=a&password=p&next=//evil.example/", "signin a 192.0.2.1", "/backups"},
 		{"/signin", "email=a&password=p&next=/%5Cevil.example/", "signin a 192.0.2.1", "/backups"},
+		{"http://localhost/signin", "email=a&password=p&passkey=k&next=/logs", "passkey signin http://localhost k 192.0.2.1", "/logs"},
 		{"/signin/link", "token=abc", "link abc", "/backups"},
 		{"/signout", "", "signout", "/signin"},
 		{"/backups/new", "name=N&interval=8h&database=db_docs&first_run=2026-11-23T02:00", "schedule N 8 hours db_docs 2026-11-23T01:00:00Z", "/backups/sch_new?done=created"},
@@ -173,6 +174,10 @@ func TestActions(t *testing.T) {
 		{"/settings/general", "name=H&time_zone=UTC&language=de", "settings H UTC de", "/settings/general?done=saved"},
 		{"/settings/security", "session_idle=3600", "settings 1h0m0s", "/settings/security?done=saved"},
 		{"/settings/retention", "undo_window=48", "settings 48h0m0s", "/settings/retention?done=saved"},
+		{"http://localhost/stepup", "passkey=k&next=/profile/passkeys/new", "passkey reenter http://localhost k", "/profile/passkeys/new"},
+		{"http://localhost/profile/passkeys/new", "passkey=k&name=+Laptop", "passkey add http://localhost Laptop k", "/profile?done=passkey-added"},
+		{"/profile/passkeys/pky_laptop/rename", "name=Desk", "passkey rename pky_laptop Desk", "/profile?done=saved"},
+		{"/profile/passkeys/pky_laptop/remove", "", "passkey remove pky_laptop", "/profile?done=passkey-removed"},
 		{"/profile/display", "theme=dark&language=de&hours=12", "display dark de 12", "/profile?done=saved"},
 		{"/profile/sessions/0718a1b2c3d4e5f6/end", "", "end 0718a1b2c3d4e5f6", "/profile?done=signed-out"},
 		{"/profile/sessions/a1b2c3d4e5f60718/end", "", "signout", "/signin"},

@@ -262,7 +262,7 @@ func instantly(change func(*safepoint.Operation)) *fake {
 
 // sampleHealth is how the sample's databases have fared: as their cards say.
 func sampleHealth(f *fake) app.Health {
-	h := app.Health{Days: 30, Storage: app.StorageHealth{Name: f.over.StorageName, Space: f.over.Space, Bytes: f.over.Bytes, Shared: true}}
+	h := app.Health{Days: 30, All: len(f.cards), Storage: app.StorageHealth{Name: f.over.StorageName, Space: f.over.Space, Bytes: f.over.Bytes, Shared: true}}
 	for _, k := range f.cards {
 		d := app.DatabaseHealth{Database: k.Database, NextRun: k.NextRun}
 		for i, op := range k.Runs {
@@ -288,4 +288,12 @@ func sampleHealth(f *fake) app.Health {
 	}
 	h.Storage.Forecast = app.NewForecast(h.Storage.Totals, f.over.Space.Free, true, testNow)
 	return h
+}
+
+// manyTables are n tables of a backup.
+func manyTables(n int) (all []app.BackupTable) {
+	for i := range n {
+		all = append(all, app.BackupTable{Name: fmt.Sprintf("public.t%03d", i+1), Rows: int64(i)})
+	}
+	return all
 }

@@ -37,11 +37,11 @@ func spark(v []int64) template.HTML {
 }
 
 // sampled is at most n of v, evenly spread, with the first and the last of them.
-func sampled(v []int64, n int) []int64 {
+func sampled[T any](v []T, n int) []T {
 	if len(v) <= n {
 		return v
 	}
-	out := make([]int64, n)
+	out := make([]T, n)
 	for i := range out {
 		out[i] = v[i*(len(v)-1)/(n-1)]
 	}

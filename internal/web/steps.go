@@ -277,7 +277,7 @@ func steps(c locale, op safepoint.Operation, journal []safepoint.JournalEntry, u
 		}
 		switch {
 		case v.State == "todo" && usual[s] > 0 && !op.Status.Ended():
-			v.Time = aboutHalted(c, usual[s])
+			v.Time = roughly(c, usual[s])
 		case at.began.IsZero():
 		case at.ended.IsZero() && v.State == "now":
 			v.Time = c.Since(at.began)

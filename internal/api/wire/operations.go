@@ -166,6 +166,14 @@ func FromProgress(p safepoint.Progress) *Progress {
 	}
 }
 
+// SchedulePage is one page of the schedules, active ones first, then by name.
+type SchedulePage struct {
+	Items []Schedule `json:"items" nullable:"false"`
+	Next  string     `json:"next,omitempty" doc:"Cursor of the page after this one"`
+	Total int        `json:"total" doc:"Schedules that match the filter"`
+	All   int        `json:"all" doc:"Schedules of the organization"`
+}
+
 // OperationPage is one page of DB Logs, newest first.
 type OperationPage struct {
 	Items    []Operation `json:"items" nullable:"false"`

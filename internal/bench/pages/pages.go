@@ -49,6 +49,9 @@ func (w *World) Paths() ([]string, error) {
 		return path + "?" + q.Encode()
 	}
 	day := middle.Format("2006-01-02")
+	// The routes above are asked for a database with one backup; these are about one with thousands.
+	paths = append(paths, "/databases/"+w.Database, "/databases/"+w.Database+"/delete", "/health/"+w.Database, "/health/"+w.Database+"?days=365", "/health?days=365", "/health?page=4", "/backups/sch_0000000000000001",
+		"/logs/op_0000000000000200", "/logs/op_0000000000000200/restore", "/logs/op_0000000000000200/delete")
 	return append(paths,
 		"/backups?page=20", "/backups?page=40", "/backups?q=harbor+0421", "/backups?show=failing", "/backups?show=disabled", "/backups?q=nothing+like+it",
 		"/logs?type=restore", "/logs?type=backup", "/logs?status=failed", "/logs?status=missed", "/logs?status=running", "/logs?database="+w.Database,
@@ -67,7 +70,7 @@ var Deep = []string{"/logs", "/logs?status=failed", "/logs?q=harbor", "/audit", 
 func (w *World) APIPaths() []string {
 	org := "/api/v1/organizations/" + w.Organization
 	paths := []string{"/api/v1/organizations", org + "/state"}
-	for _, list := range []string{"databases", "schedules", "operations", "operations?limit=200", "operations?status=failed&limit=200", "operations?text=harbor_042", "services", "members", "audit", "audit?limit=200&who=ines", "tokens"} {
+	for _, list := range []string{"databases", "schedules", "schedules?limit=200", "schedules?text=harbor+0421", "operations", "operations?limit=200", "operations?status=failed&limit=200", "operations?text=harbor_042", "services", "members", "health", "notices", "audit", "audit?limit=200&who=ines", "tokens"} {
 		paths = append(paths, org+"/"+list)
 	}
 	return slices.Clip(paths)

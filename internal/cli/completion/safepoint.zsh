@@ -1,7 +1,7 @@
 #compdef safepoint
 # Completion of safepoint for zsh: source <(safepoint completion zsh), or a file _safepoint in a folder of $fpath.
 _safepoint() {
-	local line
+	local line entry
 	local -a answer described
 	answer=("${(@f)$("${(Q)~words[1]}" __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
 	case ${answer[1]} in
@@ -10,7 +10,9 @@ _safepoint() {
 	:dirs) compset -P '*='; _files -/; return ;;
 	esac
 	for line in $answer; do
-		described+=("${${line%%$'\t'*}//:/\\:}:${line#*$'\t'}")
+		entry=${${line%%$'\t'*}//:/\\:}
+		[[ $line == *$'\t'* ]] && entry+=:${line#*$'\t'}
+		described+=("$entry")
 	done
 	_describe -V safepoint described
 }

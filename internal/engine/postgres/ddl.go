@@ -32,18 +32,40 @@ const (
 // schema has pg_dump write everything but rows into a file of its own format. It runs in a transaction that has the
 // locks and the snapshot already: pg_dump's own BEGIN is no more than a warning then, and its LOCKs wait for nobody.
 // Sequences' values, rows, and all of large objects are written by us: see data.
-func (d *dumper) schema(ctx context.Context) (file string, err error) {
+// It asks for 10,000 locks one by one; those that the session has are granted here.
+func (d *dumper) schema(ctx context.Context, encoding string, locked func(statement string) (tag string, ok bool)) (file string, err error) {
 	file = filepath.Join(d.ddl.dir, "schema")
 	cmd := exec.CommandContext(ctx, d.tool.program("pg_dump"),
 		"--dbname="+d.ddl.conninfo(), "--no-password", "--format=custom", "--compress=0", "--file="+file,
 		"--section=pre-data", "--section=post-data", "--no-blobs",
 		"--lock-wait-timeout="+fmt.Sprint(lockTimeout.Milliseconds()),
-		"--encoding="+d.lead.PgConn().ParameterStatus("server_encoding"))
+		"--encoding="+encoding)
 	cmd.Env, cmd.Dir = toolEnv(), "/"
-	if err := d.ddl.run(ctx, cmd); err != nil {
+	if err := d.ddl.run(ctx, cmd, locked); err != nil {
 		return "", fmt.Errorf("read the definitions with pg_dump: %w", err)
 	}
 	return file, nil
+}
+
+// grants answers LOCK statements for tables that the session has locked in that mode already.
+func grants(list []table) func(statement string) (tag string, ok bool) {
+	locked := make(map[string]bool, len(list))
+	for _, t := range list {
+		if name := t.String(); readable(name) == name {
+			locked[name] = true
+		}
+	}
+	return func(statement string) (string, bool) {
+		r := read([]byte(statement))
+		if !r.is("LOCK", "TABLE") {
+			return "", false
+		}
+		name, ok := r.table()
+		if !ok || !locked[name] || !r.is("IN", "ACCESS", "SHARE", "MODE") || !r.ends() {
+			return "", false
+		}
+		return "LOCK TABLE", true
+	}
 }
 
 // section writes one section of a schema file as frames of whole statements.

@@ -128,26 +128,7 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	if err := d.ddl.conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+literal(snapshot)).Close(); err != nil {
 		return fmt.Errorf("share the snapshot: %w", err)
 	}
-	if err := d.header(ctx, t, now()); err != nil {
-		return err
-	}
-	pieces, err := d.plan(ctx, list)
-	if err != nil {
-		return err
-	}
-	if d.older, err = lookBefore15(ctx, d.lead); err != nil {
-		return err
-	}
-	for _, w := range d.workers {
-		if err := enter(ctx, w, snapshot); err != nil {
-			return err
-		}
-	}
-	if err := script(ctx, d.lead, readPlan); err != nil {
-		return err
-	}
-	d.tell()
-	if err := d.work(ctx, pieces); err != nil {
+	if err := d.work(ctx, list, func(ctx context.Context) ([]*piece, error) { return d.prepare(ctx, t, now(), list, snapshot) }); err != nil {
 		return err
 	}
 	if err := stillNamed(ctx, d.lead, list); err != nil {
@@ -162,6 +143,30 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	return script(ctx, d.lead, "COMMIT")
 }
 
+// prepare says what is to be read, and gets the sessions ready for it.
+func (d *dumper) prepare(ctx context.Context, t engine.Target, at time.Time, list []table, snapshot string) ([]*piece, error) {
+	if err := d.header(ctx, t, at); err != nil {
+		return nil, err
+	}
+	pieces, err := d.plan(ctx, list)
+	if err != nil {
+		return nil, err
+	}
+	if d.older, err = lookBefore15(ctx, d.lead); err != nil {
+		return nil, err
+	}
+	for _, w := range d.workers {
+		if err := enter(ctx, w, snapshot); err != nil {
+			return nil, err
+		}
+	}
+	if err := script(ctx, d.lead, readPlan); err != nil {
+		return nil, err
+	}
+	d.tell()
+	return pieces, nil
+}
+
 func exportSnapshot(ctx context.Context, conn *pgx.Conn) (snapshot string, err error) {
 	if err := conn.QueryRow(ctx, "SELECT pg_catalog.pg_export_snapshot()").Scan(&snapshot); err != nil {
 		return "", fmt.Errorf("export the snapshot: %w", err)
@@ -169,16 +174,23 @@ func exportSnapshot(ctx context.Context, conn *pgx.Conn) (snapshot string, err e
 	return snapshot, nil
 }
 
-// work reads definitions and rows beside one another, and writes both in their order.
-func (d *dumper) work(ctx context.Context, pieces []*piece) error {
+// work reads definitions and rows beside one another, and writes both in their order. The definitions take longest where
+// tables are many and small: they are begun before it is known what rows there are.
+func (d *dumper) work(ctx context.Context, list []table, prepare func(context.Context) ([]*piece, error)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	defer context.AfterFunc(ctx, func() { d.frames.Fail(context.Cause(ctx)) })()
 	schema := make(chan string, 1)
+	encoding, locked := d.lead.PgConn().ParameterStatus("server_encoding"), grants(list)
 	group.Go(func() error {
-		file, err := d.schema(ctx)
+		file, err := d.schema(ctx, encoding, locked)
 		schema <- file
 		return err
 	})
+	pieces, err := prepare(ctx)
+	if err != nil {
+		group.Go(func() error { return err }) // pg_dump ends, too
+		return group.Wait()
+	}
 	var next atomic.Int64
 	for _, conn := range d.workers {
 		group.Go(func() error {

@@ -43,7 +43,7 @@ FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()`).Scan
 	if err != nil {
 		return info, fmt.Errorf("look at the database: %w", err)
 	}
-	list, err := tables(ctx, conn)
+	list, err := namedTables(ctx, conn)
 	if err != nil {
 		return info, err
 	}

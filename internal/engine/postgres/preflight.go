@@ -61,7 +61,7 @@ func (e Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding,
 	if err := f.add(err); err != nil {
 		return nil, err
 	}
-	list, err := tables(ctx, conn)
+	list, err := namedTables(ctx, conn)
 	if err != nil {
 		return nil, explain(ctx, t, err)
 	}

@@ -63,7 +63,8 @@ func (r *relay) conninfo() string {
 // run runs a program that makes one connection to the relay, and waits for its end. Its standard error becomes the
 // error's text; where the server reported an error through the session, that is the cause.
 // The session can be used again if the program took leave of it in order.
-func (r *relay) run(ctx context.Context, cmd *exec.Cmd) error {
+// answer, if not nil, may give the tag with which a statement is answered at once, without the server.
+func (r *relay) run(ctx context.Context, cmd *exec.Cmd, answer func(statement string) (tag string, ok bool)) error {
 	socket := filepath.Join(r.dir, ".s.PGSQL."+relayPort)
 	os.Remove(socket)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
@@ -84,7 +85,7 @@ func (r *relay) run(ctx context.Context, cmd *exec.Cmd) error {
 		cmd.Wait()
 		return fmt.Errorf("lend a session: %w", err)
 	}
-	lend := &lending{hijacked: hijacked}
+	lend := &lending{hijacked: hijacked, answer: answer}
 	go func() { served <- lend.serve(l) }()
 
 	exited := cmd.Wait()
@@ -135,6 +136,7 @@ func (r *relay) abandon() {
 // lending is one use of a session by a program.
 type lending struct {
 	hijacked *pgconn.HijackedConn
+	answer   func(statement string) (tag string, ok bool)
 	reported *pgconn.PgError // the last error that the server reported
 }
 
@@ -151,11 +153,11 @@ func (l *lending) serve(listener *net.UnixListener) error {
 	}
 	answers := make(chan error, 1)
 	go func() {
-		err := forward(client, l.hijacked.Conn, l.listen)
+		err := forward(client, l.hijacked.Conn, func(kind byte, body []byte, _ bool) bool { l.listen(kind, body); return false })
 		client.Close() // the program learns that the server is gone
 		answers <- err
 	}()
-	err = forward(l.hijacked.Conn, client, nil)
+	err = forward(l.hijacked.Conn, client, func(kind byte, body []byte, alone bool) bool { return alone && l.answered(client, kind, body) })
 	left := errors.Is(err, errTerminate)
 	// Wakes the other direction, which waits for an answer that nobody asked for. The session itself goes on.
 	l.hijacked.Conn.SetReadDeadline(time.Now())
@@ -241,11 +243,30 @@ func (l *lending) listen(kind byte, body []byte) {
 	}
 }
 
+// answered answers a statement in the server's place: it has nothing to say then, for it waits for the next one.
+func (l *lending) answered(client net.Conn, kind byte, body []byte) bool {
+	if kind != 'Q' || l.answer == nil || len(body) == 0 {
+		return false
+	}
+	tag, ok := l.answer(string(body[:len(body)-1]))
+	if !ok {
+		return false
+	}
+	reply, err := (&pgproto3.CommandComplete{CommandTag: []byte(tag)}).Encode(nil)
+	if err == nil {
+		reply, err = (&pgproto3.ReadyForQuery{TxStatus: 'T'}).Encode(reply)
+	}
+	if err == nil {
+		_, err = client.Write(reply)
+	}
+	return err == nil
+}
+
 var errTerminate = errors.New("the client took leave")
 
 // forward copies messages (a byte for the kind, a length that counts itself, a body) until src ends or says goodbye.
-// note is called with short messages.
-func forward(dst io.Writer, src io.Reader, note func(kind byte, body []byte)) error {
+// take is called with short messages, and told whether nothing came after it yet. What it takes is not passed on.
+func forward(dst io.Writer, src io.Reader, take func(kind byte, body []byte, alone bool) bool) error {
 	in, out := bufio.NewReaderSize(src, 64<<10), bufio.NewWriterSize(dst, 64<<10)
 	for {
 		head, err := in.Peek(5)
@@ -259,9 +280,11 @@ func forward(dst io.Writer, src io.Reader, note func(kind byte, body []byte)) er
 		if head[0] == 'X' {
 			return errTerminate
 		}
-		if note != nil && length < 32<<10 {
-			if whole, err := in.Peek(int(length) + 1); err == nil {
-				note(whole[0], whole[5:])
+		if length < 32<<10 {
+			whole, err := in.Peek(int(length) + 1)
+			if err == nil && take(whole[0], whole[5:], in.Buffered() == len(whole) && out.Buffered() == 0) {
+				in.Discard(len(whole))
+				continue
 			}
 		}
 		if _, err := io.CopyN(out, in, length+1); err != nil {

@@ -32,7 +32,7 @@ func TestRelayLeavesNothing(t *testing.T) {
 			cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", program, "sh", r.conninfo())
 			cmd.Env = append(toolEnv(), "PSQL="+filepath.Join(c.BinDir, "psql"))
 			cmd.Stdout = nil
-			err = r.run(t.Context(), cmd)
+			err = r.run(t.Context(), cmd, nil)
 			succeeds := name == "leaves in order" || name == "in a transaction" || name == "goes at once"
 			if (err == nil) != succeeds {
 				t.Errorf("run: %v", err)

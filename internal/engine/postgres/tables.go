@@ -83,18 +83,11 @@ ORDER BY a.attrelid,
 
 // tables lists what is to be dumped or digested.
 func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
-	rows, err := conn.Query(ctx, listTables)
+	list, err := namedTables(ctx, conn)
 	if err != nil {
-		return nil, fmt.Errorf("list tables: %w", err)
+		return nil, err
 	}
-	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
-		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.config, &t.condition, &t.readable, &t.hidden)
-		return t, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("list tables: %w", err)
-	}
-	rows, err = conn.Query(ctx, listColumns)
+	rows, err := conn.Query(ctx, listColumns)
 	if err != nil {
 		return nil, fmt.Errorf("list columns: %w", err)
 	}
@@ -107,6 +100,22 @@ func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 	}
 	for i := range list {
 		list[i].columns = columns[list[i].oid]
+	}
+	return list, nil
+}
+
+// namedTables is tables without their columns.
+func namedTables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
+	rows, err := conn.Query(ctx, listTables)
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
+		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.config, &t.condition, &t.readable, &t.hidden)
+		return t, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list tables: %w", err)
 	}
 	return list, nil
 }
@@ -222,7 +231,7 @@ func lockBoth(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, sql st
 }
 
 func lockOnce(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user string) (list, last []table, err error) {
-	before, err := tables(ctx, conn)
+	before, err := namedTables(ctx, conn)
 	if err != nil {
 		return nil, nil, err
 	}

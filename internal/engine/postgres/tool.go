@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -84,6 +86,15 @@ func installedDirs() []string {
 	return append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
 }
 
+// probed are the programs that were asked for their version. One that was replaced is asked again.
+var probed sync.Map // of probedFile to tool
+
+type probedFile struct {
+	path    string
+	changed time.Time
+	size    int64
+}
+
 func probeTool(ctx context.Context, dir string) (tool, bool) {
 	path := filepath.Join(dir, "pg_dump")
 	if real, err := filepath.EvalSymlinks(path); err != nil {
@@ -94,7 +105,15 @@ func probeTool(ctx context.Context, dir string) (tool, bool) {
 	if _, err := os.Stat(filepath.Join(dir, "pg_restore")); err != nil {
 		return tool{}, false
 	}
-	cmd := exec.CommandContext(ctx, filepath.Join(dir, "pg_dump"), "--version")
+	file, err := os.Stat(filepath.Join(dir, "pg_dump"))
+	if err != nil {
+		return tool{}, false
+	}
+	asked := probedFile{filepath.Join(dir, "pg_dump"), file.ModTime(), file.Size()}
+	if known, ok := probed.Load(asked); ok {
+		return known.(tool), true
+	}
+	cmd := exec.CommandContext(ctx, asked.path, "--version")
 	cmd.Env = toolEnv()
 	out, err := cmd.Output()
 	m := versionLine.FindSubmatch(out)
@@ -103,7 +122,9 @@ func probeTool(ctx context.Context, dir string) (tool, bool) {
 	}
 	major, _ := strconv.Atoi(string(m[2]))
 	minor, _ := strconv.Atoi(string(m[3])) // "" of a beta is 0
-	return tool{dir: dir, major: major, minor: minor, version: string(m[1])}, true
+	found := tool{dir: dir, major: major, minor: minor, version: string(m[1])}
+	probed.Store(asked, found)
+	return found, true
 }
 
 // toolEnv is all a tool gets to see: nothing of ours, so that no PG… variable and no secret reaches it.

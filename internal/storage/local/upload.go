@@ -13,6 +13,7 @@ import (
 
 	"github.com/safepoint-db/safepoint/internal/fault"
 	"github.com/safepoint-db/safepoint/internal/storage"
+	"github.com/safepoint-db/safepoint/internal/writeback"
 	"golang.org/x/sys/unix"
 )
 
@@ -38,7 +39,7 @@ func (s *Storage) Create(ctx context.Context, key string) (storage.Upload, error
 		u.forget()
 		return nil, s.failed("create "+key, err)
 	}
-	u.f, u.w = f, bufio.NewWriterSize(f, writeBuffer)
+	u.f, u.w = f, bufio.NewWriterSize(&writeback.File{File: f}, writeBuffer)
 	return u, nil
 }
 
