@@ -1,6 +1,7 @@
 package passkey
 
 import (
+	"encoding/base64"
 	"errors"
 	"sync"
 	"testing"
@@ -292,3 +293,28 @@ func TestSiteAt(t *testing.T) {
 		}
 	}
 }
+
+// TestChallengeIsGoodForOnePurpose: each part of what it was made for counts by itself, also where WebAuthn looks again.
+func TestChallengeIsGoodForOnePurpose(t *testing.T) {
+	c := NewChallenges(func() time.Duration { return 0 })
+	p := purpose{"ask", "https://backup.example", "browser", "usr_ines"}
+	text := b64(c.issue(p))
+	if err := c.check(p, text); err != nil {
+		t.Error(err)
+	}
+	for _, other := range []purpose{
+		{"new", p.origin, p.browser, p.owner}, {p.question, "https://backup.example:8443", p.browser, p.owner}, {p.question, p.origin, "other", p.owner},
+		{p.question, p.origin, p.browser, ""}, {p.question, p.origin, p.browser + p.owner, ""}, {p.question + p.origin, "", p.browser, p.owner},
+	} {
+		if err := c.check(other, text); !errors.Is(err, ErrRefused) {
+			t.Errorf("good for %q too: %v", other, err)
+		}
+	}
+	for _, broken := range []string{"", "x", text[1:], text + "AAAA", b64(make([]byte, headSize+32))} {
+		if err := c.check(p, broken); !errors.Is(err, ErrRefused) {
+			t.Errorf("%q is good: %v", broken, err)
+		}
+	}
+}
+
+func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
