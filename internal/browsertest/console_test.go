@@ -328,5 +328,8 @@ func kindOf(path string) string {
 	if strings.HasPrefix(path, "/help/") {
 		return "/help/{task}"
 	}
+	if strings.HasPrefix(path, "/storage/") { // which is named by the operator
+		return "/storage/{id}"
+	}
 	return identifier.ReplaceAllString(path, "/{id}")
 }
