@@ -161,7 +161,7 @@ func (a *album) health() {
 	a.take("upload", "main form")
 	a.window(1100)
 	a.open("/health")
-	a.take("health", ".page-head", "table.health")
+	a.take("health", ".page-head", ".table-wrap")
 	a.window(800)
 }
 
