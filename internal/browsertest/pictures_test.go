@@ -156,7 +156,7 @@ func (a *album) restore() {
 
 func (a *album) health() {
 	a.open("/start")
-	a.take("start", "main h1", ".guide")
+	a.take("start", ".guide")
 	a.open("/logs/upload")
 	a.take("upload", "main form")
 	a.window(1100)

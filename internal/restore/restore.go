@@ -164,7 +164,7 @@ func (r *run) cause(ctx context.Context, err error) error {
 	case errors.As(context.Cause(ctx), &why):
 		return why.WithCause(err)
 	}
-	return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", safepoint.Noun(r.Operation.Step)).WithCause(err)
+	return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", safepoint.Noun(r.Operation.Step.String())).WithCause(err)
 }
 
 // check reads the whole archive and asks the server everything that could stand in the way. Nothing is changed.
