@@ -8,16 +8,33 @@ import (
 
 // Phrase is how a message was made, so that it can be said in another language: the English sentence with numbered
 // places, such as "{1} needs {2}, and has {3}.", and what stands there. Values are never translated: they are names,
-// sizes and what other programs said. Those that are messages or nouns themselves are in Parts as well, by their number.
+// sizes and what other programs said. Those that are messages, nouns or amounts are in Parts as well, by their number.
 // The zero Phrase is a message of which only the English text is known.
 type Phrase struct {
 	Sentence string         `json:"sentence,omitempty"`
+	Many     string         `json:"many,omitempty"` // of an Amount: Sentence for any number but one, which is its only value
 	Values   []string       `json:"values,omitempty"`
 	Parts    map[int]Phrase `json:"parts,omitempty"`
 }
 
 // Noun is a kind of thing, such as "schedule": a value of a message that is translated with it.
 type Noun string
+
+// Amount is a number of things, such as "8 hours": a value of a message that is translated with it. One and Many are the
+// words for one of them and for any other number, which {n} stands for.
+type Amount struct {
+	N         int
+	One, Many string
+}
+
+// String is the amount in English.
+func (a Amount) String() string {
+	words := a.Many
+	if a.N == 1 {
+		words = a.One
+	}
+	return strings.ReplaceAll(words, "{n}", strconv.Itoa(a.N))
+}
 
 // Quote is the message of an error as a value of another one, which is translated with it.
 type Quote struct {
@@ -40,6 +57,8 @@ func NewPhrase(format string, args ...any) Phrase {
 			switch a := args[n-1].(type) {
 			case Noun:
 				p.part(n, Phrase{Sentence: string(a)})
+			case Amount:
+				p.part(n, Phrase{Sentence: a.One, Many: a.Many, Values: []string{strconv.Itoa(a.N)}})
 			case Quote:
 				p.part(n, a.phrase)
 			}

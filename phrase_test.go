@@ -30,3 +30,14 @@ func TestPhrase(t *testing.T) {
 		}
 	}
 }
+
+// TestAmounts: a number of things is a value with words of its own, in the number that it is.
+func TestAmounts(t *testing.T) {
+	hours := func(n int) safepoint.Amount { return safepoint.Amount{N: n, One: "{n} hour", Many: "{n} hours"} }
+	for n, want := range map[int]string{1: "Wait 1 hour.", 8: "Wait 8 hours."} {
+		e := safepoint.Errorf(safepoint.CodeTooMany, "Wait %s.", hours(n))
+		if e.Message != want || e.Said.String() != want || e.Said.Sentence != "Wait {1}." || e.Said.Parts[1].Many != "{n} hours" {
+			t.Errorf("%d: %q, %+v", n, e.Message, e.Said)
+		}
+	}
+}

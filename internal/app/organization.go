@@ -131,7 +131,7 @@ func span(d time.Duration) string {
 	if d == 0 {
 		return ""
 	}
-	return inSpan(d)
+	return inSpan(d).String()
 }
 
 // Members returns the organization's members by name.

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -17,22 +16,14 @@ func notHere(err error, what string) error {
 }
 
 // inSpan is a configured time as people say it: "8 hours", "7 days".
-func inSpan(d time.Duration) string {
+func inSpan(d time.Duration) safepoint.Amount {
 	switch {
 	case d >= 48*time.Hour && d%(24*time.Hour) == 0:
-		return counted(int(d/(24*time.Hour)), "day")
+		return safepoint.Amount{N: int(d / (24 * time.Hour)), One: "{n} day", Many: "{n} days"}
 	case d >= time.Hour && d%time.Hour == 0:
-		return counted(int(d/time.Hour), "hour")
+		return safepoint.Amount{N: int(d / time.Hour), One: "{n} hour", Many: "{n} hours"}
 	}
 	return inWords(d)
-}
-
-// counted is "1 minute", "2 minutes".
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // shorten cuts text that came from outside to at most n bytes of valid UTF-8.
@@ -41,10 +32,9 @@ func shorten(s string, n int) string {
 }
 
 // inWords is a wait as people say it, never shorter than it is.
-func inWords(d time.Duration) string {
+func inWords(d time.Duration) safepoint.Amount {
 	if d > time.Minute {
-		n := int((d + time.Minute - 1) / time.Minute)
-		return counted(n, "minute")
+		return safepoint.Amount{N: int((d + time.Minute - 1) / time.Minute), One: "{n} minute", Many: "{n} minutes"}
 	}
-	return counted(max(1, int((d+time.Second-1)/time.Second)), "second")
+	return safepoint.Amount{N: max(1, int((d+time.Second-1)/time.Second)), One: "{n} second", Many: "{n} seconds"}
 }

@@ -46,6 +46,7 @@ func TestPictures(t *testing.T) {
 	a.restore()
 	a.others()
 	a.passkeys()
+	a.health()
 }
 
 func keep(t *testing.T, p *Page, name string) {
@@ -151,6 +152,17 @@ func (a *album) restore() {
 	a.window(800)
 	a.ask("Undo restore", "Undo this restore?")
 	a.take("undo", "dialog[open]")
+}
+
+func (a *album) health() {
+	a.open("/start")
+	a.take("start", ".guide")
+	a.open("/logs/upload")
+	a.take("upload", "main form")
+	a.window(1100)
+	a.open("/health")
+	a.take("health", ".page-head", ".table-wrap")
+	a.window(800)
 }
 
 func (a *album) others() {

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/safepoint-db/safepoint"
 )
 
 // OneLine is what may be shown of a service's own words: up to 120 printable characters, on one line.
@@ -27,3 +29,6 @@ func OneLine(s string) string {
 func Seconds(d time.Duration) string {
 	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
 }
+
+// What a service is told to do is said in messages by these words.
+var _ = []safepoint.Noun{"halt", "resume", "stop", "start"}

@@ -24,6 +24,7 @@ import (
 	"html"
 	"html/template"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/leonelquinteros/gotext"
@@ -159,6 +160,11 @@ func (l *Language) Phrase(p safepoint.Phrase) string { return l.phrase(p, "") }
 func (l *Language) phrase(p safepoint.Phrase, english string) string {
 	if p.Sentence == "" {
 		return english
+	}
+	if p.Many != "" && len(p.Values) == 1 {
+		if n, err := strconv.Atoi(p.Values[0]); err == nil {
+			return l.Count(n, p.Sentence, p.Many)
+		}
 	}
 	values := make([]any, 0, 2*len(p.Values))
 	for i, v := range p.Values {

@@ -102,3 +102,21 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// TestValuesAreTranslated: what a message is about is said in the reader's language, where it is more than a name.
+func TestValuesAreTranslated(t *testing.T) {
+	german := Choose("", "de")
+	for _, c := range []struct {
+		err  *safepoint.Error
+		want string
+	}{
+		{safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", safepoint.Amount{N: 8, One: "{n} hour", Many: "{n} hours"}), "Sie wurden abgemeldet: Eine Anmeldung gilt 8\u00a0Stunden."},
+		{safepoint.Errorf(safepoint.CodeUnauthorized, "You were signed out after %s.", safepoint.Amount{N: 1, One: "{n} hour", Many: "{n} hours"}), "Sie wurden abgemeldet: Eine Anmeldung gilt 1\u00a0Stunde."},
+		{safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", safepoint.Noun("verify")), "Abgebrochen in diesem Schritt: Vergleichen."},
+		{safepoint.Errorf(safepoint.CodeHalt, "%s did not %s: it answered %s.", "booking-web", safepoint.Noun("halt"), "500"), "booking-web: Anhalten ist nicht gelungen: Die Antwort war 500."},
+	} {
+		if got := german.Message(c.err.Failure().Failed()); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}

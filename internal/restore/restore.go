@@ -164,7 +164,7 @@ func (r *run) cause(ctx context.Context, err error) error {
 	case errors.As(context.Cause(ctx), &why):
 		return why.WithCause(err)
 	}
-	return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", r.Operation.Step).WithCause(err)
+	return safepoint.Errorf(safepoint.CodeCancelled, "Cancelled during step %s.", safepoint.Noun(r.Operation.Step.String())).WithCause(err)
 }
 
 // check reads the whole archive and asks the server everything that could stand in the way. Nothing is changed.
@@ -413,3 +413,6 @@ func (r *run) stillWanted(ctx context.Context) error {
 	}
 	return nil
 }
+
+// The steps are said in messages by these names.
+var _ = []safepoint.Noun{"check", "stage", "verify", "halt", "guard", "switch", "resume", "clean"}

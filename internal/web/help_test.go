@@ -36,7 +36,7 @@ func TestHelp(t *testing.T) {
 				queue = append(queue, link[1])
 			}
 		}
-		if len(seen)-pictures < 11 || pictures < 15 {
+		if len(seen)-pictures < 15 || pictures < 18 {
 			t.Errorf("%s: %d pages and %d pictures", l.Tag, len(seen)-pictures, pictures)
 		}
 	}

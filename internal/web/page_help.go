@@ -14,13 +14,17 @@ import (
 // helpTitles are the titles of the help's pages, by task, for where they are named: a page itself may be in English still.
 var helpTitles = map[string]string{
 	help.Index:      language.Mark("Help"),
+	"start":         language.Mark("Get started"),
 	"schedule":      language.Mark("Configure a schedule"),
 	"manual-backup": language.Mark("Make a manual backup"),
 	"view":          language.Mark("View backups and restores"),
+	"health":        language.Mark("Health"),
 	"edit":          language.Mark("Edit a schedule"),
 	"disable":       language.Mark("Disable or enable a schedule"),
 	"restore":       language.Mark("Restore a database"),
 	"undo":          language.Mark("Undo a restore"),
+	"download":      language.Mark("Download a backup"),
+	"upload":        language.Mark("Upload a backup"),
 	"delete":        language.Mark("Delete a backup"),
 	"services":      language.Mark("Services"),
 	"members":       language.Mark("Members"),

@@ -110,8 +110,8 @@ func (h *Halter) do(ctx context.Context, verb string, args []string, r halt.Requ
 		case err != nil:
 			return false, h.notRun(ctx, verb, res, err)
 		case res.Exit != 0:
-			return res.Exit == exitLater, safepoint.Errorf(safepoint.CodeHalt, "%s did not %s: its program ended with %s.", h.service.Name, verb, said(res)).
-				WithHint("Run the %s program by hand, as the user of this server, to see why.", verb)
+			return res.Exit == exitLater, safepoint.Errorf(safepoint.CodeHalt, "%s did not %s: its program ended with %s.", h.service.Name, safepoint.Noun(verb), said(res)).
+				WithHint("Run the %s program by hand, as the user of this server, to see why.", safepoint.Noun(verb))
 		}
 		return false, nil
 	})
@@ -121,7 +121,7 @@ func (h *Halter) do(ctx context.Context, verb string, args []string, r halt.Requ
 	return halt.Again(ctx, func(ctx context.Context) (bool, error) {
 		st, err := h.probe(ctx)
 		if err == nil && !agrees(st.Condition) {
-			err = safepoint.Errorf(safepoint.CodeHalt, "%s did not %s within %s: its probe says that it is %s.", h.service.Name, verb, halt.Seconds(h.service.Timeout), st.Condition).
+			err = safepoint.Errorf(safepoint.CodeHalt, "%s did not %s within %s: its probe says that it is %s.", h.service.Name, safepoint.Noun(verb), halt.Seconds(h.service.Timeout), st.Condition).
 				WithHint("Look at the service itself, or give it more time.")
 		}
 		return true, err
@@ -131,13 +131,13 @@ func (h *Halter) do(ctx context.Context, verb string, args []string, r halt.Requ
 // notRun is why a program did not come to its end.
 func (h *Halter) notRun(ctx context.Context, verb string, r process.Result, err error) error {
 	name := h.service.Name
-	e := safepoint.Errorf(safepoint.CodeHalt, "The %s program of %s could not be run.", verb, name)
+	e := safepoint.Errorf(safepoint.CodeHalt, "The %s program of %s could not be run.", safepoint.Noun(verb), name)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		e = safepoint.Errorf(safepoint.CodeHalt, "The %s program of %s did not end within %s, and was killed.", verb, name, halt.Seconds(h.service.Timeout)).
+		e = safepoint.Errorf(safepoint.CodeHalt, "The %s program of %s did not end within %s, and was killed.", safepoint.Noun(verb), name, halt.Seconds(h.service.Timeout)).
 			WithHint("Give it more time, or look at why it waits.")
 	case ctx.Err() != nil:
-		e = safepoint.Errorf(safepoint.CodeHalt, "The %s program of %s was stopped.", verb, name)
+		e = safepoint.Errorf(safepoint.CodeHalt, "The %s program of %s was stopped.", safepoint.Noun(verb), name)
 	case errors.Is(err, fs.ErrNotExist):
 		e = e.WithHint("The program, or its folder, is not there. The operator's file names it.")
 	case errors.Is(err, fs.ErrPermission):

@@ -165,7 +165,7 @@ func (h *Halter) move(ctx context.Context, m *manager, method, name string, ther
 		if err != nil || there(u) {
 			return err
 		}
-		return h.failed("%s did not %s: systemd's job for %s ended with %q.", h.service.Name, verb, name, halt.OneLine(result)).
+		return h.failed("%s did not %s: systemd's job for %s ended with %q.", h.service.Name, safepoint.Noun(verb), name, halt.OneLine(result)).
 			WithHint("systemctl status %s and journalctl -u %s say why.", name, name)
 	}
 	return halt.Again(ctx, func(ctx context.Context) (bool, error) {
@@ -173,7 +173,7 @@ func (h *Halter) move(ctx context.Context, m *manager, method, name string, ther
 		if err != nil || there(u) {
 			return false, err
 		}
-		return u.active != "failed", h.failed("%s did not %s: %s is %s (%s).", h.service.Name, verb, name, u.active, u.sub).
+		return u.active != "failed", h.failed("%s did not %s: %s is %s (%s).", h.service.Name, safepoint.Noun(verb), name, u.active, u.sub).
 			WithHint("systemctl status %s and journalctl -u %s say why.", name, name)
 	})
 }

@@ -174,13 +174,13 @@ func (h *Halter) post(ctx context.Context, verb, address, id string, body []byte
 	case a.status/100 == 2:
 		return false, nil
 	case a.status/100 == 3:
-		return false, h.failed("%s was not told to %s: its address answers with a redirect (%d), which is not followed.", h.service.Name, verb, a.status).
+		return false, h.failed("%s was not told to %s: its address answers with a redirect (%d), which is not followed.", h.service.Name, safepoint.Noun(verb), a.status).
 			WithHint("Enter the address it redirects to.")
 	case a.status == http.StatusUnauthorized || a.status == http.StatusForbidden:
-		return false, h.failed("%s refused to %s: it answered %s.", h.service.Name, verb, a).
+		return false, h.failed("%s refused to %s: it answered %s.", h.service.Name, safepoint.Noun(verb), a).
 			WithHint("Check that it has the signing secret of this service, and that its clock is right.")
 	}
-	return a.status >= 500 || a.status == http.StatusTooManyRequests, h.failed("%s did not %s: it answered %s.", h.service.Name, verb, a)
+	return a.status >= 500 || a.status == http.StatusTooManyRequests, h.failed("%s did not %s: it answered %s.", h.service.Name, safepoint.Noun(verb), a)
 }
 
 // await asks for the service's health until done accepts it, or ctx ends.

@@ -11,7 +11,7 @@ import (
 )
 
 // Outside the console's own packages, sentences are also passed on before they are said: a package's own function takes
-// a format and makes an error of it, and hints are kept in names that begin with "hint". Nouns are []safepoint.Noun.
+// a format and makes an error of it, and hints are kept in names that begin with "hint". Nouns are []safepoint.Noun, amounts safepoint.Amount.
 
 // arguments are where a function that words errors takes its format and its hint, -1 for none.
 type arguments struct{ format, hint int }
@@ -82,6 +82,24 @@ func passesFormat(body *ast.BlockStmt) (passes bool) {
 	return passes
 }
 
+// amount is the words of a safepoint.Amount.
+func amount(list *ast.CompositeLit) (one, many string) {
+	for _, e := range list.Elts {
+		pair, ok := e.(*ast.KeyValueExpr)
+		if !ok {
+			continue
+		}
+		text, _ := constant(pair.Value)
+		switch name, _ := called(pair.Key); name {
+		case "One":
+			one = text
+		case "Many":
+			many = text
+		}
+	}
+	return one, many
+}
+
 // passedOn adds the formats and hints that a file gives to the wording functions of its package, its hints and nouns.
 func (c *collection) passedOn(files *token.FileSet, f *ast.File, wording map[string]arguments) {
 	add := func(e ast.Expr, format bool) {
@@ -115,6 +133,10 @@ func (c *collection) passedOn(files *token.FileSet, f *ast.File, wording map[str
 				}
 			}
 		case *ast.CompositeLit:
+			if name, of := called(n.Type); name == "Amount" && of == "safepoint" {
+				one, many := amount(n)
+				c.add(files.Position(n.Pos()).String(), "", one, many)
+			}
 			if list, ok := n.Type.(*ast.ArrayType); ok {
 				if name, of := called(list.Elt); name == "Noun" && of == "safepoint" {
 					for _, e := range n.Elts {
