@@ -41,7 +41,7 @@ const (
 
 // contenders lists who runs, in their order. Peers are run as their own code runs them.
 func contenders(jobs int, cgo bool) []Contender {
-	j := fmt.Sprint(jobs)
+	j, more := fmt.Sprint(jobs), fmt.Sprint(jobs+jobs/2) // as many sessions as our load opens
 	all := []Contender{
 		{Key: "limit", Phase: Dump, Limit: true, Name: "limit: " + j + " × COPY TO '/dev/null'", Command: "./bench limit -jobs " + j + " " + source},
 		{Key: "ours", Phase: Dump, Ours: true, Checks: true, Name: "safepoint dump, pure Go"},
@@ -57,6 +57,7 @@ func contenders(jobs int, cgo bool) []Contender {
 		{Key: "ours-cgo", Phase: Load, Ours: true, Checks: true, Name: "safepoint load, libzstd", Input: "ours-cgo"},
 		{Key: "load-only", Phase: Load, Once: true, Name: "part of ours: load without checks", Command: "./bench load -jobs " + j + " ours.sql.zst " + target, Input: "ours"},
 		{Key: "pg_restore", Phase: Load, Name: "pg_restore -j" + j + " of -Fc", Command: "pg_restore -j" + j + " -d " + target + " databasus.dump", Input: "databasus"},
+		{Key: "pg_restore-more", Phase: Load, Once: true, Name: "pg_restore -j" + more + " of -Fc", Command: "pg_restore -j" + more + " -d " + target + " databasus.dump", Input: "databasus"},
 		{Key: "zstd-psql", Phase: Load, Name: "zstd -dc | psql", Command: "zstd -dcq peer.sql.zst | psql -X -q -v ON_ERROR_STOP=1 -d " + target + " >/dev/null", Input: "zstd"},
 		{Key: "psql", Phase: Load, Name: "psql of pg_dump's plain file", Command: "psql -X -q -v ON_ERROR_STOP=1 -d " + target + " -f peer.sql >/dev/null", Input: "plain"},
 		{Key: "ours-psql", Phase: Load, Checks: true, Name: "our file: zstd -dc | psql", Command: "zstd -dcq ours.sql.zst | psql -X -q -v ON_ERROR_STOP=1 -d " + target + " >/dev/null", Input: "ours"},

@@ -118,6 +118,7 @@ func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Hea
 type loader struct {
 	lead   *loadSession
 	others []*loadSession
+	jobs   int // sessions that shall be at work at once; there are a few more
 	priv   *privileges
 	r      *archive.Reader
 

@@ -16,7 +16,7 @@ import (
 // this load, or, where there can be none, our own user's. done ends them, and discards the login of a load that failed.
 func (e Engine) enter(ctx context.Context, l *loader, own *pgx.Conn, t engine.Target, plan *engine.Plan) (done func(), err error) {
 	l.priv = &privileges{own: own.PgConn(), unknown: ofUnknownOrigin(l.r) && !e.Unknown.Trusted}
-	jobs := e.jobs()
+	l.jobs = e.jobs()
 	found, err := l.vet(ctx)
 	if err == nil {
 		err = l.priv.admit(ctx, own, found, e.Unknown, plan)
@@ -29,7 +29,7 @@ func (e Engine) enter(ctx context.Context, l *loader, own *pgx.Conn, t engine.Ta
 	if l.priv.unknown {
 		temp = maxDisk(e.Unknown, l.r)
 	}
-	login, err := makeLogin(ctx, own, t, operationOf(plan), l.tablespaces(), jobs, temp)
+	login, err := makeLogin(ctx, own, t, operationOf(plan), l.tablespaces(), e.loaders(), temp)
 	var none *noLoginError
 	switch {
 	case err == nil:
@@ -44,7 +44,7 @@ func (e Engine) enter(ctx context.Context, l *loader, own *pgx.Conn, t engine.Ta
 		return nil, safepoint.Errorf(safepoint.CodeBlocked, "A file of unknown origin is only executed with few rights, and %s.", none.why).
 			WithHint("%s Or say that you vouch for the file (--trusted).", none.hint).WithCause(err)
 	case errors.As(err, &none):
-		more, err := openWorkers(ctx, t, jobs-1)
+		more, err := openWorkers(ctx, t, e.loaders()-1)
 		if err != nil {
 			return nil, err
 		}
