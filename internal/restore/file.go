@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -17,9 +19,15 @@ import (
 // FileLedger is the Ledger of a restore that runs without a server: one JSON object a line, each synced to disk
 // before the next effect. It has no organization, so there is no state to keep.
 type FileLedger struct {
-	f       *os.File
+	f *os.File
+	fileContents
+}
+
+// fileContents is what a journal's file holds.
+type fileContents struct {
 	entries []safepoint.JournalEntry
 	op      safepoint.Operation
+	size    int64 // bytes of whole lines
 }
 
 type fileLine struct {
@@ -34,36 +42,41 @@ func OpenFileLedger(path string) (*FileLedger, error) {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	l := &FileLedger{f: f}
-	if err := errors.Join(l.load(), syncDir(filepath.Dir(path))); err != nil {
+	l.fileContents, err = readFile(f)
+	if err == nil {
+		err = f.Truncate(l.size)
+	}
+	if err := errors.Join(err, syncDir(filepath.Dir(path))); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
 	return l, nil
 }
 
-// load reads what is there. A last line without its end was being written when the process died: its effect had not
-// begun, so it is cut off.
-func (l *FileLedger) load() error {
-	r := bufio.NewReader(l.f)
-	var whole int64
+// readFile reads what is there. A last line without its end was being written when the process died: its effect had not
+// begun, so it does not count. What cannot be read is an error: nothing may be cut off because a disk failed.
+func readFile(from io.Reader) (c fileContents, err error) {
+	r := bufio.NewReader(from)
 	for {
 		line, err := r.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return c, nil
+		}
 		if err != nil {
-			break
+			return c, fmt.Errorf("after byte %d: %w", c.size, err)
 		}
 		var v fileLine
 		if err := json.Unmarshal(line, &v); err != nil {
-			return fmt.Errorf("line at byte %d: %w", whole, err)
+			return c, fmt.Errorf("line at byte %d: %w", c.size, err)
 		}
 		if v.Entry != nil {
-			l.entries = append(l.entries, *v.Entry)
+			c.entries = append(c.entries, *v.Entry)
 		}
 		if v.Operation != nil {
-			l.op = *v.Operation
+			c.op = *v.Operation
 		}
-		whole += int64(len(line))
+		c.size += int64(len(line))
 	}
-	return l.f.Truncate(whole)
 }
 
 // Operation is the row as last saved.
@@ -71,13 +84,16 @@ func (l *FileLedger) Operation() safepoint.Operation { return l.op }
 
 // Append implements Ledger.
 func (l *FileLedger) Append(_ context.Context, entries ...safepoint.JournalEntry) error {
-	for _, e := range entries {
-		e.Seq = len(l.entries) + 1
-		if err := l.write(fileLine{Entry: &e}); err != nil {
-			return err
-		}
-		l.entries = append(l.entries, e)
+	entries = slices.Clone(entries)
+	var lines []fileLine
+	for i := range entries {
+		entries[i].Seq = len(l.entries) + 1 + i
+		lines = append(lines, fileLine{Entry: &entries[i]})
 	}
+	if err := l.write(lines...); err != nil {
+		return err
+	}
+	l.entries = append(l.entries, entries...)
 	return nil
 }
 
@@ -88,8 +104,11 @@ func (l *FileLedger) Entries(context.Context) ([]safepoint.JournalEntry, error) 
 
 // Save implements Ledger.
 func (l *FileLedger) Save(_ context.Context, op safepoint.Operation) error {
+	if err := l.write(fileLine{Operation: &op}); err != nil {
+		return err
+	}
 	l.op = op
-	return l.write(fileLine{Operation: &op})
+	return nil
 }
 
 // CancelAsked implements Ledger: without a server a cancel only ends the context.
@@ -101,15 +120,25 @@ func (l *FileLedger) SetHalted(context.Context, safepoint.Operation, time.Time) 
 // ClearHalted implements Ledger.
 func (l *FileLedger) ClearHalted(context.Context, safepoint.Operation) error { return nil }
 
-func (l *FileLedger) write(v fileLine) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
+// write adds lines, all of them or none: of a write that a full disk cut short nothing stays, for the next line would
+// stand behind half of one.
+func (l *FileLedger) write(lines ...fileLine) error {
+	var text []byte
+	for _, v := range lines {
+		b, err := json.Marshal(v)
+		if err != nil {
+			return err
+		}
+		text = append(append(text, b...), '\n')
 	}
-	if _, err := l.f.Write(append(b, '\n')); err != nil {
-		return err
+	if _, err := l.f.Write(text); err != nil {
+		return errors.Join(err, l.f.Truncate(l.size))
 	}
-	return l.f.Sync()
+	if err := l.f.Sync(); err != nil {
+		return errors.Join(err, l.f.Truncate(l.size))
+	}
+	l.size += int64(len(text))
+	return nil
 }
 
 // Close closes the file and leaves it where it is.
