@@ -102,7 +102,7 @@ func TestRemoveLostDatabase(t *testing.T) {
 	r := w.startInstant(d)
 	healthy := w.Storage
 	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	if r = w.work(); !r.Unguarded() {
+	if r := w.work(); !r.Unguarded() {
 		t.Fatalf("ended %s: %+v", r.Status, r)
 	}
 	w.Storage = healthy
