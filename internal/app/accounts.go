@@ -129,12 +129,12 @@ func (a *App) auditSignIn(ctx context.Context, u safepoint.User, email, ip, how,
 	if u.ID == "" {
 		by.UserName = shorten(email, 100)
 	}
-	a.auditEverywhere(ctx, by, act{action: "signin", object: "user", id: u.ID, name: shorten(email, 100), outcome: outcome, detail: "With a " + how + "."})
+	a.auditEverywhere(ctx, u.ID, by, act{action: "signin", object: "user", id: u.ID, name: shorten(email, 100), outcome: outcome, detail: "With a " + how + "."})
 }
 
-// auditEverywhere writes an act into the log of each organization of who did it; of nobody's member into none's.
-func (a *App) auditEverywhere(ctx context.Context, by safepoint.Actor, e act) {
-	ms, err := a.Catalog.Memberships(context.WithoutCancel(ctx), by.UserID)
+// auditEverywhere writes an act into the log of each organization of the user whom it is about; of nobody's member into none's.
+func (a *App) auditEverywhere(ctx context.Context, userID string, by safepoint.Actor, e act) {
+	ms, err := a.Catalog.Memberships(context.WithoutCancel(ctx), userID)
 	if err != nil || len(ms) == 0 {
 		a.audit(ctx, by, e)
 	}

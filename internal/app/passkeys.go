@@ -277,7 +277,7 @@ func (a *App) checkPasskey(ctx context.Context, at Site, browser string, asked p
 		if err := a.Catalog.DistrustPasskey(ctx, k.ID, a.Now()); err != nil {
 			return err
 		}
-		a.auditEverywhere(ctx, by, act{action: "passkey.copied", object: "passkey", id: k.ID, name: k.Name, outcome: denied,
+		a.auditEverywhere(ctx, by.UserID, by, act{action: "passkey.copied", object: "passkey", id: k.ID, name: k.Name, outcome: denied,
 			detail: "Its device counted back: two devices may hold it."})
 	}
 	if used.Copied || !k.CopiedAt.IsZero() {

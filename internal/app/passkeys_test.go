@@ -107,6 +107,34 @@ func TestPasskeys(t *testing.T) {
 	}
 }
 
+// TestResetPassword: after it, only the new password leads to the account.
+func TestResetPassword(t *testing.T) {
+	w, d := newWorld(t), &passkeytest.Device{}
+	w.addPasskey(w.admin, d, "Laptop")
+	mine, by := w.session("Ines Marlow", here)
+	const next = "another few words 7"
+	_, err := ResetPassword(w.ctx, w.Catalog, "nobody@example.org", next)
+	w.refused(err, safepoint.CodeNotFound, "Nobody here")
+	_, err = ResetPassword(w.ctx, w.Catalog, by.Email, "short")
+	w.refused(err, safepoint.CodeInvalid, "")
+	_, err = w.Session(w.ctx, mine, here)
+	w.ok(err) // nothing was changed so far
+	u, err := ResetPassword(w.ctx, w.Catalog, " "+strings.ToUpper(by.Email), next)
+	w.ok(err)
+	if u.ID != by.UserID {
+		t.Errorf("reset %+v", u)
+	}
+	w.audited(w.admin, "Operator|password.reset|"+by.Email+"|succeeded")
+	_, err = w.Session(w.ctx, mine, here)
+	w.refused(err, safepoint.CodeUnauthorized, "not signed in")
+	_, err = w.signIn(d)
+	w.refused(err, safepoint.CodeUnauthorized, "not accepted")
+	_, err = w.SignIn(w.ctx, by.Email, password, here, "")
+	w.refused(err, safepoint.CodeUnauthorized, "")
+	_, err = w.SignIn(w.ctx, by.Email, next, here, "")
+	w.ok(err)
+}
+
 // TestPasskeysAreOnesOwn: nobody else's passkey is there, in whatever organization, and a token has none.
 func TestPasskeysAreOnesOwn(t *testing.T) {
 	w, mine, hers, his := newWorld(t), &passkeytest.Device{}, &passkeytest.Device{}, &passkeytest.Device{}

@@ -40,6 +40,19 @@ type Catalog struct {
 // Open opens or creates the catalog in the SQLite file at path and brings its schema up to date.
 // Commits survive a power cut: the file is in WAL mode with synchronous=FULL.
 func Open(ctx context.Context, path string) (*Catalog, error) {
+	return open(ctx, path, (*Catalog).migrate)
+}
+
+// OpenWriter opens a catalog that is there, also while a server uses it, and leaves its schema as it is. One of another
+// version of this program is CodeVersion, none at all CodeNotFound.
+func OpenWriter(ctx context.Context, path string) (*Catalog, error) {
+	if err := exists(path); err != nil {
+		return nil, err
+	}
+	return open(ctx, path, (*Catalog).sameSchema)
+}
+
+func open(ctx context.Context, path string, schema func(*Catalog, context.Context) error) (*Catalog, error) {
 	q := url.Values{
 		"_txlock": {"immediate"},
 		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "cache_size(-8000)"},
@@ -52,7 +65,7 @@ func Open(ctx context.Context, path string) (*Catalog, error) {
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
 	c := &Catalog{db: pool{DB: db, prepared: &prepared{byQuery: map[string]*sql.Stmt{}}}, Now: time.Now, limits: searchLimits}
-	if err := c.migrate(ctx); err != nil {
+	if err := schema(c, ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
@@ -113,8 +126,8 @@ func fromMillis(ms int64) time.Time {
 // OpenReader opens the catalog for reading only, also while a server uses it, and changes nothing, not even its schema.
 // One of another version of this program is CodeVersion, none at all CodeNotFound. Methods that write fail.
 func OpenReader(ctx context.Context, path string) (*Catalog, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, safepoint.Errorf(safepoint.CodeNotFound, "There is no catalog at %s.", path).WithHint("Check the data directory.")
+	if err := exists(path); err != nil {
+		return nil, err
 	}
 	q := url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(2000)", "query_only(1)"}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
@@ -128,6 +141,13 @@ func OpenReader(ctx context.Context, path string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	return c, nil
+}
+
+func exists(path string) error {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return safepoint.Errorf(safepoint.CodeNotFound, "There is no catalog at %s.", path).WithHint("Check the data directory.")
+	}
+	return nil
 }
 
 // sameSchema refuses a catalog whose schema is not this program's.

@@ -68,17 +68,30 @@ func (c *Catalog) createUser(ctx context.Context, q execer, u safepoint.User, ha
 // SetPassword stores a new hash and ends every session and unused link of the user but the session kept
 // (its hash; "" keeps none).
 func (c *Catalog) SetPassword(ctx context.Context, userID, hash, keep string) error {
+	return c.tx(ctx, func(tx *sql.Tx) error { return setPassword(ctx, tx, userID, hash, keep) })
+}
+
+// ResetPassword is SetPassword that keeps no session, and removes the user's passkeys.
+func (c *Catalog) ResetPassword(ctx context.Context, userID, hash string) error {
 	return c.tx(ctx, func(tx *sql.Tx) error {
-		r, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2`, hash, userID)
-		if err := changed(r, err, "user"); err != nil {
+		if err := setPassword(ctx, tx, userID, hash, ""); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, userID, keep); err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, `DELETE FROM links WHERE user_id = $1`, userID)
-		return err
+		_, err := tx.ExecContext(ctx, `DELETE FROM passkeys WHERE user_id = $1`, userID)
+		return wrap("remove passkeys", err)
 	})
+}
+
+func setPassword(ctx context.Context, tx *sql.Tx, userID, hash, keep string) error {
+	r, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2`, hash, userID)
+	if err := changed(r, err, "user"); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, `DELETE FROM sessions WHERE user_id = $1 AND token_hash <> $2`, userID, keep); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `DELETE FROM links WHERE user_id = $1`, userID)
+	return err
 }
 
 // UpgradePassword replaces a hash by a stronger one of the same password. Sessions stay.

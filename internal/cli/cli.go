@@ -63,15 +63,16 @@ type commands struct {
 	Health     healthCmd     `cmd:"" help:"How the databases' backups have fared, and how long there will be room." group:"On a server"`
 	Audit      auditCmd      `cmd:"" help:"The audit log." group:"On a server"`
 
-	Dump    dumpCmd    `cmd:"" help:"Back up a database into a file." group:"Without a server"`
-	Load    loadCmd    `cmd:"" help:"Load a backup file into a database." group:"Without a server"`
-	Verify  verifyCmd  `cmd:"" help:"Read a backup file and check every byte of it." group:"Without a server"`
-	Extract extractCmd `cmd:"" help:"Take tables out of a backup file, as SQL." group:"Without a server"`
-	Inspect inspectCmd `cmd:"" help:"Show what a backup file, or a foreign dump, holds." group:"Without a server"`
-	Convert convertCmd `cmd:"" help:"Make a backup file out of a dump that Safepoint did not make." group:"Without a server"`
-	Doctor  doctorCmd  `cmd:"" help:"Look at a data directory and at database servers: what stands where, and what is safe to do next." group:"Without a server"`
-	Recover recoverCmd `cmd:"" help:"List backup files again whose server's data directory is lost." group:"Without a server"`
-	Key     keyCmd     `cmd:"" help:"Keys that open encrypted backup files." group:"Without a server"`
+	Dump          dumpCmd          `cmd:"" help:"Back up a database into a file." group:"Without a server"`
+	Load          loadCmd          `cmd:"" help:"Load a backup file into a database." group:"Without a server"`
+	Verify        verifyCmd        `cmd:"" help:"Read a backup file and check every byte of it." group:"Without a server"`
+	Extract       extractCmd       `cmd:"" help:"Take tables out of a backup file, as SQL." group:"Without a server"`
+	Inspect       inspectCmd       `cmd:"" help:"Show what a backup file, or a foreign dump, holds." group:"Without a server"`
+	Convert       convertCmd       `cmd:"" help:"Make a backup file out of a dump that Safepoint did not make." group:"Without a server"`
+	Doctor        doctorCmd        `cmd:"" help:"Look at a data directory and at database servers: what stands where, and what is safe to do next." group:"Without a server"`
+	Recover       recoverCmd       `cmd:"" help:"List backup files again whose server's data directory is lost." group:"Without a server"`
+	Key           keyCmd           `cmd:"" help:"Keys that open encrypted backup files." group:"Without a server"`
+	ResetPassword resetPasswordCmd `cmd:"" help:"Give somebody who cannot sign in any more a new password." group:"Without a server"`
 
 	Completion completionCmd `cmd:"" help:"Print what your shell needs to complete commands, flags and names." group:"Without a server"`
 }

@@ -142,7 +142,7 @@ func TestComplete(t *testing.T) {
 		{[]string{"completion", ""}, []string{"bash", "zsh", "fish"}},
 		{[]string{"nothing", "of", "this"}, nil},
 		{nil, []string{"serve", "watchdog", "demo", "login", "logout", "backup", "upload", "schedule", "logs", "restore", "undo", "database", "storage", "service",
-			"state", "encryption", "notices", "health", "audit", "dump", "load", "verify", "extract", "inspect", "convert", "doctor", "recover", "key", "completion"}},
+			"state", "encryption", "notices", "health", "audit", "dump", "load", "verify", "extract", "inspect", "convert", "doctor", "recover", "key", "reset-password", "completion"}},
 
 		{[]string{"backup", ""}, []string{"the shop"}},
 		{[]string{"backup", "x"}, nil},

@@ -148,6 +148,11 @@ var helps = map[string]help{
 			"Files of a signer that is not known here are listed, and nothing of them is added, until you name the signer with --trust or its key with --key.",
 		examples: []string{"safepoint recover --from .", "safepoint recover --from . --data /var/lib/safepoint --key signing.key"},
 	},
+	"reset-password": {
+		text: "For the operator, on the server's machine and as the server's user; the server may run. Whoever was signed in as that person is signed out, " +
+			"and their passkeys are removed; API tokens stay. It is written into the audit log of each of their organizations.",
+		examples: []string{"safepoint reset-password ines@shop.example --data .", "safepoint reset-password ines@shop.example --data . --password-stdin < password"},
+	},
 	"key new":       {examples: []string{"safepoint key new --output recovery.key"}},
 	"key signer":    {examples: []string{"safepoint key signer signing.key", "safepoint key signer shop.sql.zst"}},
 	"key recipient": {examples: []string{"safepoint key recipient recovery.key"}},

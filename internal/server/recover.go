@@ -175,7 +175,7 @@ func (r Rebuilding) audit(ctx context.Context, c *catalog.Catalog, out *Rebuilt)
 	}
 	for id, n := range seen {
 		_, err := c.AddAudit(ctx, safepoint.AuditEntry{OrganizationID: id, ActorName: "Operator", Via: "cli", Action: "log.recover",
-			ObjectType: "organization", ObjectID: id, Outcome: "done", Detail: fmt.Sprintf("%d backups from their files", n)})
+			ObjectType: "organization", ObjectID: id, Outcome: "succeeded", Detail: fmt.Sprintf("%d backups from their files", n)})
 		if err != nil {
 			return err
 		}

@@ -18,6 +18,7 @@ var actions = []audited{
 	{"signout", language.Mark("Sign out")},
 	{"signin.end", language.Mark("Sign out of another browser")},
 	{"password.change", language.Mark("Change the password")},
+	{"password.reset", language.Mark("Reset a password")},
 	{"passkey.add", language.Mark("Add a passkey")},
 	{"passkey.rename", language.Mark("Rename a passkey")},
 	{"passkey.remove", language.Mark("Remove a passkey")},
