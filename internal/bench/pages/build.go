@@ -31,6 +31,8 @@ var (
 	Ordinary = Size{Databases: 3, Schedules: 5, Entries: 500, Audit: 500, Other: 50}
 )
 
+const email = "ines@harborline.example" // of the admin
+
 // World is a data directory with an admin who is signed in. Besides the rows that were written into the catalog there
 // is one real database, with a backup and a restore that were really made.
 type World struct {
@@ -80,7 +82,7 @@ func (w *World) live(ctx context.Context, dir string) (err error) {
 		}
 	}()
 	a := s.App
-	w.Session, err = a.Setup(ctx, app.Setup{Code: s.SetupCode(), Email: "ines@harborline.example", Name: "Ines Marlow", Password: "seven tugboats at anchor",
+	w.Session, err = a.Setup(ctx, app.Setup{Code: s.SetupCode(), Email: email, Name: "Ines Marlow", Password: "seven tugboats at anchor",
 		Organization: "Harborline Freight", TimeZone: "Europe/Zurich"}, "127.0.0.1", "bench")
 	if err != nil {
 		return err
@@ -196,11 +198,14 @@ func (w *World) things(ctx context.Context, a *app.App, by safepoint.Actor, d sa
 	}
 	w.Database = databaseID(0)
 	for path, id := range map[string]string{"/backups/": s.ID, "/logs/": backup.ID, "/restores/": restore.ID, "/databases/": d.ID, "/services/": svc.ID,
-		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore", "/health/": d.ID, "/storage/": storages[0].ID} {
+		"/members/": m.User.ID, "/settings/encryption/": r.Recipient.ID, "/profile/tokens/": tokens[0].ID, "/invite": url.Values{"token": {link}}.Encode(), "/help/": "restore", "/health/": d.ID, "/storage/": storages[0].ID, "/profile/passkeys/": passkeyID} {
 		w.IDs[path] = id
 	}
 	return nil
 }
+
+// passkeyID is that of a passkey which no device has: it has pages, and signs nobody in.
+const passkeyID = "psk_0000000000000001"
 
 func databaseID(i int) string { return fmt.Sprintf("db_%016d", i) }
 
@@ -262,6 +267,8 @@ func (w *World) fill(ctx context.Context) error {
 				CASE i % 10 WHEN 0 THEN 'schedule.update' WHEN 1 THEN 'signin' ELSE 'backup' END, 'operation', printf('op_%016d', i),
 				printf('harbor_%03d', i % 200) || strftime('_%Y-%m-%d_%H%M%S-utc', (($3 + i * $5) / 1000), 'unixepoch') || '.sql.zst', CASE i % 30 WHEN 0 THEN 'failed' ELSE 'succeeded' END FROM n`,
 			[]any{n.Audit, w.Organization, last - runs*day, w.IDs["other"], runs * day / int64(max(n.Audit, 1))}},
+		{`INSERT INTO passkeys (id, user_id, name, host, credential_id, public_key, sign_count, synced, transports, created_at)
+			SELECT $1, id, 'Laptop', '127.0.0.1', x'01', x'01', 0, 0, 'internal', $2 FROM users WHERE email = $3`, []any{passkeyID, last, email}},
 	} {
 		if _, err := tx.ExecContext(ctx, q.text, q.args...); err != nil {
 			return fmt.Errorf("write rows: %w\n%s", err, q.text)
