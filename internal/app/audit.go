@@ -59,11 +59,16 @@ func (a *App) audit(ctx context.Context, by safepoint.Actor, e act) {
 
 // addAudit is audit for what must not be done without its line.
 func (a *App) addAudit(ctx context.Context, by safepoint.Actor, e act) error {
-	_, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), safepoint.AuditEntry{
+	_, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), e.line(by))
+	return err
+}
+
+// line is the line of the audit log in which by does it.
+func (e act) line(by safepoint.Actor) safepoint.AuditEntry {
+	return safepoint.AuditEntry{
 		OrganizationID: by.OrganizationID, ActorID: by.UserID, ActorName: by.UserName, IP: by.IP, Via: by.Via,
 		Action: e.action, ObjectType: e.object, ObjectID: e.id, ObjectName: e.name, Outcome: e.outcome, Detail: e.detail, Changes: e.changes,
-	})
-	return err
+	}
 }
 
 // auditEnd writes the outcome of something audited when it began.

@@ -274,7 +274,8 @@ func (a *App) DeleteBackup(ctx context.Context, by safepoint.Actor, id, confirm 
 	if err != nil {
 		return err
 	}
-	err = a.Catalog.MarkDeleting(ctx, by.OrganizationID, id, typed(confirm, p.Confirm))
+	line := act{action: "backup.delete", object: "operation", id: id, name: p.Backup.Name}.line(by)
+	err = a.Catalog.MarkDeleting(ctx, by.OrganizationID, id, typed(confirm, p.Confirm), line)
 	if errors.Is(err, catalog.ErrLast) { // also if it was not, a moment ago
 		return safepoint.Invalid("confirm", "Type %s exactly as shown. Nothing was deleted.", p.Confirm)
 	}
@@ -282,7 +283,6 @@ func (a *App) DeleteBackup(ctx context.Context, by safepoint.Actor, id, confirm 
 		return err
 	}
 	fault.Point("delete.marked")
-	a.audit(ctx, by, act{action: "backup.delete", object: "operation", id: id, name: p.Backup.Name})
 	if err := a.deleteFile(context.WithoutCancel(ctx), p.Backup); err != nil {
 		a.tidySoon()
 		return err
@@ -313,9 +313,6 @@ func (a *App) deleteFile(ctx context.Context, op safepoint.Operation) error {
 			WithHint("Safepoint tries again by itself. Nobody can restore this backup meanwhile.").WithCause(err)
 	}
 	fault.Point("delete.recorded")
-	if op.Status == safepoint.StatusSucceeded { // else nobody asked for it: a failed backup had left it
-		a.auditEnd(ctx, op.ID, "backup.delete", nil)
-	}
 	a.changed(op.OrganizationID, "operation", op.ID)
 	return nil
 }

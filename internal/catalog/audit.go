@@ -15,6 +15,11 @@ import (
 
 // AddAudit appends one line to the audit log, giving it an ID, and a time unless it has one.
 func (c *Catalog) AddAudit(ctx context.Context, e safepoint.AuditEntry) (safepoint.AuditEntry, error) {
+	e, err := c.addAudit(ctx, c.db, e)
+	return e, wrap("write audit log", err)
+}
+
+func (c *Catalog) addAudit(ctx context.Context, q execer, e safepoint.AuditEntry) (safepoint.AuditEntry, error) {
 	e.ID = safepoint.NewID(safepoint.AuditPrefix)
 	if e.At.IsZero() {
 		e.At = c.Now().UTC().Truncate(time.Millisecond)
@@ -27,11 +32,11 @@ func (c *Catalog) AddAudit(ctx context.Context, e safepoint.AuditEntry) (safepoi
 		}
 		changes = string(b)
 	}
-	_, err := c.db.ExecContext(ctx, `INSERT INTO audit (id, organization_id, at, actor_id, actor_name, ip, via, action,
+	_, err := q.ExecContext(ctx, `INSERT INTO audit (id, organization_id, at, actor_id, actor_name, ip, via, action,
 		object_type, object_id, object_name, outcome, detail, changes) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		e.ID, e.OrganizationID, toMillis(e.At), e.ActorID, e.ActorName, e.IP, e.Via, e.Action,
 		e.ObjectType, e.ObjectID, e.ObjectName, e.Outcome, e.Detail, changes)
-	return e, wrap("write audit log", err)
+	return e, err
 }
 
 // CompleteAudit writes the outcome of an action on an object into its line. It says false if there is none that is

@@ -13,8 +13,8 @@ import (
 // restore reads the backup, or while the restore that made it as its safety backup runs, and for every call but the
 // first: of many at once, one deletes. From then on no restore of it is accepted. Where it is the last backup of its
 // database that is kept, and last does not say that this is wanted, it fails with ErrLast: of two backups that are
-// deleted at once, one is the last.
-func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string, last bool) error {
+// deleted at once, one is the last. The line of the audit log is written with it: no deletion is without who asked for it.
+func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string, last bool, line safepoint.AuditEntry) error {
 	err := c.tx(ctx, func(tx *sql.Tx) error {
 		op, err := operationByID(ctx, tx, id)
 		switch {
@@ -56,7 +56,10 @@ func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string, last bool)
 		if !others && !last {
 			return ErrLast
 		}
-		_, err = tx.ExecContext(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1`, id, toMillis(c.Now()))
+		if _, err := tx.ExecContext(ctx, `UPDATE operations SET deleting_at = $2 WHERE id = $1`, id, toMillis(c.Now())); err != nil {
+			return err
+		}
+		_, err = c.addAudit(ctx, tx, line)
 		return err
 	})
 	if err != nil {
@@ -81,14 +84,18 @@ func (c *Catalog) MarkLeft(ctx context.Context, id string) error {
 	return wrap("mark for removal", err)
 }
 
-// MarkDeleted records that the file is gone for good. A backup that never succeeded stays in DB Logs.
+// MarkDeleted records that the file is gone for good, in the audit log too. A backup that never succeeded stays in DB Logs.
 func (c *Catalog) MarkDeleted(ctx context.Context, id string) error {
-	_, err := c.exec(ctx, `UPDATE operations SET deleted_at = iif(status = 'succeeded', $2, 0), deleting_at = iif(status = 'succeeded', deleting_at, 0)
-		WHERE id = $1 AND deleting_at > 0 AND deleted_at = 0`, id, toMillis(c.Now()))
-	if err != nil {
-		return fmt.Errorf("record deletion: %w", err)
-	}
-	return nil
+	err := c.tx(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE operations SET deleted_at = iif(status = 'succeeded', $2, 0), deleting_at = iif(status = 'succeeded', deleting_at, 0)
+			WHERE id = $1 AND deleting_at > 0 AND deleted_at = 0`, id, toMillis(c.Now()))
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `UPDATE audit SET outcome = 'succeeded' WHERE object_id = $1 AND action = 'backup.delete' AND outcome = ''`, id)
+		return err
+	})
+	return wrap("record deletion", err)
 }
 
 // Deleting returns the backups whose deletion was begun and not ended: a crash lies between. Delete their files again.

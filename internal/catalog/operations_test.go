@@ -241,7 +241,7 @@ func TestRestoreNeedsItsSource(t *testing.T) {
 	src, foreign := f.kept("org_a", "db_1"), f.kept("org_b", "db_9")
 	_, err := f.CreateOperation(f.ctx, restoreOf("org_a", "db_1", foreign.ID))
 	f.refused(err, safepoint.CodeNotFound, "not here")
-	f.ok(f.MarkDeleting(f.ctx, "org_a", src.ID, true))
+	f.ok(f.MarkDeleting(f.ctx, "org_a", src.ID, true, safepoint.AuditEntry{}))
 	_, err = f.CreateOperation(f.ctx, restoreOf("org_a", "db_1", src.ID))
 	f.refused(err, safepoint.CodeConflict, "deleted")
 
@@ -317,16 +317,19 @@ func TestDeletion(t *testing.T) {
 	safety.Trigger, safety.RestoreID, safety.StorageKey = safepoint.TriggerSafety, rc.Operation.ID, "a/b/safety"
 	sc, err := f.InsertRunning(f.ctx, safety, testNode, testLease)
 	f.ok(err)
-	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "not a finished backup")
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true, safepoint.AuditEntry{Action: "backup.delete"}), safepoint.CodeConflict, "not a finished backup")
 	f.finish(sc, safepoint.StatusSucceeded)
-	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "in use. Ines Marlow started a restore")
-	f.refused(f.MarkDeleting(f.ctx, "org_a", a.ID, true), safepoint.CodeConflict, "in use")
-	f.refused(f.MarkDeleting(f.ctx, "org_b", b.ID, true), safepoint.CodeNotFound, "not here")
-	f.ok(f.MarkDeleting(f.ctx, "org_a", b.ID, true))
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true, safepoint.AuditEntry{}), safepoint.CodeConflict, "in use. Ines Marlow started a restore")
+	f.refused(f.MarkDeleting(f.ctx, "org_a", a.ID, true, safepoint.AuditEntry{}), safepoint.CodeConflict, "in use")
+	f.refused(f.MarkDeleting(f.ctx, "org_b", b.ID, true, safepoint.AuditEntry{}), safepoint.CodeNotFound, "not here")
+	f.ok(f.MarkDeleting(f.ctx, "org_a", b.ID, true, safepoint.AuditEntry{OrganizationID: "org_a", Action: "backup.delete", ObjectID: b.ID}))
+	if lines, err := f.OpenAudit(f.ctx, "backup.delete"); err != nil || len(lines) != 1 || lines[0].ObjectID != b.ID {
+		t.Errorf("the audit log says of it: %v %v", lines, err) // and nothing of those that were refused
+	}
 	f.finish(rc, safepoint.StatusFailed)
 
-	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true))
-	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true), safepoint.CodeConflict, "is being deleted: that was asked for at")
+	f.ok(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true, safepoint.AuditEntry{OrganizationID: "org_a", Action: "backup.delete", ObjectID: sc.Operation.ID}))
+	f.refused(f.MarkDeleting(f.ctx, "org_a", sc.Operation.ID, true, safepoint.AuditEntry{}), safepoint.CodeConflict, "is being deleted: that was asked for at")
 	if ops, err := f.Deleting(f.ctx); err != nil || len(ops) != 2 {
 		t.Errorf("deleting: %v %v", ops, err)
 	}
@@ -335,6 +338,9 @@ func TestDeletion(t *testing.T) {
 	}
 	f.ok(f.MarkDeleted(f.ctx, sc.Operation.ID))
 	f.ok(f.MarkDeleted(f.ctx, a.ID)) // never intended: stays
+	if lines, err := f.OpenAudit(f.ctx, "backup.delete"); err != nil || len(lines) != 1 || lines[0].ObjectID != b.ID {
+		t.Errorf("the audit log has still open: %v %v", lines, err)
+	}
 	if f.get(sc.Operation.ID).DeletedAt.IsZero() || !f.get(a.ID).DeletedAt.IsZero() {
 		t.Error("deleted without intent, or not at all")
 	}

@@ -280,16 +280,22 @@ func (s *shop) edit(t *testing.T, statement string, args ...any) {
 // deleting are the backups whose deletion was recorded and is not ended.
 func (s *shop) deleting(t *testing.T) []string {
 	t.Helper()
+	return s.catalog(t, `SELECT id FROM operations WHERE deleting_at > 0 AND deleted_at = 0`)
+}
+
+// catalog asks the catalog itself for one column.
+func (s *shop) catalog(t *testing.T, query string, args ...any) []string {
+	t.Helper()
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(s.proc.data, "catalog.db")+"?_pragma=busy_timeout(10000)")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	ids, err := column(db, `SELECT id FROM operations WHERE deleting_at > 0 AND deleted_at = 0`)
+	found, err := column(db, query, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return ids
+	return found
 }
 
 // passWindow restores, and lets the undo window pass.
@@ -388,6 +394,10 @@ func (s *shop) checkDeleted(t *testing.T, a *attempt) {
 	found, _ := filepath.Glob(filepath.Join(s.proc.data, "backups", "*", "*", "*."+op.ID+".*"))
 	if gone := !op.DeletedAt.IsZero(); gone != (len(found) == 0) {
 		t.Errorf("G1: that the backup is deleted is %t, and it has these files: %v", gone, found)
+	}
+	ended := s.catalog(t, `SELECT actor_name || ' ' || outcome FROM audit WHERE action = 'backup.delete' AND object_id = $1`, op.ID)
+	if gone := !op.DeletedAt.IsZero(); gone && (len(ended) != 1 || !strings.HasSuffix(ended[0], " succeeded")) {
+		t.Errorf("the audit log does not say who deleted the backup: %q", ended)
 	}
 }
 
