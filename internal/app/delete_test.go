@@ -49,7 +49,9 @@ func TestDeleteOfWhatBecameTheLast(t *testing.T) {
 	d := w.shop("shop")
 	first, second := w.backup(d), w.backup(d)
 	var later error
-	w.Storage = between{w.Storage, &sync.Once{}, func() { later = w.Catalog.MarkDeleting(w.ctx, d.OrganizationID, second.ID, false, safepoint.AuditEntry{}) }}
+	w.Storage = between{w.Storage, &sync.Once{}, func() {
+		later = w.Catalog.MarkDeleting(w.ctx, d.OrganizationID, second.ID, false, safepoint.AuditEntry{})
+	}}
 	w.ok(w.DeleteBackup(w.ctx, w.admin, first.ID, ""))
 	if later == nil {
 		t.Error("the last backup was marked for deletion")
