@@ -14,6 +14,9 @@ func TestCheck(t *testing.T) {
 		"169.254.169.254": false, "169.254.0.1": false, "::ffff:169.254.169.254": false, "64:ff9b::a9fe:a9fe": false,
 		"fe80::1": false, "fe80::1%eth0": false, "0.0.0.0": false, "0.1.2.3": false, "::": false, "::ffff:0.0.0.0": false,
 		"224.0.0.1": false, "ff02::1": false, "255.255.255.255": false, "100.100.100.200": false, "fd00:ec2::254": false,
+		"168.63.129.16": false, "fd20:ce::254": false, "64:ff9b::a83f:8110": false,
+		"2002:a9fe:a9fe::": false, "2002:808:808::1": true, "64:ff9b:1::a9fe:a9fe": false, "64:ff9b:1::a01:203": true,
+		"::a9fe:a9fe": false, "::a01:203": true,
 	} {
 		if got := Check(netip.MustParseAddr(address)) == nil; got != ok {
 			t.Errorf("%s: allowed %v, want %v", address, got, ok)
