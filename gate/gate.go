@@ -299,7 +299,11 @@ func (g *Gate) halt(ctx context.Context, s State, again bool) error {
 	if g.cfg.Drain > 0 {
 		end := g.endWork
 		patience := time.AfterFunc(g.cfg.Drain, func() { end(ErrHalted) })
-		defer patience.Stop()
+		defer func() {
+			if !patience.Stop() { // it is over, or about to be: what is let in from now on is not meant
+				end(ErrHalted)
+			}
+		}()
 	}
 	over := false
 	err := g.await(ctx, func() bool { over = !g.said().Halted; return over || g.inFlight == 0 })
@@ -331,7 +335,9 @@ func (g *Gate) resume(ctx context.Context, wasClosed bool) error {
 		return nil // halted again meanwhile: the gate was never open, so the hook of a halt is due
 	}
 	g.closed, g.settled = false, true
-	g.serving, g.endWork = context.WithCancelCause(context.Background())
+	if g.serving.Err() != nil { // else what is still under way from before is ended by the next halt
+		g.serving, g.endWork = context.WithCancelCause(context.Background())
+	}
 	g.wake()
 	if wasClosed {
 		g.log.Info("gate: resumed")

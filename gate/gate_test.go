@@ -370,6 +370,37 @@ func TestDrainEnds(t *testing.T) {
 	}
 }
 
+// What outlived a halt that was over before its Drain is ended by the next one.
+func TestDrainEndsWhatIsOlder(t *testing.T) {
+	c := newConsole(t)
+	g := open(t, gate.Config{URL: c.URL, Token: "sp_viewer", Drain: 2 * time.Second})
+	working, leave, err := g.Enter(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer leave()
+	c.set(halted)
+	eventually(t, "halted", func() bool { return g.State().Halted })
+	c.set(`{"state":"operating"}`)
+	eventually(t, "resumed", func() bool { return !g.State().Halted })
+	c.set(halted)
+	select {
+	case <-working.Done():
+	case <-time.After(20 * time.Second):
+		t.Fatal("it goes on")
+	}
+	if cause := context.Cause(working); !errors.Is(cause, gate.ErrHalted) {
+		t.Errorf("its cause is %v", cause)
+	}
+	leave()
+	c.set(`{"state":"operating"}`)
+	working, leave, err = g.Enter(t.Context())
+	if err != nil || working.Err() != nil {
+		t.Fatalf("after the halt: %v, %v", err, working)
+	}
+	leave()
+}
+
 // With Hold, a request that comes during a short halt is late, and not refused.
 func TestHold(t *testing.T) {
 	s := newShop(t, gate.Config{Hold: 20 * time.Second})
