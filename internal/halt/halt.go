@@ -42,7 +42,7 @@ type Request struct {
 // Halter halts and resumes one service. Every method returns within the service's timeout, is idempotent, and may be
 // called by another process after a crash. Errors are *safepoint.Error with CodeHalt or CodeUnreachable.
 type Halter interface {
-	// Probe asks without changing anything.
+	// Probe asks without changing anything. With an error the condition is Unknown.
 	Probe(ctx context.Context) (Status, error)
 	// Halt returns nil only when the service confirmed that it no longer uses its databases. It stops nothing that r.Prior,
 	// where there is one, says was not running: Resume would not start it.

@@ -6,14 +6,11 @@ package docker
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -88,33 +85,11 @@ func newClient(d safepoint.DockerService) (rest.Client, error) {
 	case d.CAFile == "" && d.CertFile == "" && d.KeyFile == "":
 		return rest.Client{HTTP: rest.NewHTTP(&http.Transport{}), Base: "http://" + u.Host}, nil
 	}
-	conf, err := tlsConfig(d.CAFile, d.CertFile, d.KeyFile)
+	conf, err := rest.TLS(d.CAFile, d.CertFile, d.KeyFile)
 	if err != nil {
 		return rest.Client{}, safepoint.Invalid("docker", "The TLS files of docker cannot be used: %s.", err).WithCause(err)
 	}
 	return rest.Client{HTTP: rest.NewHTTP(&http.Transport{TLSClientConfig: conf}), Base: "https://" + u.Host}, nil
-}
-
-func tlsConfig(ca, cert, key string) (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if ca != "" {
-		text, err := os.ReadFile(ca)
-		if err != nil {
-			return nil, err
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s holds no certificate", ca)
-		}
-	}
-	if cert != "" || key != "" {
-		pair, err := tls.LoadX509KeyPair(cert, key)
-		if err != nil {
-			return nil, err
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	return conf, nil
 }
 
 // Probe implements halt.Halter. The engine does not know why a container is not running: at rest the service is halt.Down.
@@ -150,6 +125,9 @@ func (h *Halter) Probe(ctx context.Context) (st halt.Status, err error) {
 		}
 		return nil
 	})
+	if err != nil {
+		st = halt.Status{Condition: halt.Unknown}
+	}
 	return st, err
 }
 

@@ -221,7 +221,7 @@ func gone(t *testing.T, s Service) {
 		}
 		refused(t, s, err, safepoint.CodeUnreachable, safepoint.CodeHalt)
 	}
-	if st, err := h.Probe(t.Context()); err == nil && st.Condition != halt.Down {
-		t.Errorf("probe: %+v", st)
+	if st, err := h.Probe(t.Context()); err == nil && st.Condition != halt.Down || err != nil && st.Condition != halt.Unknown {
+		t.Errorf("probe: %+v, %v", st, err)
 	}
 }

@@ -15,8 +15,10 @@ import (
 	"github.com/safepoint-db/safepoint/internal/halt/process"
 )
 
-// oneCheck is how long a single check may take.
-const oneCheck = 10 * time.Second
+const (
+	defaultTimeout = time.Minute
+	oneCheck       = 10 * time.Second // for a single check
+)
 
 // Halter is a halter with a check. See With.
 type Halter struct {
@@ -29,6 +31,9 @@ type Halter struct {
 func With(h halt.Halter, s safepoint.Service) (halt.Halter, error) {
 	if s.Operator == nil || s.Operator.Health == nil {
 		return h, nil
+	}
+	if s.Timeout <= 0 {
+		s.Timeout = defaultTimeout
 	}
 	out := &Halter{Halter: h, service: s}
 	if c := s.Operator.Health; c.URL != "" {
@@ -47,8 +52,10 @@ func With(h halt.Halter, s safepoint.Service) (halt.Halter, error) {
 	return out, nil
 }
 
-// Probe implements halt.Halter: what runs and does not pass the check is failing.
+// Probe implements halt.Halter: what runs and does not pass the check is failing. Both have the service's timeout together.
 func (h *Halter) Probe(ctx context.Context) (halt.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.service.Timeout)
+	defer cancel()
 	st, err := h.Halter.Probe(ctx)
 	if err != nil || st.Condition != halt.Running && st.Condition != halt.Unknown {
 		return st, err

@@ -2,8 +2,6 @@ package kubernetes
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -43,7 +41,7 @@ func newClient(k safepoint.KubernetesService) (c rest.Client, namespace string, 
 	if (k.TokenFile == "") == (k.CertFile == "") || (k.CertFile == "") != (k.KeyFile == "") {
 		return c, "", safepoint.Invalid("kubernetes", "kubernetes has either token_file, or cert_file and key_file.")
 	}
-	conf, err := tlsConfig(k)
+	conf, err := rest.TLS(k.CAFile, k.CertFile, k.KeyFile)
 	if err != nil {
 		return c, "", safepoint.Invalid("kubernetes", "The TLS files of kubernetes cannot be used: %s.", err).WithCause(err)
 	}
@@ -59,28 +57,6 @@ func newClient(k safepoint.KubernetesService) (c rest.Client, namespace string, 
 		}
 	}
 	return c, k.Namespace, nil
-}
-
-func tlsConfig(k safepoint.KubernetesService) (*tls.Config, error) {
-	conf := &tls.Config{MinVersion: tls.VersionTLS12}
-	if k.CAFile != "" {
-		text, err := os.ReadFile(k.CAFile)
-		if err != nil {
-			return nil, err
-		}
-		conf.RootCAs = x509.NewCertPool()
-		if !conf.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s holds no certificate", k.CAFile)
-		}
-	}
-	if k.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(k.CertFile, k.KeyFile)
-		if err != nil {
-			return nil, err
-		}
-		conf.Certificates = []tls.Certificate{pair}
-	}
-	return conf, nil
 }
 
 // path is where a workload is in the API.

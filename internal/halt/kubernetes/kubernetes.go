@@ -117,6 +117,9 @@ func (h *Halter) Probe(ctx context.Context) (st halt.Status, err error) {
 		}
 		return nil
 	})
+	if err != nil {
+		st = halt.Status{Condition: halt.Unknown}
+	}
 	return st, err
 }
 

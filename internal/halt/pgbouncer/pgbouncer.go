@@ -251,14 +251,21 @@ func (h *Halter) sessionFor(ctx context.Context, limit time.Duration, fn func(co
 	return h.unreachable(err)
 }
 
-func (h *Halter) connect(ctx context.Context) (*pgconn.PgConn, error) {
-	// Nothing of the config comes from a string made of input, or from the server's own environment.
-	cfg, err := pgconn.ParseConfig("host=localhost port=6432 user=x password=x dbname=x sslmode=disable")
+// config says how to reach the console. Nothing of it comes from a string made of input; what pgconn takes from the
+// server's environment is overwritten.
+func (h *Halter) config() (*pgconn.Config, error) {
+	cfg, err := pgconn.ParseConfig("host=localhost sslmode=disable")
 	if err != nil {
-		return nil, err
+		return nil, safepoint.Errorf(safepoint.CodeInternal, "The environment of this server disturbs its PostgreSQL client.").
+			WithHint("Start Safepoint without PG… variables in its environment.").WithCause(err)
 	}
 	s := h.service
 	cfg.Host, cfg.Port, cfg.User, cfg.Password, cfg.Database = s.Host, uint16(s.Port), s.User, h.password, console
+	cfg.TLSConfig, cfg.Fallbacks = nil, nil
+	cfg.SSLNegotiation, cfg.SSLCertMode, cfg.ChannelBinding, cfg.RequireAuth = "postgres", "disable", "prefer", ""
+	cfg.MinProtocolVersion, cfg.MaxProtocolVersion = "3.0", "3.0"
+	cfg.KerberosSrvName, cfg.KerberosSpn = "", ""
+	cfg.ConnectTimeout, cfg.ValidateConnect, cfg.AfterConnect = 0, nil, nil // the session has a limit of its own
 	cfg.RuntimeParams = map[string]string{"application_name": "safepoint"}
 	cfg.DialFunc = egress.Dialer(5 * time.Second).DialContext
 	if !strings.HasPrefix(s.Host, "/") {
@@ -266,6 +273,14 @@ func (h *Halter) connect(ctx context.Context) (*pgconn.PgConn, error) {
 		// with SCRAM, and what else is said holds no secret.
 		cfg.TLSConfig = &tls.Config{InsecureSkipVerify: true, ServerName: s.Host} //nolint:gosec // see above
 		cfg.Fallbacks = []*pgconn.FallbackConfig{{Host: s.Host, Port: uint16(s.Port)}}
+	}
+	return cfg, nil
+}
+
+func (h *Halter) connect(ctx context.Context) (*pgconn.PgConn, error) {
+	cfg, err := h.config()
+	if err != nil {
+		return nil, err
 	}
 	return pgconn.ConnectConfig(ctx, cfg)
 }

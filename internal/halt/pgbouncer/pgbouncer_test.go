@@ -196,6 +196,25 @@ func TestHalter(t *testing.T) {
 	}
 }
 
+// What the server's environment says of PostgreSQL is not for the console.
+func TestEnvironment(t *testing.T) {
+	b := startBouncer(t, poolName)
+	for name, value := range map[string]string{
+		"PGTARGETSESSIONATTRS": "read-write", "PGREQUIREAUTH": "none", "PGCHANNELBINDING": "require", "PGOPTIONS": "-c search_path=x",
+		"PGHOST": "127.0.0.1", "PGPORT": "1", "PGUSER": "nobody", "PGPASSWORD": "wrong", "PGAPPNAME": "other", "PGSSLMODE": "require",
+	} {
+		t.Setenv(name, value)
+	}
+	if st, err := halter(t, b.service(poolName, 20*time.Second)).Probe(t.Context()); err != nil || st.Condition == halt.Unknown && st.Detail == "" {
+		t.Errorf("%+v, %v", st, err)
+	}
+	t.Setenv("PGSERVICE", "nowhere")
+	_, err := halter(t, b.service(poolName, 20*time.Second)).Probe(t.Context())
+	if u := safepoint.UserError(err); err == nil || !strings.Contains(u.Hint, "PG…") {
+		t.Errorf("%v, %q", err, u.Hint)
+	}
+}
+
 // One pool is paused, its neighbour goes on; a pool paused by somebody else stays paused when a halt fails.
 func TestNeighbours(t *testing.T) {
 	b := startBouncer(t, "shop", "other")

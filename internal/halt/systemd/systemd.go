@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -93,8 +92,8 @@ func (h *Halter) Probe(ctx context.Context) (st halt.Status, err error) {
 		}
 		return nil
 	})
-	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED) {
-		return halt.Status{Condition: halt.Unknown}, err
+	if err != nil {
+		st = halt.Status{Condition: halt.Unknown}
 	}
 	return st, err
 }

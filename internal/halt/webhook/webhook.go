@@ -30,8 +30,6 @@ const (
 	defaultTimeout = time.Minute
 	minSecret      = 24 // bytes, as the scheme asks for
 	maxSecret      = 64
-	firstPause     = 100 * time.Millisecond
-	longestPause   = 2 * time.Second
 )
 
 // Halter halts one service. It is safe for concurrent use.
@@ -139,20 +137,7 @@ func (h *Halter) tell(ctx context.Context, verb, address string, r halt.Request)
 		return err
 	}
 	id := r.OperationID + "_" + verb
-	var last error
-	for wait := firstPause; ; wait = min(2*wait, longestPause) {
-		again, err := h.post(ctx, verb, address, id, body)
-		if err == nil || !again {
-			return err
-		}
-		// The end of the time is only the reason where no other one is known.
-		if last == nil || ctx.Err() == nil {
-			last = err
-		}
-		if !pause(ctx, wait) {
-			return last
-		}
-	}
+	return halt.Again(ctx, func(ctx context.Context) (bool, error) { return h.post(ctx, verb, address, id, body) })
 }
 
 // post makes one call. again says whether the same call may yet succeed.
@@ -180,7 +165,8 @@ func (h *Halter) post(ctx context.Context, verb, address, id string, body []byte
 		return false, h.failed("%s refused to %s: it answered %s.", h.service.Name, safepoint.Noun(verb), a).
 			WithHint("Check that it has the signing secret of this service, and that its clock is right.")
 	}
-	return a.status >= 500 || a.status == http.StatusTooManyRequests, h.failed("%s did not %s: it answered %s.", h.service.Name, safepoint.Noun(verb), a)
+	return a.status >= 500 || a.status == http.StatusTooManyRequests, h.failed("%s did not %s: it answered %s.", h.service.Name, safepoint.Noun(verb), a).
+		WithHint("Check that it runs and that its address is right.")
 }
 
 // await asks for the service's health until done accepts it, or ctx ends.
@@ -188,41 +174,24 @@ func (h *Halter) await(ctx context.Context, verb string, done func(halt.Conditio
 	if h.service.HealthURL == "" {
 		return nil
 	}
-	var known halt.Status
-	var last error
-	for wait := firstPause; ; wait = min(2*wait, longestPause) {
+	return halt.Again(ctx, func(ctx context.Context) (bool, error) {
 		st, err := h.health(ctx)
-		switch {
-		case err == nil && done(st.Condition):
-			return nil
-		case ctx.Err() == nil || last == nil && known.Condition == "":
-			known, last = st, err
+		if err == nil && !done(st.Condition) {
+			err = h.disagrees(verb, st)
 		}
-		if !pause(ctx, wait) {
-			break
-		}
-	}
-	if last != nil {
-		return last
-	}
-	says := string(known.Condition)
-	if known.Detail != "" {
-		says += " (" + known.Detail + ")"
-	}
-	if verb == "halt" {
-		return h.failed("%s accepted the halt, but its health check still said %s after %s.", h.service.Name, says, halt.Seconds(h.service.Timeout))
-	}
-	return h.failed("%s was resumed, but its health check still said %s after %s.", h.service.Name, says, halt.Seconds(h.service.Timeout))
+		return true, err
+	})
 }
 
-// pause waits for d, and says whether ctx still lives.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
+// disagrees says what the health check still said when the time was over.
+func (h *Halter) disagrees(verb string, st halt.Status) error {
+	says := string(st.Condition)
+	if st.Detail != "" {
+		says += " (" + st.Detail + ")"
 	}
+	e := h.failed("%s was resumed, but its health check still said %s after %s.", h.service.Name, says, halt.Seconds(h.service.Timeout))
+	if verb == "halt" {
+		e = h.failed("%s accepted the halt, but its health check still said %s after %s.", h.service.Name, says, halt.Seconds(h.service.Timeout))
+	}
+	return e.WithHint("Look at the service itself, or give it more time.")
 }
