@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -13,7 +12,7 @@ import (
 // operation as it then is, or CodeConflict where it is too late.
 func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Operation, error) {
 	var op safepoint.Operation
-	err := c.tx(ctx, func(tx *sql.Tx) (err error) {
+	err := c.tx(ctx, func(tx *transaction) (err error) {
 		op, err = operationByID(ctx, tx, id)
 		switch {
 		case err != nil:
@@ -45,7 +44,7 @@ func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Op
 // CancelQueuedRuns cancels the queued runs of a schedule, and returns them: it was disabled.
 func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]safepoint.Operation, error) {
 	var ops []safepoint.Operation
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		ops = nil
 		queued, err := operations(ctx, tx, `WHERE status = 'queued' AND schedule_id = $1 AND schedule_id <> '' ORDER BY due_at`, scheduleID)
 		if err != nil {
@@ -71,14 +70,14 @@ func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]sa
 
 var errDisabled = safepoint.Errorf(safepoint.CodeCancelled, "The schedule was disabled before this run started.")
 
-func cancelQueued(ctx context.Context, tx *sql.Tx, id string, why *safepoint.Error, now time.Time) error {
+func cancelQueued(ctx context.Context, tx *transaction, id string, why *safepoint.Error, now time.Time) error {
 	_, err := tx.ExecContext(ctx, `UPDATE operations SET status = 'cancelled', cancel_asked = 1, finished_at = $2, failure = $3
 		WHERE id = $1 AND status = 'queued'`, id, toMillis(now), toJSON(why.Failure()))
 	return err
 }
 
 // cancelDisabled cancels queued runs of schedules that are disabled.
-func (c *Catalog) cancelDisabled(ctx context.Context, tx *sql.Tx) error {
+func (c *Catalog) cancelDisabled(ctx context.Context, tx *transaction) error {
 	stale, err := operations(ctx, tx, `WHERE status = 'queued' AND schedule_id <> ''
 		AND EXISTS (SELECT 1 FROM schedules s WHERE s.id = operations.schedule_id AND s.is_active = 0)`)
 	if err != nil {

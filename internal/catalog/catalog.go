@@ -38,7 +38,8 @@ type Catalog struct {
 }
 
 // Open opens or creates the catalog in the SQLite file at path and brings its schema up to date.
-// Commits survive a power cut: the file is in WAL mode with synchronous=FULL.
+// Commits survive a power cut: the file is in WAL mode with synchronous=FULL. SQLite writes no other files: what it sorts, and
+// what takes back half a statement, is in memory.
 func Open(ctx context.Context, path string) (*Catalog, error) {
 	return open(ctx, path, (*Catalog).migrate)
 }
@@ -55,7 +56,7 @@ func OpenWriter(ctx context.Context, path string) (*Catalog, error) {
 func open(ctx context.Context, path string, schema func(*Catalog, context.Context) error) (*Catalog, error) {
 	q := url.Values{
 		"_txlock": {"immediate"},
-		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "cache_size(-8000)"},
+		"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)", "cache_size(-8000)", "temp_store(memory)"},
 	}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+q.Encode())
 	if err != nil {
@@ -89,19 +90,20 @@ func (c *Catalog) migrate(ctx context.Context) error {
 }
 
 // tx runs fn in one transaction and commits it, or rolls it back if fn fails. Where the disk was full fn may run again.
-func (c *Catalog) tx(ctx context.Context, fn func(*sql.Tx) error) error {
+func (c *Catalog) tx(ctx context.Context, fn func(*transaction) error) error {
 	return c.db.reserve.try(func() error { return c.once(ctx, fn) })
 }
 
-func (c *Catalog) once(ctx context.Context, fn func(*sql.Tx) error) error {
+func (c *Catalog) once(ctx context.Context, fn func(*transaction) error) error {
 	before, after := fault.Call("catalog")
 	if before != nil {
 		return before
 	}
-	tx, err := c.db.BeginTx(ctx, nil)
+	tx, err := c.db.begin(ctx)
 	if err != nil {
 		return full(err)
 	}
+	defer tx.keep(ctx)
 	defer tx.Rollback()
 	if err := fn(tx); err != nil {
 		return full(err)

@@ -16,7 +16,7 @@ const leap = 24 * time.Hour
 //
 // A machine that was switched off for days looks the same: what was set aside is then kept for those days longer.
 func (c *Catalog) KeepTime(ctx context.Context, elapsed time.Duration) (moved time.Duration, err error) {
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		now := c.Now()
 		var seen, from, to int64
 		err := tx.QueryRowContext(ctx, `SELECT seen_at, ahead_from, ahead_to FROM clock WHERE id = 1`).Scan(&seen, &from, &to)
@@ -49,7 +49,7 @@ func (c *Catalog) KeepTime(ctx context.Context, elapsed time.Duration) (moved ti
 
 // moveWindows moves the undo windows of restores that ended before the clock leapt. One that ended since has its window
 // by the clock as it is now, and one that runs gets it at its end.
-func moveWindows(ctx context.Context, tx *sql.Tx, now time.Time, by, elapsed time.Duration) error {
+func moveWindows(ctx context.Context, tx *transaction, now time.Time, by, elapsed time.Duration) error {
 	const slack = time.Minute
 	_, err := tx.ExecContext(ctx, `UPDATE operations SET undo_until = max(undo_until + $1, 1)
 		WHERE undo_until > 0 AND status NOT IN ('queued','running') AND NOT (finished_at > $2 AND finished_at <= $3)`,
@@ -60,7 +60,7 @@ func moveWindows(ctx context.Context, tx *sql.Tx, now time.Time, by, elapsed tim
 // forgetAhead removes the runs of a schedule that are missed though they have not come due: the clock had run ahead, made
 // them so, and was set back to now. After a step of a day at most that is certain of those after it; of a larger one only if
 // the clock is known to have leapt ahead before. A clock that is set back to a wrong year takes nothing away.
-func (c *Catalog) forgetAhead(ctx context.Context, tx *sql.Tx, scheduleID string, run, done time.Time) error {
+func (c *Catalog) forgetAhead(ctx context.Context, tx *transaction, scheduleID string, run, done time.Time) error {
 	recorded := int64(0)
 	if done.Sub(run) > leap {
 		// Whatever was recorded after the leap says a time behind the middle of it, also before the leap was noticed.

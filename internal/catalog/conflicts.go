@@ -10,7 +10,7 @@ import (
 )
 
 // refuseConflict names the first queued or running operation that op must not be added to.
-func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+func (c *Catalog) refuseConflict(ctx context.Context, tx *transaction, op safepoint.Operation) error {
 	where, undone := `type = 'backup' AND triggered_by <> 'safety' AND database_id = $2`, ""
 	if op.Type == safepoint.TypeRestore {
 		where = `type = 'restore' AND $2 <> ''`
@@ -41,7 +41,7 @@ func (c *Catalog) refuseConflict(ctx context.Context, tx *sql.Tx, op safepoint.O
 const yields = `(restore_id = $3 OR id = $3 AND status = 'running' AND resumed_at > 0 AND ` + unguarded + `)`
 
 // yield ends what makes way for an undo: what the undo makes live again needs no safety backup.
-func (c *Catalog) yield(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+func (c *Catalog) yield(ctx context.Context, tx *transaction, op safepoint.Operation) error {
 	if op.Trigger != safepoint.TriggerUndo {
 		return nil
 	}
@@ -122,7 +122,7 @@ func timeZone(ctx context.Context, q querier, orgID string) (*time.Location, err
 }
 
 // refuseSource checks that what a restore reads, or an undo goes back to, is there and stays there.
-func (c *Catalog) refuseSource(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+func (c *Catalog) refuseSource(ctx context.Context, tx *transaction, op safepoint.Operation) error {
 	if op.Type != safepoint.TypeRestore || op.SourceID == "" {
 		return nil
 	}

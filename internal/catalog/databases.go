@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -61,7 +60,7 @@ func (c *Catalog) DatabasePassword(ctx context.Context, orgID, id string) ([]byt
 // it is queued or runs. One that asked for a person goes on with what is stored then: the password may be why it asked.
 // byName is who changes it. A nil password removes it.
 func (c *Catalog) UpdateDatabase(ctx context.Context, d safepoint.Database, sealedPassword []byte, byName string) (safepoint.Database, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		err := c.checkVersion(ctx, tx, "databases", "database", d.OrganizationID, d.ID, d.Version)
 		if err != nil {
 			return err
@@ -93,13 +92,13 @@ func (c *Catalog) SetServerVersion(ctx context.Context, orgID, id, version strin
 // stay listed. It fails with CodeConflict, saying why, while an active schedule backs it up, something is queued or
 // runs on it, or a restore of it can still be undone.
 func (c *Catalog) RemoveDatabase(ctx context.Context, orgID, id string) error {
-	return c.removeDatabase(ctx, orgID, id, func(tx *sql.Tx) error { return c.refuseUndoable(ctx, tx, orgID, id) })
+	return c.removeDatabase(ctx, orgID, id, func(tx *transaction) error { return c.refuseUndoable(ctx, tx, orgID, id) })
 }
 
 // RemoveLostDatabase is RemoveDatabase of one whose server is gone for good: no restore of it can be undone any more, and
 // what these set aside is neither dropped nor backed up by anybody. It returns those restores.
 func (c *Catalog) RemoveLostDatabase(ctx context.Context, orgID, id string) (givenUp []safepoint.Operation, err error) {
-	err = c.removeDatabase(ctx, orgID, id, func(tx *sql.Tx) error {
+	err = c.removeDatabase(ctx, orgID, id, func(tx *transaction) error {
 		if givenUp, err = stillAside(ctx, tx, orgID, id); err != nil {
 			return err
 		}
@@ -109,8 +108,8 @@ func (c *Catalog) RemoveLostDatabase(ctx context.Context, orgID, id string) (giv
 	return givenUp, err
 }
 
-func (c *Catalog) removeDatabase(ctx context.Context, orgID, id string, settle func(*sql.Tx) error) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+func (c *Catalog) removeDatabase(ctx context.Context, orgID, id string, settle func(*transaction) error) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		if _, err := database(ctx, tx, orgID, id); err != nil {
 			return err
 		}
@@ -139,13 +138,13 @@ func (c *Catalog) removeDatabase(ctx context.Context, orgID, id string, settle f
 }
 
 // stillAside are the restores of a database of which something is kept on its server, the one that is kept longest first.
-func stillAside(ctx context.Context, tx *sql.Tx, orgID, id string) ([]safepoint.Operation, error) {
+func stillAside(ctx context.Context, tx *transaction, orgID, id string) ([]safepoint.Operation, error) {
 	return operations(ctx, tx, `WHERE organization_id = $1 AND database_id = $2 AND undo_until > 0 ORDER BY undo_until DESC`, orgID, id)
 }
 
 // refuseUndoable fails while the set-aside copy of a restore of the database waits for an undo: dropping it needs the
 // connection.
-func (c *Catalog) refuseUndoable(ctx context.Context, tx *sql.Tx, orgID, id string) error {
+func (c *Catalog) refuseUndoable(ctx context.Context, tx *transaction, orgID, id string) error {
 	kept, err := stillAside(ctx, tx, orgID, id)
 	if err != nil || len(kept) == 0 {
 		return err
@@ -169,7 +168,7 @@ const FieldGone = "gone"
 
 // refuseWhile fails with CodeConflict, naming the first, while an operation of the organization that the condition
 // selects (with arg as $2) is queued or runs.
-func (c *Catalog) refuseWhile(ctx context.Context, tx *sql.Tx, orgID, condition, arg string, why *safepoint.Error) error {
+func (c *Catalog) refuseWhile(ctx context.Context, tx *transaction, orgID, condition, arg string, why *safepoint.Error) error {
 	open, err := operations(ctx, tx, `WHERE organization_id = $1 AND status IN ('queued','running') AND (`+condition+`) ORDER BY created_at LIMIT 1`, orgID, arg)
 	if err != nil || len(open) == 0 {
 		return err
@@ -184,7 +183,7 @@ func (c *Catalog) refuseWhile(ctx context.Context, tx *sql.Tx, orgID, condition,
 
 // checkVersion fails with CodeConflict if the row is not of this version any more (0 does not check), and with
 // CodeNotFound if it is not there. table is ours, never a user's.
-func (c *Catalog) checkVersion(ctx context.Context, tx *sql.Tx, table, what, orgID, id string, version int) error {
+func (c *Catalog) checkVersion(ctx context.Context, tx *transaction, table, what, orgID, id string, version int) error {
 	var stored int
 	var by string
 	var at int64

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
@@ -15,7 +14,7 @@ import (
 // database that is kept, and last does not say that this is wanted, it fails with ErrLast: of two backups that are
 // deleted at once, one is the last. The line of the audit log is written with it: no deletion is without who asked for it.
 func (c *Catalog) MarkDeleting(ctx context.Context, orgID, id string, last bool, line safepoint.AuditEntry) error {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		op, err := operationByID(ctx, tx, id)
 		switch {
 		case err != nil:
@@ -86,7 +85,7 @@ func (c *Catalog) MarkLeft(ctx context.Context, id string) error {
 
 // MarkDeleted records that the file is gone for good, in the audit log too. A backup that never succeeded stays in DB Logs.
 func (c *Catalog) MarkDeleted(ctx context.Context, id string) error {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE operations SET deleted_at = iif(status = 'succeeded', $2, 0), deleting_at = iif(status = 'succeeded', deleting_at, 0)
 			WHERE id = $1 AND deleting_at > 0 AND deleted_at = 0`, id, toMillis(c.Now()))
 		if err != nil {

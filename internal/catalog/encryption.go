@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -48,7 +47,7 @@ type Challenge struct {
 func (c *Catalog) AddRecipient(ctx context.Context, r safepoint.Recipient, sealed []byte, ch Challenge) (safepoint.Recipient, error) {
 	r.CreatedAt = c.Now().UTC().Truncate(time.Millisecond)
 	r.Kept = len(sealed) > 0
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM recipients WHERE organization_id = $1 AND public_key = $2 AND proven_at = 0`,
 			r.OrganizationID, r.PublicKey); err != nil {
 			return err
@@ -80,7 +79,7 @@ func (c *Catalog) Recipient(ctx context.Context, orgID, id string) (r safepoint.
 // ProveRecipient records that the secret key of a recipient is there. New backups are encrypted for it from now on, and
 // encryption is on.
 func (c *Catalog) ProveRecipient(ctx context.Context, orgID, id string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE recipients SET proven_at = $3, challenge = NULL, word_hash = ''
 			WHERE organization_id = $1 AND id = $2 AND proven_at = 0 AND retired_at = 0`, orgID, id, toMillis(c.Now()))
 		if err := changed(res, err, "recipient"); err != nil {
@@ -106,7 +105,7 @@ func (c *Catalog) SetSealedIdentity(ctx context.Context, orgID, id string, seale
 // RetireRecipient ends the use of a recipient for new backups; one that was never proven is forgotten. While encryption
 // is on the last one stays: CodeConflict.
 func (c *Catalog) RetireRecipient(ctx context.Context, orgID, id string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		r, err := scanRecipient(tx.QueryRowContext(ctx, `SELECT `+recipientColumns+` FROM recipients WHERE organization_id = $1 AND id = $2`, orgID, id))
 		switch {
 		case err != nil:
@@ -125,7 +124,7 @@ func (c *Catalog) RetireRecipient(ctx context.Context, orgID, id string) error {
 }
 
 // recipientLeft refuses encryption that is on and for nobody.
-func recipientLeft(ctx context.Context, tx *sql.Tx, orgID string) error {
+func recipientLeft(ctx context.Context, tx *transaction, orgID string) error {
 	var bad bool
 	err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM organizations WHERE id = $1 AND encrypted_since > 0)
 		AND NOT EXISTS (SELECT 1 FROM recipients WHERE organization_id = $1 AND proven_at > 0 AND retired_at = 0)`, orgID).Scan(&bad)
@@ -142,7 +141,7 @@ func (c *Catalog) SetEncryption(ctx context.Context, orgID string, on bool) erro
 	if on {
 		since = toMillis(c.Now())
 	}
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		res, err := tx.ExecContext(ctx, `UPDATE organizations SET encrypted_since = CASE WHEN $2 > 0 AND encrypted_since > 0 THEN encrypted_since ELSE $2 END
 			WHERE id = $1`, orgID, since)
 		if err := changed(res, err, "organization"); err != nil {

@@ -16,22 +16,22 @@ import (
 
 // AppendHeld is AppendJournal for the holder of claim.
 func (c *Catalog) AppendHeld(ctx context.Context, claim jobs.Claim, entries ...safepoint.JournalEntry) error {
-	return wrap("append journal", c.held(ctx, claim, func(tx *sql.Tx) error { return c.appendJournal(ctx, tx, entries) }))
+	return wrap("append journal", c.held(ctx, claim, func(tx *transaction) error { return c.appendJournal(ctx, tx, entries) }))
 }
 
 // SetHaltedHeld is SetHalted for the holder of claim.
 func (c *Catalog) SetHaltedHeld(ctx context.Context, claim jobs.Claim, orgID, reason string, until time.Time) error {
-	return c.held(ctx, claim, func(tx *sql.Tx) error { return c.setHalted(ctx, tx, orgID, claim.Operation.ID, reason, until) })
+	return c.held(ctx, claim, func(tx *transaction) error { return c.setHalted(ctx, tx, orgID, claim.Operation.ID, reason, until) })
 }
 
 // ClearHaltedHeld is ClearHalted for the holder of claim.
 func (c *Catalog) ClearHaltedHeld(ctx context.Context, claim jobs.Claim, orgID string) error {
-	return c.held(ctx, claim, func(tx *sql.Tx) error { return c.clearHalted(ctx, tx, orgID, claim.Operation.ID) })
+	return c.held(ctx, claim, func(tx *transaction) error { return c.clearHalted(ctx, tx, orgID, claim.Operation.ID) })
 }
 
 // held runs do in a transaction in which claim holds.
-func (c *Catalog) held(ctx context.Context, claim jobs.Claim, do func(*sql.Tx) error) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+func (c *Catalog) held(ctx context.Context, claim jobs.Claim, do func(*transaction) error) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		if err := holds(ctx, tx, claim); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (c *Catalog) CheckSetupCode(ctx context.Context, codeHash string) error {
 // admin of all of these), and uses the code up, all or nothing: of two who try at once, one wins and the other gets
 // CodeConflict. A wrong or old code is CodeForbidden.
 func (c *Catalog) Setup(ctx context.Context, codeHash string, u safepoint.User, passwordHash string, o safepoint.Organization) (safepoint.User, safepoint.Organization, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		err := c.checkSetupCode(ctx, tx, codeHash)
 		if err != nil {
 			return err

@@ -40,7 +40,7 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 		return false, err
 	}
 	recorded := false
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		op := safepoint.Operation{
 			OrganizationID: s.OrganizationID, DatabaseID: s.DatabaseID, ScheduleID: s.ID,
 			Type: safepoint.TypeBackup, Trigger: safepoint.TriggerScheduled,
@@ -80,7 +80,7 @@ func (c *Catalog) RecordDue(ctx context.Context, s jobs.ScheduleState, run time.
 }
 
 // insertRun queues the run of a due time, or records it as missed if the schedule has one waiting already.
-func (c *Catalog) insertRun(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time) error {
+func (c *Catalog) insertRun(ctx context.Context, tx *transaction, op safepoint.Operation, due time.Time) error {
 	// Where the clock was set back, what was missed comes due again.
 	_, err := tx.ExecContext(ctx, `DELETE FROM operations WHERE schedule_id = $1 AND schedule_id <> '' AND due_at = $2 AND status = 'missed'`, op.ScheduleID, toMillis(due))
 	if err != nil {
@@ -109,7 +109,7 @@ var downFailure = safepoint.Errorf(safepoint.CodeInterrupted, "Safepoint was not
 	WithHint("The latest of the missed runs was made up for when Safepoint came back.").Failure()
 
 // insertMissed records a due time that was not run. Its place in DB Logs is the time it was due.
-func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Operation, due time.Time, why *safepoint.Failure) error {
+func (c *Catalog) insertMissed(ctx context.Context, tx *transaction, op safepoint.Operation, due time.Time, why *safepoint.Failure) error {
 	op.ID, op.Status, op.DueAt, op.CreatedAt = safepoint.NewID(safepoint.OperationPrefix), safepoint.StatusMissed, due, due
 	op.FinishedAt, op.Failure = c.Now(), why
 	return insertDue(ctx, tx, op)
@@ -117,7 +117,7 @@ func (c *Catalog) insertMissed(ctx context.Context, tx *sql.Tx, op safepoint.Ope
 
 // insertDue inserts a scheduled operation unless its due time has one: the index of due times is one of schedules' runs
 // alone, and is only used where a query says so. It is called by its due time from the beginning.
-func insertDue(ctx context.Context, tx *sql.Tx, op safepoint.Operation) error {
+func insertDue(ctx context.Context, tx *transaction, op safepoint.Operation) error {
 	op.Name = safepoint.BackupFileName(op.DatabaseName, op.DueAt, op.Trigger)
 	var n int
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM operations WHERE schedule_id = $1 AND schedule_id <> '' AND due_at = $2`, op.ScheduleID, toMillis(op.DueAt)).Scan(&n)
@@ -139,7 +139,7 @@ func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duratio
 		return nil, wrap("claim operation", err)
 	}
 	var claim *jobs.Claim
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		if err := c.cancelDisabled(ctx, tx); err != nil {
 			return err
 		}
@@ -171,7 +171,7 @@ func (c *Catalog) ClaimNext(ctx context.Context, node string, lease time.Duratio
 }
 
 // take gives a running operation to node, and raises its fence.
-func (c *Catalog) take(ctx context.Context, tx *sql.Tx, id, node string, lease time.Duration) (*jobs.Claim, error) {
+func (c *Catalog) take(ctx context.Context, tx *transaction, id, node string, lease time.Duration) (*jobs.Claim, error) {
 	claim := jobs.Claim{Node: node}
 	err := tx.QueryRowContext(ctx, `UPDATE operations SET node = $2, lease_until = $3, fence = fence + 1 WHERE id = $1 RETURNING fence`,
 		id, node, toMillis(c.Now().Add(lease))).Scan(&claim.Fence)
@@ -191,7 +191,7 @@ func (c *Catalog) InsertRunning(ctx context.Context, op safepoint.Operation, nod
 	now := c.Now()
 	op.Status, op.CreatedAt, op.StartedAt = safepoint.StatusRunning, now, now
 	var claim *jobs.Claim
-	err := c.tx(ctx, func(tx *sql.Tx) (err error) {
+	err := c.tx(ctx, func(tx *transaction) (err error) {
 		if err := insertOperation(ctx, tx, op, job{}); err != nil {
 			return err
 		}
@@ -225,10 +225,10 @@ func (c *Catalog) Beat(ctx context.Context, claim jobs.Claim, p safepoint.Progre
 // and when it ended, its progress (Beat's), whether a person asked to cancel, and UndoneByID (SetUndone's).
 // It fails with CodeConflict if the claim was lost.
 func (c *Catalog) SaveOperation(ctx context.Context, claim jobs.Claim, op safepoint.Operation) error {
-	return wrap("save operation", c.tx(ctx, func(tx *sql.Tx) error { return saveFields(ctx, tx, claim, op) }))
+	return wrap("save operation", c.tx(ctx, func(tx *transaction) error { return saveFields(ctx, tx, claim, op) }))
 }
 
-func saveFields(ctx context.Context, tx *sql.Tx, claim jobs.Claim, op safepoint.Operation) error {
+func saveFields(ctx context.Context, tx *transaction, claim jobs.Claim, op safepoint.Operation) error {
 	res, err := tx.ExecContext(ctx, `UPDATE operations SET
 			name = $3, storage_key = $4, size = $5, raw_size = $6, sha256 = $7, verified_at = $8, tables = $9, row_count = $10,
 			server_version = $11, source_name = $12, source_at = $13, safety_id = $14, step = $15, switched = $16,
@@ -257,7 +257,7 @@ func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Ope
 	if op.FinishedAt.IsZero() {
 		op.FinishedAt = c.Now()
 	}
-	return wrap("finish operation", c.tx(ctx, func(tx *sql.Tx) error {
+	return wrap("finish operation", c.tx(ctx, func(tx *transaction) error {
 		var status string
 		var fence int64
 		err := tx.QueryRowContext(ctx, `SELECT status, fence FROM operations WHERE id = $1`, claim.Operation.ID).Scan(&status, &fence)
@@ -286,7 +286,7 @@ func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Ope
 func (c *Catalog) Orphans(ctx context.Context, node string, lease time.Duration) ([]jobs.Claim, error) {
 	machine, _, _ := strings.Cut(node, "/")
 	var claims []jobs.Claim
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		claims = nil
 		type held struct {
 			id, node string

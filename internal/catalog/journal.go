@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,10 +13,10 @@ import (
 // AppendJournal adds entries to their operations' journals, all or none, each with the next Seq, and At where it is
 // zero. When it returns nil they survive a power cut. A State may be nil, or must be JSON.
 func (c *Catalog) AppendJournal(ctx context.Context, entries ...safepoint.JournalEntry) error {
-	return wrap("append journal", c.tx(ctx, func(tx *sql.Tx) error { return c.appendJournal(ctx, tx, entries) }))
+	return wrap("append journal", c.tx(ctx, func(tx *transaction) error { return c.appendJournal(ctx, tx, entries) }))
 }
 
-func (c *Catalog) appendJournal(ctx context.Context, tx *sql.Tx, entries []safepoint.JournalEntry) error {
+func (c *Catalog) appendJournal(ctx context.Context, tx *transaction, entries []safepoint.JournalEntry) error {
 	for _, e := range entries {
 		if len(e.State) > 0 && !json.Valid(e.State) {
 			return errors.New("state is not JSON")
@@ -127,7 +126,7 @@ func (c *Catalog) SetAttention(ctx context.Context, operationID string, names []
 // Settle records that a person has brought a restore that ended to a good end: nothing of it needs anybody any more,
 // and it halts its organization no longer.
 func (c *Catalog) Settle(ctx context.Context, orgID, operationID string) error {
-	return wrap("settle restore", c.tx(ctx, func(tx *sql.Tx) error {
+	return wrap("settle restore", c.tx(ctx, func(tx *transaction) error {
 		_, err := tx.ExecContext(ctx, `UPDATE operations SET attention = '[]', needs_operator = 0
 			WHERE id = $1 AND organization_id = $2 AND status NOT IN ('queued','running')`, operationID, orgID)
 		if err != nil {

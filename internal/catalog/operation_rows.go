@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -37,7 +36,7 @@ type job struct {
 	fence      int64
 }
 
-func insertOperation(ctx context.Context, tx *sql.Tx, op safepoint.Operation, j job) error {
+func insertOperation(ctx context.Context, tx *transaction, op safepoint.Operation, j job) error {
 	args := append(operationValues(op), j.node, toMillis(j.leaseUntil), j.fence)
 	_, err := tx.ExecContext(ctx, `INSERT INTO operations (`+operationColumns+`, node, lease_until, fence)
 		VALUES (`+placeholders(len(args))+`)`, args...)

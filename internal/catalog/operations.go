@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -26,7 +25,7 @@ func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (
 	if err := c.db.reserve.mayBegin(); err != nil {
 		return safepoint.Operation{}, err
 	}
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		if err := c.refuseConflict(ctx, tx, op); err != nil {
 			return err
 		}

@@ -134,7 +134,7 @@ func TestOperationRoundTrip(t *testing.T) {
 	full := filled(f.now)
 	full.OrganizationID, full.ID, full.Type, full.Status = "org_a", "op_full", safepoint.TypeBackup, safepoint.StatusQueued
 	full.CreatedAt = f.now.Add(-time.Hour)
-	tx, err := f.db.BeginTx(f.ctx, nil)
+	tx, err := f.db.begin(f.ctx)
 	f.ok(err)
 	f.ok(insertOperation(f.ctx, tx, full, job{}))
 	f.ok(tx.Commit())

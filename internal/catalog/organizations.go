@@ -3,7 +3,6 @@ package catalog
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -22,7 +21,7 @@ func scanOrganization(row scanner) (safepoint.Organization, error) {
 
 // CreateOrganization stores o, giving it an ID and a time, with userID as its first admin.
 func (c *Catalog) CreateOrganization(ctx context.Context, o safepoint.Organization, userID string) (safepoint.Organization, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		var err error
 		o, err = c.createOrganization(ctx, tx, o, userID)
 		return err
@@ -30,7 +29,7 @@ func (c *Catalog) CreateOrganization(ctx context.Context, o safepoint.Organizati
 	return o, err
 }
 
-func (c *Catalog) createOrganization(ctx context.Context, tx *sql.Tx, o safepoint.Organization, userID string) (safepoint.Organization, error) {
+func (c *Catalog) createOrganization(ctx context.Context, tx *transaction, o safepoint.Organization, userID string) (safepoint.Organization, error) {
 	o.ID = safepoint.NewID(safepoint.OrganizationPrefix)
 	o.CreatedAt = c.Now().UTC().Truncate(time.Millisecond)
 	_, err := tx.ExecContext(ctx, `INSERT INTO organizations (id, name, time_zone, language, undo_window_ms, session_idle_ms, created_at)
@@ -110,7 +109,7 @@ func member(ctx context.Context, q querier, orgID, userID string) (safepoint.Mem
 // AddMember makes a user a member. A user who is one already is a mistake in the field "email".
 func (c *Catalog) AddMember(ctx context.Context, orgID, userID string, role safepoint.Role) (safepoint.Member, error) {
 	var m safepoint.Member
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		r, err := tx.ExecContext(ctx, `INSERT INTO members (organization_id, user_id, role, created_at) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (organization_id, user_id) DO NOTHING`, orgID, userID, role, toMillis(c.Now()))
 		if err != nil {
@@ -129,7 +128,7 @@ func (c *Catalog) AddMember(ctx context.Context, orgID, userID string, role safe
 
 // SetRole changes what a member may do. The last admin stays one.
 func (c *Catalog) SetRole(ctx context.Context, orgID, userID string, role safepoint.Role) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		r, err := tx.ExecContext(ctx, `UPDATE members SET role = $1 WHERE organization_id = $2 AND user_id = $3`, role, orgID, userID)
 		if err := changed(r, err, "member"); err != nil {
 			return err
@@ -140,7 +139,7 @@ func (c *Catalog) SetRole(ctx context.Context, orgID, userID string, role safepo
 
 // RemoveMember ends a membership and the tokens that came with it. The last admin stays.
 func (c *Catalog) RemoveMember(ctx context.Context, orgID, userID string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		r, err := tx.ExecContext(ctx, `DELETE FROM members WHERE organization_id = $1 AND user_id = $2`, orgID, userID)
 		if err := changed(r, err, "member"); err != nil {
 			return err
@@ -153,7 +152,7 @@ func (c *Catalog) RemoveMember(ctx context.Context, orgID, userID string) error 
 }
 
 // adminLeft refuses a change that leaves an organization without an admin who can sign in.
-func adminLeft(ctx context.Context, tx *sql.Tx, orgID string) error {
+func adminLeft(ctx context.Context, tx *transaction, orgID string) error {
 	var n int
 	err := tx.QueryRowContext(ctx, `SELECT count(*) FROM members m JOIN users u ON u.id = m.user_id
 		WHERE m.organization_id = $1 AND m.role = 'admin' AND u.password_hash <> ''`, orgID).Scan(&n)

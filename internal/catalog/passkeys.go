@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"strings"
 	"time"
 
@@ -76,7 +75,7 @@ func (c *Catalog) DistrustPasskey(ctx context.Context, id string, at time.Time) 
 
 // RenamePasskey gives a user's passkey another name, and returns what it was called.
 func (c *Catalog) RenamePasskey(ctx context.Context, userID, id, name string) (old string, err error) {
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		if err := tx.QueryRowContext(ctx, `SELECT name FROM passkeys WHERE id = $1 AND user_id = $2`, id, userID).Scan(&old); err != nil {
 			return absent(err, "passkey")
 		}
@@ -89,7 +88,7 @@ func (c *Catalog) RenamePasskey(ctx context.Context, userID, id, name string) (o
 // RemovePasskey removes a user's passkey and every session that it began but the one kept (its hash; "" keeps none), and
 // returns what it was called.
 func (c *Catalog) RemovePasskey(ctx context.Context, userID, id, keep string) (name string, err error) {
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		if err := tx.QueryRowContext(ctx, `DELETE FROM passkeys WHERE id = $1 AND user_id = $2 RETURNING name`, id, userID).Scan(&name); err != nil {
 			return absent(err, "passkey")
 		}

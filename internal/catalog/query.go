@@ -1,20 +1,17 @@
 package catalog
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/safepoint-db/safepoint"
-	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
 // scanner is a *sql.Row or *sql.Rows.
@@ -28,91 +25,9 @@ type extra struct {
 
 func (e extra) Scan(dest ...any) error { return e.scanner.Scan(append(dest, e.more...)...) }
 
-// execer is what *sql.DB and *sql.Tx have in common for writing.
+// execer is what *sql.DB and *transaction have in common for writing.
 type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
-}
-
-// pool is the catalog's connections. What is written through it says in words that the disk is full, and what is read
-// through it is compiled once per connection: for the short queries of a page that is most of their time.
-type pool struct {
-	*sql.DB
-	watch    func(query string)
-	prepared *prepared
-	reserve  *Reserve // nil: none
-}
-
-// prepared are compiled queries by their text.
-type prepared struct {
-	mu      sync.RWMutex
-	byQuery map[string]*sql.Stmt
-}
-
-const (
-	maxPrepared  = 256 // how many are kept: more than the program has
-	maxArguments = 12  // of a query that is kept: with more it is one for a list of IDs, and another one for each length
-)
-
-// statement is the compiled query, nil where it is not kept.
-func (p pool) statement(ctx context.Context, query string, args int) *sql.Stmt {
-	if p.prepared == nil || args > maxArguments {
-		return nil
-	}
-	p.prepared.mu.RLock()
-	s, n := p.prepared.byQuery[query], len(p.prepared.byQuery)
-	p.prepared.mu.RUnlock()
-	if s != nil || n >= maxPrepared {
-		return s
-	}
-	s, err := p.DB.PrepareContext(ctx, query)
-	if err != nil {
-		return nil // whoever asked runs it, and gets the error
-	}
-	p.prepared.mu.Lock()
-	defer p.prepared.mu.Unlock()
-	if first := p.prepared.byQuery[query]; first != nil {
-		s.Close()
-		return first
-	}
-	p.prepared.byQuery[query] = s
-	return s
-}
-
-// Watch has fn told of every statement that a list or a page is read with, from now on. For tests, before the catalog is
-// used by others: they count statements, and ask how SQLite carries them out.
-func (c *Catalog) Watch(fn func(query string)) { c.db.watch = fn }
-
-func (p pool) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	if p.watch != nil {
-		p.watch(query)
-	}
-	if s := p.statement(ctx, query, len(args)); s != nil {
-		return s.QueryContext(ctx, args...)
-	}
-	return p.DB.QueryContext(ctx, query, args...)
-}
-
-func (p pool) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	if p.watch != nil {
-		p.watch(query)
-	}
-	if s := p.statement(ctx, query, len(args)); s != nil {
-		return s.QueryRowContext(ctx, args...)
-	}
-	return p.DB.QueryRowContext(ctx, query, args...)
-}
-
-func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	var res sql.Result
-	err := p.reserve.try(func() (err error) {
-		before, after := fault.Call("catalog")
-		if before != nil {
-			return before
-		}
-		res, err = p.DB.ExecContext(ctx, query, args...)
-		return full(cmp.Or(err, after))
-	})
-	return res, err
 }
 
 // full turns a disk without room into words; other errors pass.
@@ -197,7 +112,7 @@ func (c *Catalog) editConflict(ctx context.Context, q querier, orgID, what, by s
 		WithHint("Reload to see what it is now, then make your change again.")
 }
 
-// querier is what *sql.DB and *sql.Tx have in common for reading.
+// querier is what *sql.DB and *transaction have in common for reading.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row

@@ -16,7 +16,7 @@ import (
 // RecoverOrganization stores o under its own ID unless it is there, and says whether it did. It has no member: the first
 // admin of the installation becomes its admin, or adminID, unless that is "".
 func (c *Catalog) RecoverOrganization(ctx context.Context, o safepoint.Organization, adminID string) (added bool, err error) {
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		n, err := affected(tx.ExecContext(ctx, `INSERT INTO organizations (id, name, time_zone, undo_window_ms, created_at) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (id) DO NOTHING`, o.ID, o.Name, o.TimeZone, o.UndoWindow.Milliseconds(), toMillis(c.Now())))
 		added = n > 0
@@ -28,7 +28,7 @@ func (c *Catalog) RecoverOrganization(ctx context.Context, o safepoint.Organizat
 	return added, wrap("recover organization", err)
 }
 
-func (c *Catalog) makeAdmin(ctx context.Context, tx *sql.Tx, orgID, userID string) error {
+func (c *Catalog) makeAdmin(ctx context.Context, tx *transaction, orgID, userID string) error {
 	_, err := tx.ExecContext(ctx, `INSERT INTO members (organization_id, user_id, role, created_at) VALUES ($1, $2, 'admin', $3)
 		ON CONFLICT (organization_id, user_id) DO NOTHING`, orgID, userID, toMillis(c.Now()))
 	return err
@@ -37,7 +37,7 @@ func (c *Catalog) makeAdmin(ctx context.Context, tx *sql.Tx, orgID, userID strin
 // RecoverDatabase stores d, without a connection, under its own ID unless it is there or was removed, and says whether
 // it did. Where its name is taken it gets its ID behind it.
 func (c *Catalog) RecoverDatabase(ctx context.Context, d safepoint.Database) (added bool, err error) {
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		var taken bool
 		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM databases WHERE organization_id = $1 AND name = $2 AND removed_at = 0 AND id <> $3)`,
 			d.OrganizationID, d.Name, d.ID).Scan(&taken)
@@ -72,7 +72,7 @@ func (c *Catalog) RecoverBackup(ctx context.Context, op safepoint.Operation) (ad
 	if op.Type != safepoint.TypeBackup || op.Status != safepoint.StatusSucceeded || op.StorageKey == "" {
 		return false, fmt.Errorf("recover backup: %s is none", op.ID)
 	}
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		var there bool
 		err := tx.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM operations WHERE id = $1)`, op.ID).Scan(&there)
 		if err != nil || there {
@@ -92,7 +92,7 @@ func (c *Catalog) RecoverBackup(ctx context.Context, op safepoint.Operation) (ad
 
 // adopt makes userID the admin of every organization that has no member, and gives the name and time zone of o to the
 // one that is called like it, else to the oldest; it is returned. ok is false if there is none.
-func (c *Catalog) adopt(ctx context.Context, tx *sql.Tx, o safepoint.Organization, userID string) (_ safepoint.Organization, ok bool, err error) {
+func (c *Catalog) adopt(ctx context.Context, tx *transaction, o safepoint.Organization, userID string) (_ safepoint.Organization, ok bool, err error) {
 	lost, err := collect(ctx, tx, scanOrganization, `SELECT `+organizationColumns+` FROM organizations o
 		WHERE NOT EXISTS (SELECT 1 FROM members m WHERE m.organization_id = o.id) ORDER BY lower(o.name) <> lower($1), o.created_at, o.id`, o.Name)
 	if err != nil || len(lost) == 0 {

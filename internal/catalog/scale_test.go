@@ -64,7 +64,7 @@ func (g *generator) operations(n int) {
 		if op.Type == safepoint.TypeBackup && g.IntN(2) == 0 {
 			op.ScheduleID, op.DueAt = pick(g.Rand, "sch_1", "sch_2"), op.CreatedAt.Add(time.Duration(g.rows)*time.Millisecond) // each its own
 		}
-		tx, err := g.db.BeginTx(g.ctx, nil)
+		tx, err := g.db.begin(g.ctx)
 		g.ok(err)
 		g.ok(insertOperation(g.ctx, tx, op, job{}))
 		g.ok(tx.Commit())

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -38,7 +37,7 @@ func scanSchedule(row scanner) (Schedule, error) {
 
 // CreateSchedule stores s, active, giving it an ID, times and version 1. A zero anchor is now.
 func (c *Catalog) CreateSchedule(ctx context.Context, s safepoint.Schedule) (safepoint.Schedule, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		if _, err := database(ctx, tx, s.OrganizationID, s.DatabaseID); err != nil {
 			return err
 		}
@@ -83,7 +82,7 @@ func (c *Catalog) Schedules(ctx context.Context, orgID string) ([]Schedule, erro
 // UpdateSchedule stores name, description and interval of s, unless s.Version is neither 0 nor the stored one.
 // byName is who changes it. With a new interval, times of it that have passed are not made up for.
 func (c *Catalog) UpdateSchedule(ctx context.Context, s safepoint.Schedule, byName string) (safepoint.Schedule, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		old, err := schedule(ctx, tx, s.OrganizationID, s.ID)
 		if err != nil {
 			return err
@@ -130,7 +129,7 @@ func (c *Catalog) EnableSchedule(ctx context.Context, orgID, id, byName string, 
 }
 
 func (c *Catalog) setActive(ctx context.Context, orgID, id, update string, args ...any) (s safepoint.Schedule, changed bool, err error) {
-	err = c.tx(ctx, func(tx *sql.Tx) error {
+	err = c.tx(ctx, func(tx *transaction) error {
 		r, err := tx.ExecContext(ctx, update, args...)
 		if err != nil {
 			return err

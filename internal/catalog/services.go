@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -24,7 +23,7 @@ func scanService(row scanner) (safepoint.Service, error) {
 // is sealed for it. While a restore is queued or runs it fails with CodeConflict, as every change of services does:
 // what a restore halts is what it resumes.
 func (c *Catalog) CreateService(ctx context.Context, s safepoint.Service, sealedSecret []byte) (safepoint.Service, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		if err := c.refuseDuringRestore(ctx, tx, s.OrganizationID); err != nil {
 			return err
 		}
@@ -68,7 +67,7 @@ func (c *Catalog) ServiceSecret(ctx context.Context, orgID, id string) ([]byte, 
 // UpdateService stores s but for its kind and place, unless s.Version is neither 0 nor the stored one, or a restore of
 // the organization is queued or runs and has not asked for a person. byName is who changes it. A nil secret removes it.
 func (c *Catalog) UpdateService(ctx context.Context, s safepoint.Service, sealedSecret []byte, byName string) (safepoint.Service, error) {
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		err := c.checkVersion(ctx, tx, "services", "service", s.OrganizationID, s.ID, s.Version)
 		if err != nil {
 			return err
@@ -92,7 +91,7 @@ func (c *Catalog) UpdateService(ctx context.Context, s safepoint.Service, sealed
 
 // RemoveService removes a service.
 func (c *Catalog) RemoveService(ctx context.Context, orgID, id string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		if _, err := service(ctx, tx, orgID, id); err != nil {
 			return err
 		}
@@ -106,7 +105,7 @@ func (c *Catalog) RemoveService(ctx context.Context, orgID, id string) error {
 
 // OrderServices puts the services of the organization in the order of ids, which must name each of them once.
 func (c *Catalog) OrderServices(ctx context.Context, orgID string, ids []string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		if err := c.refuseDuringRestore(ctx, tx, orgID); err != nil {
 			return err
 		}
@@ -137,18 +136,18 @@ func (c *Catalog) OrderServices(ctx context.Context, orgID string, ids []string)
 
 // RestoreUnderWay fails with CodeConflict, naming it, while a restore of the organization is queued or runs.
 func (c *Catalog) RestoreUnderWay(ctx context.Context, orgID string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error { return c.refuseDuringRestore(ctx, tx, orgID) })
+	return c.tx(ctx, func(tx *transaction) error { return c.refuseDuringRestore(ctx, tx, orgID) })
 }
 
-func (c *Catalog) refuseDuringRestore(ctx context.Context, tx *sql.Tx, orgID string) error {
+func (c *Catalog) refuseDuringRestore(ctx context.Context, tx *transaction, orgID string) error {
 	return c.refuseWhile(ctx, tx, orgID, `type = $2`, string(safepoint.TypeRestore), safepoint.Errorf(safepoint.CodeConflict, "A restore needs the services as they are."))
 }
 
 // RestoreAtWork is RestoreUnderWay but for restores that asked for a person.
 func (c *Catalog) RestoreAtWork(ctx context.Context, orgID string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error { return c.refuseAtWork(ctx, tx, orgID) })
+	return c.tx(ctx, func(tx *transaction) error { return c.refuseAtWork(ctx, tx, orgID) })
 }
 
-func (c *Catalog) refuseAtWork(ctx context.Context, tx *sql.Tx, orgID string) error {
+func (c *Catalog) refuseAtWork(ctx context.Context, tx *transaction, orgID string) error {
 	return c.refuseWhile(ctx, tx, orgID, `type = $2 AND needs_operator = 0`, string(safepoint.TypeRestore), safepoint.Errorf(safepoint.CodeConflict, "A restore needs the services as they are."))
 }

@@ -2,7 +2,6 @@ package catalog
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -68,12 +67,12 @@ func (c *Catalog) createUser(ctx context.Context, q execer, u safepoint.User, ha
 // SetPassword stores a new hash and ends every session and unused link of the user but the session kept
 // (its hash; "" keeps none).
 func (c *Catalog) SetPassword(ctx context.Context, userID, hash, keep string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error { return setPassword(ctx, tx, userID, hash, keep) })
+	return c.tx(ctx, func(tx *transaction) error { return setPassword(ctx, tx, userID, hash, keep) })
 }
 
 // ResetPassword is SetPassword that keeps no session, and removes the user's passkeys.
 func (c *Catalog) ResetPassword(ctx context.Context, userID, hash string) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		if err := setPassword(ctx, tx, userID, hash, ""); err != nil {
 			return err
 		}
@@ -82,7 +81,7 @@ func (c *Catalog) ResetPassword(ctx context.Context, userID, hash string) error 
 	})
 }
 
-func setPassword(ctx context.Context, tx *sql.Tx, userID, hash, keep string) error {
+func setPassword(ctx context.Context, tx *transaction, userID, hash, keep string) error {
 	r, err := tx.ExecContext(ctx, `UPDATE users SET password_hash = $1 WHERE id = $2`, hash, userID)
 	if err := changed(r, err, "user"); err != nil {
 		return err
@@ -114,7 +113,7 @@ const (
 
 // CreateLink stores the hash of a one-time link. An earlier invitation of the same user ends.
 func (c *Catalog) CreateLink(ctx context.Context, hash, kind, userID string, until time.Time) error {
-	return c.tx(ctx, func(tx *sql.Tx) error {
+	return c.tx(ctx, func(tx *transaction) error {
 		if _, err := tx.ExecContext(ctx, `DELETE FROM links WHERE expires_at <= $1 OR (user_id = $2 AND kind = $3 AND kind = 'invite')`,
 			toMillis(c.Now()), userID, kind); err != nil {
 			return err
@@ -135,7 +134,7 @@ func (c *Catalog) LinkUser(ctx context.Context, hash, kind string) (safepoint.Us
 // UseLink uses a link up and returns whose it was. Of two who try at once, one gets CodeNotFound.
 func (c *Catalog) UseLink(ctx context.Context, hash, kind string) (safepoint.User, error) {
 	var u credentials
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		var err error
 		u, err = useLink(ctx, tx, hash, kind, c.Now())
 		return err
@@ -143,7 +142,7 @@ func (c *Catalog) UseLink(ctx context.Context, hash, kind string) (safepoint.Use
 	return u.User, err
 }
 
-func useLink(ctx context.Context, tx *sql.Tx, hash, kind string, now time.Time) (credentials, error) {
+func useLink(ctx context.Context, tx *transaction, hash, kind string, now time.Time) (credentials, error) {
 	var userID string
 	err := tx.QueryRowContext(ctx, `DELETE FROM links WHERE token_hash = $1 AND kind = $2 AND expires_at > $3 RETURNING user_id`,
 		hash, kind, toMillis(now)).Scan(&userID)
@@ -156,7 +155,7 @@ func useLink(ctx context.Context, tx *sql.Tx, hash, kind string, now time.Time) 
 // AcceptInvite uses an invitation up and stores the name and password hash its user chose.
 func (c *Catalog) AcceptInvite(ctx context.Context, linkHash, name, passwordHash string) (safepoint.User, error) {
 	var u credentials
-	err := c.tx(ctx, func(tx *sql.Tx) error {
+	err := c.tx(ctx, func(tx *transaction) error {
 		var err error
 		if u, err = useLink(ctx, tx, linkHash, LinkInvite, c.Now()); err != nil {
 			return err
