@@ -86,6 +86,16 @@ func (w *world) ok(err error) {
 }
 
 // refused checks err's code and a part of what a person sees of it.
+// isUntidy says whether Housekeep was asked for since the last time.
+func (w *world) isUntidy() bool {
+	select {
+	case <-w.Untidy():
+		return true
+	default:
+		return false
+	}
+}
+
 func (w *world) refused(err error, code safepoint.Code, part string) {
 	w.t.Helper()
 	if e := safepoint.UserError(errOr(err)); safepoint.ErrorCode(err) != code || !strings.Contains(e.Message+" "+e.Hint, part) {

@@ -59,3 +59,42 @@ func TestDeleteOfWhatBecameTheLast(t *testing.T) {
 	w.refused(w.DeleteBackup(w.ctx, w.admin, second.ID, ""), safepoint.CodeInvalid, "exactly as shown")
 	w.ok(w.DeleteBackup(w.ctx, w.admin, second.ID, d.Name))
 }
+
+// refusing is a storage that does not delete one file.
+type refusing struct {
+	storage.Storage
+	key string
+}
+
+func (r refusing) Delete(ctx context.Context, key string) error {
+	if key == r.key {
+		return errors.New("the storage is read-only")
+	}
+	return r.Storage.Delete(ctx, key)
+}
+
+// A file that the storage does not delete is tried again at once, and does not keep others that are to go.
+func TestDeletionIsTriedAtOnce(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	first, second := w.backup(d), w.backup(d)
+	w.backup(d)
+	healthy := w.Storage
+	for _, op := range []safepoint.Operation{first, second} {
+		w.Storage = refusing{healthy, op.StorageKey}
+		w.refused(w.DeleteBackup(w.ctx, w.admin, op.ID, ""), safepoint.CodeUnreachable, "could not be removed yet")
+		if !w.isUntidy() {
+			t.Error("nobody tries again before the minute is over")
+		}
+	}
+	gone := func(op safepoint.Operation) bool {
+		_, err := healthy.Stat(w.ctx, op.StorageKey)
+		return safepoint.ErrorCode(err) == safepoint.CodeNotFound
+	}
+	if w.Storage = (refusing{healthy, first.StorageKey}); !w.Housekeep(w.ctx) || gone(first) || !gone(second) {
+		t.Error("a file that cannot be removed kept another, or nobody tries it again")
+	}
+	if w.Storage = healthy; w.Housekeep(w.ctx) || !gone(first) {
+		t.Error("the file is still there")
+	}
+}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -78,17 +79,17 @@ func (a *App) SweepStorage(ctx context.Context) error {
 	return nil
 }
 
+// endDeletions removes every file that is to go. One that cannot be removed does not keep the others.
 func (a *App) endDeletions(ctx context.Context) error {
 	ops, err := a.Catalog.Deleting(ctx)
 	if err != nil {
 		return err
 	}
+	var failed []error
 	for _, op := range ops {
-		if err := a.deleteFile(ctx, op); err != nil {
-			return err
-		}
+		failed = append(failed, a.deleteFile(ctx, op))
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
 // dropExpired drops set-aside databases, and after an undo the undone one, whose window has passed. One server that

@@ -359,16 +359,8 @@ func TestModeOfARestore(t *testing.T) {
 // without one for a minute.
 func TestSafetyBackupIsTriedAtOnce(t *testing.T) {
 	w := newWorld(t)
-	untidy := func() bool {
-		select {
-		case <-w.Untidy():
-			return true
-		default:
-			return false
-		}
-	}
 	op := safepoint.Operation{Type: safepoint.TypeRestore, Mode: safepoint.RestoreInstant, Status: safepoint.StatusSucceeded, Switched: true, UndoUntil: w.Now().Add(time.Hour)}
-	if w.Ended(w.ctx, op); !untidy() {
+	if w.Ended(w.ctx, op); !w.isUntidy() {
 		t.Error("nobody looks after it before the minute is over")
 	}
 	for what, change := range map[string]func(*safepoint.Operation){
@@ -379,7 +371,7 @@ func TestSafetyBackupIsTriedAtOnce(t *testing.T) {
 	} {
 		other := op
 		change(&other)
-		if w.Ended(w.ctx, other); untidy() {
+		if w.Ended(w.ctx, other); w.isUntidy() {
 			t.Errorf("%s has the house tidied", what)
 		}
 	}
