@@ -1,9 +1,11 @@
 package app
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -219,4 +221,35 @@ func (c *connection) sqlite(in DatabaseInput, allowed func(string) error) error 
 	c.database = safepoint.Database{Engine: safepoint.SQLite, Path: path}
 	c.password = nil
 	return nil
+}
+
+// notOfOthers refuses a SQLite file that is another organization's database already. A server asks for a password; a file
+// does not, and whoever may name it could read it, and restore over it.
+func (a *App) notOfOthers(ctx context.Context, by safepoint.Actor, d safepoint.Database) error {
+	if d.Engine != safepoint.SQLite {
+		return nil
+	}
+	all, err := a.Catalog.AllDatabases(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.Engine == safepoint.SQLite && other.OrganizationID != by.OrganizationID && sameFile(other.Path, d.Path) {
+			return safepoint.Invalid("path", "This file cannot be used here.").WithHint("Ask whoever operates this server to whom it belongs.")
+		}
+	}
+	return nil
+}
+
+// sameFile says whether two paths lead to one file, there or not.
+func sameFile(a, b string) bool {
+	if a, b = resolve(a), resolve(b); a == b {
+		return true
+	}
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
 }

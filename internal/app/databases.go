@@ -40,6 +40,9 @@ func (a *App) CreateDatabase(ctx context.Context, by safepoint.Actor, in Databas
 		return safepoint.Database{}, err
 	}
 	d := c.database
+	if err := a.notOfOthers(ctx, by, d); err != nil {
+		return safepoint.Database{}, err
+	}
 	if d.Name, err = checkName("name", in.Name); err != nil {
 		return safepoint.Database{}, err
 	}
@@ -78,6 +81,11 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 	d := c.database
 	if d.Name, err = checkName("name", in.Name); err != nil {
 		return safepoint.Database{}, err
+	}
+	if d.Path != old.Path {
+		if err := a.notOfOthers(ctx, by, d); err != nil {
+			return safepoint.Database{}, err
+		}
 	}
 	if d.Engine != old.Engine {
 		return safepoint.Database{}, safepoint.Invalid("engine", "%s is a %s database. Add a new one instead.", old.Name, old.Engine.Label())
@@ -213,6 +221,9 @@ func (a *App) TryDatabase(ctx context.Context, by safepoint.Actor, in DatabaseIn
 		return TestResult{}, err
 	}
 	c, err := a.connection(in)
+	if err == nil {
+		err = a.notOfOthers(ctx, by, c.database)
+	}
 	if err != nil {
 		return TestResult{}, err
 	}

@@ -359,3 +359,34 @@ func TestResumeByHand(t *testing.T) {
 	}
 	w.audited(w.admin, "Ines Marlow|service.resume|gone|failed")
 }
+
+// A file has no password: who may name one that is another organization's could read it, and restore over it.
+func TestFilesOfOthersAreNoDatabase(t *testing.T) {
+	w := newWorld(t)
+	folder := t.TempDir()
+	path, link, hard := filepath.Join(folder, "shop.db"), filepath.Join(folder, "link.db"), filepath.Join(folder, "hard.db")
+	w.ok(os.WriteFile(path, nil, 0o600))
+	w.ok(os.Symlink(path, link))
+	w.ok(os.Link(path, hard))
+	d, err := w.CreateDatabase(w.ctx, w.admin, DatabaseInput{Name: "shop", Engine: safepoint.SQLite, Path: path})
+	w.ok(err)
+	own, err := w.CreateDatabase(w.ctx, w.foreign, DatabaseInput{Name: "shop", Engine: safepoint.SQLite, Path: filepath.Join(folder, "own.db")})
+	w.ok(err)
+	for _, in := range []DatabaseInput{{Engine: safepoint.SQLite, Path: path}, {Engine: safepoint.SQLite, Path: link}, {Engine: safepoint.SQLite, Path: hard}, {URL: "sqlite://" + path}} {
+		in.Name = "theirs"
+		_, err := w.CreateDatabase(w.ctx, w.foreign, in)
+		w.refused(err, safepoint.CodeInvalid, "This file cannot be used here.")
+		_, err = w.TryDatabase(w.ctx, w.foreign, in)
+		w.refused(err, safepoint.CodeInvalid, "This file cannot be used here.")
+		_, err = w.UpdateDatabase(w.ctx, w.foreign, own.ID, in)
+		w.refused(err, safepoint.CodeInvalid, "This file cannot be used here.")
+	}
+	// Its own organization may name it, and give it another name.
+	_, err = w.TryDatabase(w.ctx, w.admin, DatabaseInput{Engine: safepoint.SQLite, Path: link})
+	w.ok(err)
+	_, err = w.UpdateDatabase(w.ctx, w.admin, d.ID, DatabaseInput{Name: "till", Engine: safepoint.SQLite, Path: path, Version: d.Version})
+	w.ok(err)
+	w.ok(w.RemoveDatabase(w.ctx, w.admin, d.ID))
+	_, err = w.UpdateDatabase(w.ctx, w.foreign, own.ID, DatabaseInput{Name: "shop", Engine: safepoint.SQLite, Path: path, Version: own.Version})
+	w.ok(err)
+}
