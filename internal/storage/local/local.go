@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -122,15 +123,27 @@ func (s *Storage) Open(ctx context.Context, key string) (storage.File, error) {
 		f.Close()
 		return nil, s.failedAt("open", key, err)
 	}
-	return file{f, info.Size()}, nil
+	return file{s, f, key, info.Size()}, nil
 }
 
+// file is an object that is open. Nothing else of *os.File is for its readers.
 type file struct {
-	*os.File
+	s    *Storage
+	f    *os.File
+	key  string
 	size int64
 }
 
-func (f file) Size() int64 { return f.size }
+func (f file) Size() int64  { return f.size }
+func (f file) Close() error { return f.f.Close() }
+
+func (f file) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.f.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		err = f.s.failedAt("read", f.key, err)
+	}
+	return n, err
+}
 
 var errNotAFile = errors.New("not a regular file in folders of its own storage")
 

@@ -178,3 +178,21 @@ func TestRename(t *testing.T) {
 		t.Errorf("a is %q, b is %q", a, b)
 	}
 }
+
+// What the operator can mend is said as such, with what to do, whether a file is written or read.
+func TestFailuresOfTheDisk(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	for errno, want := range map[error]safepoint.Code{
+		unix.EROFS: safepoint.CodePrivilege, unix.EACCES: safepoint.CodePrivilege, unix.EPERM: safepoint.CodePrivilege,
+		unix.EIO: safepoint.CodeUnreachable, unix.ENOSPC: safepoint.CodeSpace, unix.EDQUOT: safepoint.CodeSpace, unix.EMFILE: safepoint.CodeInternal,
+	} {
+		err := s.failedAt("read", "a/b", &fs.PathError{Op: "read", Path: "a/b", Err: errno})
+		if e := safepoint.UserError(err); e.Code != want || e.Hint == "" || !errors.Is(err, errno) || !strings.Contains(err.Error(), "read a/b in backup storage") {
+			t.Errorf("%v: %s, %v, %q", errno, e.Code, err, e.Hint)
+		}
+	}
+}
