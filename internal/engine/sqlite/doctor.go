@@ -152,20 +152,37 @@ func (e *Engine) PutBack(ctx context.Context, t engine.Target, l engine.Leftover
 		return err
 	}
 	live := filepath.Join(dir, file)
-	if err := free(live); err != nil {
-		return err
-	}
-	if err := e.settled(ctx, l.Path); err != nil { // as one file, with nothing of it in a journal beside it
-		return plainWords(err, l.Path)
-	}
-	if err := os.Link(l.Path, live); err != nil {
-		return fmt.Errorf("name the live file: %w", errors.Join(free(live), err))
-	}
-	if err := syncFolder(dir); err != nil {
-		return fmt.Errorf("name the live file: %w", err)
+	if id, err := identity(live); err != nil || id != l.ID { // else a crash came before the other name was gone
+		if err := e.link(ctx, l.Path, live); err != nil {
+			return err
+		}
 	}
 	if err := os.Remove(l.Path); err != nil {
 		return fmt.Errorf("take the set-aside name away: %w", err)
 	}
 	return syncFolder(dir)
+}
+
+// link gives the set-aside file the live file's name too, unless something has it.
+func (e *Engine) link(ctx context.Context, aside, live string) error {
+	held := func() error {
+		if err := free(live); safepoint.ErrorCode(err) != safepoint.CodeConflict {
+			return err
+		}
+		return safepoint.Errorf(safepoint.CodeConflict, "There is a file %s, or one that SQLite keeps beside it: nothing has to be put back.", filepath.Base(live)).
+			WithHint("Nothing was changed. If it is not the database that should be live, move it away by hand first, with what SQLite keeps beside it.")
+	}
+	if err := held(); err != nil {
+		return err
+	}
+	if err := e.settled(ctx, aside); err != nil { // as one file, with nothing of it in a journal beside it
+		return plainWords(err, aside)
+	}
+	if err := os.Link(aside, live); err != nil {
+		return fmt.Errorf("name the live file: %w", errors.Join(held(), err))
+	}
+	if err := syncFolder(filepath.Dir(live)); err != nil {
+		return fmt.Errorf("name the live file: %w", err)
+	}
+	return nil
 }
