@@ -171,12 +171,14 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	case errors.As(err, &plain):
 		return safepoint.Errorf(safepoint.CodeTLS, "%s does not speak TLS.", host).WithHint("Check the port, or whether its address begins with http://.").WithCause(err)
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return safepoint.Errorf(safepoint.CodeName, "There is no host %s.", c.base.Hostname()).WithCause(err)
+		return safepoint.Errorf(safepoint.CodeName, "There is no host %s.", c.base.Hostname()).
+			WithHint("Check the spelling of the server's address, and that this machine can look names up.").WithCause(err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return safepoint.Errorf(safepoint.CodeRefused, "Nothing listens at %s.", host).
 			WithHint("Start the server with \"safepoint serve\", or check the address.").WithCause(err)
 	}
-	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer.", host).WithCause(err)
+	return safepoint.Errorf(safepoint.CodeUnreachable, "%s did not answer.", host).
+		WithHint("Check the server's address, that it runs, and firewalls between here and there.").WithCause(err)
 }
 
 // redact is a URL without a password that someone put into it.

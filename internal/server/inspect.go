@@ -2,11 +2,10 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"path/filepath"
-	"slices"
+	"strings"
 
+	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/catalog"
 )
 
@@ -56,15 +55,28 @@ func RecoverNow(ctx context.Context, cfg Config, operationID string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, c.Close()) }()
+	defer c.Close()
 	ops, err := c.Unsettled(ctx)
 	if err != nil {
 		return err
 	}
 	for _, op := range ops {
 		if op.ID == operationID && (!op.Status.Ended() || op.NeedsOperator || len(op.Attention) > 0) {
-			return fmt.Errorf("restore %s still needs a person: %s", op.ID, slices.Concat(op.Attention, []string{string(op.Status)}))
+			return unsettled(op)
 		}
 	}
 	return nil
+}
+
+// unsettled says what is left of an operation that recovery could not settle.
+func unsettled(op safepoint.Operation) error {
+	if len(op.Attention) > 0 {
+		return safepoint.Errorf(safepoint.CodeNeedsOperator, "Restore %s could not resume: %s.", op.ID, strings.Join(op.Attention, ", ")).
+			WithHint("Look at the service itself, then try again.")
+	}
+	e := safepoint.Errorf(safepoint.CodeNeedsOperator, "A person must decide about restore %s.", op.ID).WithHint("safepoint doctor says what stands on the server.")
+	if op.Failure != nil {
+		e = e.WithCause(op.Failure.Failed())
+	}
+	return e
 }
