@@ -17,8 +17,8 @@ func (a *API) healthRoutes() {
 	}
 	handle(a, op(http.MethodGet, orgPrefix+"/health", "get-health", "How the databases' backups and their storage have fared", tag),
 		func(ctx context.Context, by safepoint.Actor, in *healthRequest) (*body[wire.Health], error) {
-			h, err := a.cfg.App.Health(ctx, by, app.HealthFilter{Days: in.Days})
-			return reply(wire.Health{Days: h.Days, Databases: wire.Map(h.Databases, summary), Storage: storageHealth(h.Storage)}, err)
+			h, err := a.cfg.App.Health(ctx, by, app.HealthFilter{Days: in.Days, Counted: true})
+			return reply(wire.Health{Days: h.Days, Databases: wire.Map(h.Databases, databaseHealth), Storage: storageHealth(h.Storage)}, err)
 		})
 
 	type oneRequest struct {
@@ -30,12 +30,6 @@ func (a *API) healthRoutes() {
 			h, err := a.cfg.App.DatabaseHealth(ctx, by, in.Database, in.Days)
 			return reply(databaseHealth(h), err)
 		})
-}
-
-// summary is a database in a list of all of them: without its runs.
-func summary(h app.DatabaseHealth) wire.DatabaseHealth {
-	h.Runs = nil
-	return databaseHealth(h)
 }
 
 func databaseHealth(h app.DatabaseHealth) wire.DatabaseHealth {

@@ -19,6 +19,7 @@ type HealthFilter struct {
 	Days          int    // of the storage's totals: one of HealthRanges; 0 is 30
 	Text          string // part of the name
 	Offset, Limit int    // 0 is all of them
+	Counted       bool   // runs are only counted: DatabaseHealth.Runs is empty
 }
 
 // Health is how an organization's databases and their storage have fared.
@@ -88,7 +89,7 @@ func (a *App) Health(ctx context.Context, by safepoint.Actor, f HealthFilter) (H
 	if f.Limit > 0 && len(databases) > f.Limit {
 		databases = databases[:f.Limit]
 	}
-	if h.Databases, err = a.databaseHealth(ctx, by.OrganizationID, databases, proven, HealthRanges[0]); err != nil {
+	if h.Databases, err = a.databaseHealth(ctx, by.OrganizationID, databases, proven, HealthRanges[0], f.Counted); err != nil {
 		return h, err
 	}
 	h.Storage, err = a.storageHealth(ctx, by.OrganizationID, h.Days)
@@ -108,7 +109,7 @@ func (a *App) DatabaseHealth(ctx context.Context, by safepoint.Actor, id string,
 	if err != nil {
 		return DatabaseHealth{}, err
 	}
-	all, err := a.databaseHealth(ctx, by.OrganizationID, []safepoint.Database{db}, proven, rangeOf(days))
+	all, err := a.databaseHealth(ctx, by.OrganizationID, []safepoint.Database{db}, proven, rangeOf(days), false)
 	if err != nil {
 		return DatabaseHealth{}, err
 	}
@@ -125,7 +126,7 @@ func rangeOf(days int) int {
 	return HealthRanges[len(HealthRanges)-1]
 }
 
-func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safepoint.Database, proven map[string]catalog.Proven, days int) ([]DatabaseHealth, error) {
+func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safepoint.Database, proven map[string]catalog.Proven, days int, counted bool) ([]DatabaseHealth, error) {
 	now := a.Now()
 	schedules, err := a.Catalog.Schedules(ctx, orgID)
 	if err != nil {
@@ -142,31 +143,45 @@ func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safe
 			next[s.DatabaseID] = t
 		}
 	}
+	var counts map[string]catalog.RunCount
+	if counted {
+		if counts, err = a.Catalog.RunCounts(ctx, orgID, month); err != nil {
+			return nil, err
+		}
+	}
 	all := []DatabaseHealth{}
 	for _, db := range databases {
 		p := proven[db.ID]
 		d := DatabaseHealth{Database: db, ProvenID: p.ID, ProvenAt: p.At, VerifiedAt: p.Verified, Size: p.Size, Took: p.Took, NextRun: next[db.ID]}
-		runs, err := a.Catalog.BackupRuns(ctx, orgID, db.ID, now.AddDate(0, 0, -days))
-		if err != nil {
+		if counted {
+			n := counts[db.ID]
+			d.Good, d.Failed, d.Missed = n.Good, n.Failed, n.Missed
+		} else if err := a.addRuns(ctx, &d, now.AddDate(0, 0, -days), month); err != nil {
 			return nil, err
-		}
-		for _, r := range runs {
-			d.Runs = append(d.Runs, HealthRun{At: r.At, Status: r.Status, Size: r.Size, Took: r.Took})
-			if r.At.Before(month) {
-				continue
-			}
-			switch r.Status {
-			case safepoint.StatusSucceeded:
-				d.Good++
-			case safepoint.StatusFailed:
-				d.Failed++
-			case safepoint.StatusMissed:
-				d.Missed++
-			}
 		}
 		all = append(all, d)
 	}
 	return all, nil
+}
+
+// addRuns puts the backups since a moment into d, and counts those since the beginning of the month.
+func (a *App) addRuns(ctx context.Context, d *DatabaseHealth, since, month time.Time) error {
+	runs, err := a.Catalog.BackupRuns(ctx, d.Database.OrganizationID, d.Database.ID, since)
+	for _, r := range runs {
+		d.Runs = append(d.Runs, HealthRun{At: r.At, Status: r.Status, Size: r.Size, Took: r.Took})
+		if r.At.Before(month) {
+			continue
+		}
+		switch r.Status {
+		case safepoint.StatusSucceeded:
+			d.Good++
+		case safepoint.StatusFailed:
+			d.Failed++
+		case safepoint.StatusMissed:
+			d.Missed++
+		}
+	}
+	return err
 }
 
 // monthBegin is the beginning of the first of the last 30 days, today among them, in the organization's zone: the days

@@ -42,6 +42,13 @@ func TestHealth(t *testing.T) {
 	if shop.Good != 27 || shop.Failed != 1 || shop.Missed != 1 || shop.Size != 2000 || shop.Took != time.Minute || shop.ProvenID == "" || !shop.NextRun.Equal(w.Now()) {
 		t.Errorf("got %+v", shop)
 	}
+	counted, err := w.Health(w.ctx, w.viewer, HealthFilter{Counted: true})
+	w.ok(err)
+	for i, d := range counted.Databases {
+		if full := h.Databases[i]; d.Good != full.Good || d.Failed != full.Failed || d.Missed != full.Missed || d.Runs != nil || d.Size != full.Size {
+			t.Errorf("counted: %+v\nwith its runs: %+v", d, full)
+		}
+	}
 	// Every day added about a kilobyte, and a megabyte is left.
 	if f := h.Storage.Forecast; f.State != ForecastFull || f.PerDay < 900 || f.PerDay > 1100 || h.Storage.Shared {
 		t.Errorf("got %+v", h.Storage)

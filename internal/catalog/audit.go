@@ -120,6 +120,9 @@ func (c *Catalog) auditPage(ctx context.Context, orgID string, f AuditFilter) (p
 	if err != nil || l.first > l.last {
 		return page, err
 	}
+	if l.words, err = c.auditWords(ctx, l); err != nil {
+		return page, err
+	}
 	if f.Uncounted {
 		page.Total = 0
 	} else if l.who+l.what+l.action == "" {
@@ -169,6 +172,7 @@ type auditLines struct {
 	action           string
 	first, last      int64
 	from, to         int64
+	words            string // what the index of words is asked for; "" if it cannot help
 }
 
 const (
@@ -225,32 +229,60 @@ func (c *Catalog) countFound(ctx context.Context, l auditLines) (n int, err erro
 	return n, err
 }
 
-// auditSource is where lines of l are read from, by which column they are in order there, and on which condition. Words of three letters and more are looked for
-// in their index, and what it finds is compared with them; shorter ones are looked for line by line.
-func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from, by string, w condition, err error) {
-	from, by, w = ` FROM audit`, `seq`, condition{sql: "1 = 1"}
-	var match []string
-	for _, part := range []struct{ column, text string }{{"who", l.who}, {"what", l.what}, {"what", l.action}} {
-		switch {
-		case part.text == "" || !utf8.ValidString(part.text) || strings.ContainsRune(part.text, 0):
-		case utf8.RuneCountInString(part.text) >= piece:
-			match = append(match, part.column+" : ("+strings.TrimPrefix(pieces(part.text), " AND ")+")")
-		case isASCII(part.text):
-			if n, err := c.countPieces(ctx, "audit_pieces", part.text); err != nil {
-				return "", "", w, err
-			} else if n <= c.limits.readable {
-				w.add(`seq IN (SELECT doc FROM audit_pieces WHERE term >= lower(?) AND term < lower(?)||char(1114111))`, part.text)
+// auditWords asks the index of words for the lines that may have the words of l: those of three letters and more.
+func (c *Catalog) auditWords(ctx context.Context, l auditLines) (string, error) {
+	var terms []term
+	for _, part := range []struct {
+		column int
+		text   string
+	}{{0, l.who}, {1, l.what}, {1, l.action}} {
+		if searchable(part.text) && utf8.RuneCountInString(part.text) >= piece {
+			for _, p := range pieces(part.text) {
+				terms = append(terms, term{part.column, p})
 			}
 		}
 	}
-	if len(match) > 0 {
-		letters, err := c.letters(ctx, l.orgID)
+	if len(terms) == 0 {
+		return "", nil
+	}
+	letters, err := c.letters(ctx, l.orgID)
+	if err != nil {
+		return "", err
+	}
+	terms = append([]term{{0, letters}}, terms...)
+	var first, last int64
+	if err := c.db.QueryRowContext(ctx, `SELECT coalesce((SELECT min(seq) FROM audit), 0), coalesce((SELECT max(seq) FROM audit), 0)`).Scan(&first, &last); err != nil {
+		return "", err
+	}
+	if first, last = max(first, l.first), min(last, l.last); last-first >= int64(c.limits.uncertain) {
+		terms, err = c.rare(ctx, auditWords, first, last, terms)
+	}
+	return auditWords.match(terms), err
+}
+
+// searchable says whether an index of words has what text has.
+func searchable(text string) bool { return utf8.ValidString(text) && !strings.ContainsRune(text, 0) }
+
+// auditSource is where lines of l are read from, by which column they are in order there, and on which condition. What
+// the index of words finds is compared with them; words that it does not have are looked for line by line.
+func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from, by string, w condition, err error) {
+	from, by, w = ` FROM audit`, `seq`, condition{sql: "1 = 1"}
+	for _, text := range []string{l.who, l.what, l.action} {
+		if text == "" || !searchable(text) || !isASCII(text) || utf8.RuneCountInString(text) >= piece {
+			continue
+		}
+		n, err := c.countPieces(ctx, "audit_pieces", text)
 		if err != nil {
 			return "", "", w, err
 		}
+		if n <= c.limits.pieces {
+			w.add(`seq IN (SELECT doc FROM audit_pieces WHERE term >= lower(?) AND term < lower(?)||char(1114111))`, text)
+		}
+	}
+	if l.words != "" {
 		// In the order of the index it is read only until enough is found.
 		from, by = ` FROM audit_words CROSS JOIN audit ON seq = audit_words.rowid`, `audit_words.rowid`
-		w.add(`audit_words MATCH ?`, "who : "+quoted(letters)+" AND "+strings.Join(match, " AND "))
+		w.add(`audit_words MATCH ?`, l.words)
 		w.add(`audit_words.rowid >= ?`, l.first)
 		w.add(`audit_words.rowid <= ?`, l.last)
 	} else {
@@ -259,10 +291,10 @@ func (c *Catalog) auditSource(ctx context.Context, l auditLines) (from, by strin
 	}
 	w.add(`organization_id = ?`, l.orgID)
 	if l.who != "" {
-		w.add(`lower(actor_name) LIKE lower(?) ESCAPE '\'`, "%"+escapeLike(l.who)+"%")
+		w.add(`actor_name LIKE ? ESCAPE '\'`, "%"+escapeLike(l.who)+"%")
 	}
 	if l.what != "" {
-		w.add(`(lower(action) LIKE lower(?) ESCAPE '\' OR lower(object_name) LIKE lower(?) ESCAPE '\' OR lower(object_id) LIKE lower(?) ESCAPE '\')`, "%"+escapeLike(l.what)+"%")
+		w.add(`(action LIKE ? ESCAPE '\' OR object_name LIKE ? ESCAPE '\' OR object_id LIKE ? ESCAPE '\')`, "%"+escapeLike(l.what)+"%")
 	}
 	if l.action != "" {
 		w.add(`action = ?`, l.action)

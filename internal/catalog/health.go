@@ -32,6 +32,29 @@ func (c *Catalog) BackupRuns(ctx context.Context, orgID, databaseID string, sinc
 	return list, wrap("list the backups of a database", err)
 }
 
+// RunCount is how many backups of a database ended in which way.
+type RunCount struct{ Good, Failed, Missed int }
+
+// RunCounts counts what BackupRuns returns, for each database of the organization that has any.
+func (c *Catalog) RunCounts(ctx context.Context, orgID string, since time.Time) (map[string]RunCount, error) {
+	type counted struct {
+		databaseID string
+		RunCount
+	}
+	// The databases come first, each is then looked up in the index that has all the rest.
+	list, err := collect(ctx, c.db, func(row scanner) (n counted, err error) {
+		return n, row.Scan(&n.databaseID, &n.Good, &n.Failed, &n.Missed)
+	}, `SELECT d.id, sum(o.status = 'succeeded'), sum(o.status = 'failed'), sum(o.status = 'missed')
+		FROM databases d CROSS JOIN operations o INDEXED BY operations_database ON o.database_id = d.id
+		WHERE d.organization_id = $1 AND o.organization_id = $1 AND o.created_at >= $2 AND o.type = 'backup' AND o.triggered_by <> 'upload'
+		GROUP BY d.id`, orgID, toMillis(since))
+	counts := map[string]RunCount{}
+	for _, n := range list {
+		counts[n.databaseID] = n.RunCount
+	}
+	return counts, wrap("count the backups of databases", err)
+}
+
 // StorageDay is what one day of UTC did to the bytes of kept backups.
 type StorageDay struct {
 	Day      time.Time // its beginning

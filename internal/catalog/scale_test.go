@@ -19,7 +19,7 @@ func TestListsAreRight(t *testing.T) {
 			f := newFixture(t)
 			r := rand.New(rand.NewPCG(seed, 5))
 			// Each way to search has to be right with few rows, too.
-			f.limits = limits{counted: pick(r, 1000, 5), readable: pick(r, 0, 0, 5000), uncertain: pick(r, 0, 3, 20_000)}
+			f.limits = limits{counted: pick(r, 1000, 5), readable: pick(r, 0, 0, 5000), pieces: pick(r, 0, 0, 5000), uncertain: pick(r, 0, 3, 20_000)}
 			g := &generator{fixture: f, Rand: r}
 			for range 3 {
 				g.operations(120)
@@ -290,6 +290,7 @@ func TestNewestIsFoundInAnIndex(t *testing.T) {
 			return err
 		}, "operations_restored (organization_id=? AND database_id=? AND status=?)"},
 		{func() error { _, err := f.BackupRuns(f.ctx, "org_a", "db_1", f.Now()); return err }, "COVERING INDEX operations_database (database_id=? AND created_at>?)"},
+		{func() error { _, err := f.RunCounts(f.ctx, "org_a", f.Now()); return err }, "COVERING INDEX operations_database (database_id=? AND created_at>?)"},
 		{func() error { _, err := f.StorageDays(f.ctx, "org_a", f.Now()); return err }, "PRIMARY KEY (day>?)"},
 		{func() error { _, err := f.OpenAudit(f.ctx, "restore"); return err }, "audit_open (action=? AND seq>?)"},
 		{func() error {

@@ -14,10 +14,11 @@ import (
 type limits struct {
 	counted   int // matches that are counted at most; not less than a page has rows
 	readable  int // rows that are read one by one rather than asking an index of words
-	uncertain int // rows from which on it is not worth the time to ask how common a text is
+	pieces    int // places where pieces begin with a short text, which are read one by one
+	uncertain int // lines of the audit log from which on it is worth the time to ask how common words are
 }
 
-var searchLimits = limits{counted: 1000, readable: 5000, uncertain: 20_000}
+var searchLimits = limits{counted: 1000, readable: 20_000, pieces: 5000, uncertain: 20_000}
 
 // searchPage is logPage for a filter with a text.
 func (c *Catalog) searchPage(ctx context.Context, l logs, at logCursor, limit int, page *safepoint.OperationPage) error {
@@ -91,7 +92,8 @@ func (c *Catalog) rowsAt(ctx context.Context, places []int64) ([]placed, error) 
 
 // search returns the places of up to n rows of l whose names have its text, newest first, or oldest first.
 //
-// A common text is looked for in the rows that the rest of the filter leaves, a rare one in the index of words.
+// A common text is looked for in the rows that the rest of the filter leaves, whose names are in the index by which they
+// are found; a rare one in the index of words.
 func (c *Catalog) search(ctx context.Context, l logs, oldestFirst bool, n int) ([]int64, error) {
 	order := ` DESC`
 	if oldestFirst {
@@ -106,84 +108,82 @@ func (c *Catalog) search(ctx context.Context, l logs, oldestFirst bool, n int) (
 		return nil, err
 	}
 	w := l.where()
-	w.add(`lower(name) LIKE lower(?) ESCAPE '\'`, "%"+escapeLike(l.text)+"%")
-	rows := `SELECT place FROM operations WHERE ` + w.sql
+	w.add(`name LIKE ? ESCAPE '\'`, "%"+escapeLike(l.text)+"%")
+	rows := `SELECT place FROM operations WHERE ` + w.sql + ` ORDER BY place` + end
 	if left <= c.limits.readable || !utf8.ValidString(l.text) || strings.ContainsRune(l.text, 0) {
-		return c.places(ctx, rows+` ORDER BY place`+end, w.args...)
+		return c.places(ctx, rows, w.args...)
 	}
 	if utf8.RuneCountInString(l.text) < piece {
 		n, err := c.countPieces(ctx, "log_pieces", l.text)
 		if err != nil {
 			return nil, err
 		}
-		if n > c.limits.readable || !isASCII(l.text) {
-			return c.places(ctx, rows+` ORDER BY place`+end, w.args...)
+		if n > c.limits.pieces || !isASCII(l.text) {
+			return c.places(ctx, rows, w.args...)
 		}
 		w.add(`term >= lower(?) AND term < lower(?)||char(1114111)`, l.text)
 		return c.places(ctx, `SELECT DISTINCT place FROM log_pieces CROSS JOIN operations ON place = doc WHERE `+w.sql+` ORDER BY place`+end, w.args...)
 	}
-	words, err := c.words(ctx, l.orgID, l.text)
+	words, err := c.words(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	if l.typ+l.status+l.databaseID+l.scheduleID != "" && left < c.limits.uncertain {
+	if l.typ+l.status+l.databaseID+l.scheduleID != "" {
 		var common int
-		err := c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM log_words WHERE log_words MATCH $1 AND rowid >= $2 AND rowid < $3 LIMIT $4)`,
-			words, l.from, l.to, left).Scan(&common)
+		err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM log_words WHERE log_words MATCH $1 AND rowid >= $2 AND rowid < $3 LIMIT $4)`,
+			words, l.from, l.to, left/seekCost+1).Scan(&common)
 		if err != nil {
 			return nil, err
 		}
-		if common >= left {
-			return c.places(ctx, rows+` ORDER BY place`+end, w.args...)
+		if common > left/seekCost {
+			return c.places(ctx, rows, w.args...)
 		}
 	}
+	index := `operations_log_schedule`
+	if l.by != "schedule_id" {
+		l.by, index = "", `operations_log`
+	}
+	w = l.where()
+	w.add(`name LIKE ? ESCAPE '\'`, "%"+escapeLike(l.text)+"%")
 	w.add(`log_words MATCH ?`, words)
 	w.add(`log_words.rowid >= ?`, l.from)
 	w.add(`log_words.rowid < ?`, l.to)
-	return c.places(ctx, `SELECT place FROM log_words CROSS JOIN operations ON place = log_words.rowid WHERE `+w.sql+
+	return c.places(ctx, `SELECT place FROM log_words CROSS JOIN operations INDEXED BY `+index+` ON place = log_words.rowid WHERE `+w.sql+
 		` ORDER BY log_words.rowid`+end, w.args...)
 }
+
+// seekCost is how many rows are read one after another in the time in which one is found in an index.
+const seekCost = 16
 
 func (c *Catalog) places(ctx context.Context, query string, args ...any) ([]int64, error) {
 	return collect(ctx, c.db, func(row scanner) (p int64, err error) { return p, row.Scan(&p) }, query, args...)
 }
 
-// piece is how many letters a piece of the index of words has.
-const piece = 3
-
-// words asks the index of words for the names of an organization that have every piece of text. What it answers
-// must still be compared with the text: the pieces may stand elsewhere.
-func (c *Catalog) words(ctx context.Context, orgID, text string) (string, error) {
-	letters, err := c.letters(ctx, orgID)
-	return quoted(letters) + pieces(text), err
+// words asks the index of words for the names of an organization that may have the text of l.
+func (c *Catalog) words(ctx context.Context, l logs) (string, error) {
+	letters, err := c.letters(ctx, l.orgID)
+	if err != nil {
+		return "", err
+	}
+	terms := []term{{0, letters}}
+	for _, p := range pieces(l.text) {
+		terms = append(terms, term{0, p})
+	}
+	var first, last int64
+	if err := c.db.QueryRowContext(ctx, `SELECT coalesce((SELECT min(rowid) FROM operations), 0), coalesce((SELECT max(rowid) FROM operations), 0)`).Scan(&first, &last); err != nil {
+		return "", err
+	}
+	terms, err = c.rare(ctx, logWords, first, last, terms)
+	return logWords.match(terms), err
 }
 
 // countPieces counts where pieces in an index begin with a text of one or two letters: what nothing begins with is
 // nowhere. It stops after what may be read.
 func (c *Catalog) countPieces(ctx context.Context, index, text string) (n int, err error) {
 	err = c.db.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM `+index+` WHERE term >= lower($1) AND term < lower($1)||char(1114111) LIMIT $2)`,
-		text, c.limits.readable+1).Scan(&n)
+		text, c.limits.pieces+1).Scan(&n)
 	return n, err
 }
-
-// letters are those that stand before each name of an organization in an index of words.
-func (c *Catalog) letters(ctx context.Context, orgID string) (letters string, err error) {
-	err = c.db.QueryRowContext(ctx, `SELECT letters FROM organizations WHERE id = $1`, orgID).Scan(&letters)
-	return letters, absent(err, "organization")
-}
-
-// pieces are the pieces that cover text, each to be found.
-func pieces(text string) string {
-	letters := []rune(text)
-	var b strings.Builder
-	for i := 0; i < len(letters); i += piece {
-		i = min(i, len(letters)-piece)
-		b.WriteString(" AND " + quoted(string(letters[i:i+piece])))
-	}
-	return b.String()
-}
-
-func quoted(word string) string { return `"` + strings.ReplaceAll(word, `"`, `""`) + `"` }
 
 func isASCII(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return r >= utf8.RuneSelf })
