@@ -112,7 +112,7 @@ func Room(ctx context.Context, s storage.Storage, expect int64) error {
 	}
 	need := expect + expect/10 + reserve
 	if space.Total > 0 && space.Free < need {
-		return safepoint.Errorf(safepoint.CodeSpace, "Not enough space on %s: about %s needed, %s free.", s.Name(), size(need), size(space.Free)).
+		return safepoint.Errorf(safepoint.CodeSpace, "Not enough space on %s: about %s needed, %s free.", s.Name(), safepoint.Bytes(need), safepoint.Bytes(space.Free)).
 			WithHint("Free some space there, or delete backups that are no longer needed.")
 	}
 	return nil
@@ -253,16 +253,4 @@ func share(whole int, done, total int64) int {
 		return 0
 	}
 	return int(float64(whole) * float64(min(done, total)) / float64(total))
-}
-
-// size is a number of bytes as people read it.
-func size(n int64) string {
-	v, unit := float64(n), 0
-	for v >= 1024 && unit < 5 {
-		v, unit = v/1024, unit+1
-	}
-	if unit == 0 {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.1f %s", v, [...]string{"", "KiB", "MiB", "GiB", "TiB", "PiB"}[unit])
 }

@@ -78,7 +78,7 @@ func (d *doctor) space() {
 		}
 		before = uint64(at.Dev)
 		free, total := int64(st.Bavail)*int64(st.Bsize), int64(st.Blocks)*int64(st.Bsize)
-		f := Finding{Severity: Info, Code: "space", Where: dir, What: fmt.Sprintf("%s of %s are free.", bytesText(free), bytesText(total))}
+		f := Finding{Severity: Info, Code: "space", Where: dir, What: fmt.Sprintf("%s of %s are free.", safepoint.Bytes(free), safepoint.Bytes(total))}
 		switch {
 		case free < 64<<20:
 			f.Severity, f.Next = Problem, "Free some space now: when it is full nothing can be stored or recorded."
@@ -87,14 +87,6 @@ func (d *doctor) space() {
 		}
 		d.add(f)
 	}
-}
-
-func bytesText(n int64) string {
-	v, unit := float64(n), 0
-	for v >= 1024 && unit < 4 {
-		v, unit = v/1024, unit+1
-	}
-	return fmt.Sprintf("%.1f %s", v, [...]string{"bytes", "KiB", "MiB", "GiB", "TiB"}[unit])
 }
 
 // halts tells of organizations that are halted.

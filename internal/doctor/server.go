@@ -92,7 +92,7 @@ func (d *doctor) live(ctx context.Context, e engine.Engine, s engine.Surveyor, t
 		d.failed("database.unreachable", where, "It stands there, and cannot be looked into", err)
 		return
 	}
-	f := Finding{Severity: Info, Code: "database", Where: where, What: fmt.Sprintf("%s %s, %s, %d tables.", t.Engine.Label(), info.ServerVersion, bytesText(info.Size), info.Tables)}
+	f := Finding{Severity: Info, Code: "database", Where: where, What: fmt.Sprintf("%s %s, %s, %d tables.", t.Engine.Label(), info.ServerVersion, safepoint.Bytes(info.Size), info.Tables)}
 	if info.Tool != "" {
 		f.What += " Backed up with " + info.Tool + "."
 	}
@@ -158,7 +158,7 @@ func (d *doctor) missing(ctx context.Context, s engine.Surveyor, t engine.Target
 			What:    fmt.Sprintf("Nothing is called %s, and %s is there: %s.", name, l.Name, setAside(l, op)),
 			Next:    "If this is the database that is missing, give it its name back. With the server running, it may do so by itself: look at the restore's page first.",
 			Command: d.again(t) + " --fix " + string(PutBack) + "=" + quoted(l.Name),
-			Asks:    fmt.Sprintf("Give %s (%s%s) the name %s, which nothing holds now?", l.Name, bytesText(l.Size), owned(l), name),
+			Asks:    fmt.Sprintf("Give %s (%s%s) the name %s, which nothing holds now?", l.Name, safepoint.Bytes(l.Size), owned(l), name),
 			Do:      func(ctx context.Context) error { return s.PutBack(ctx, t, l) }}
 		d.add(f)
 	}
@@ -207,7 +207,7 @@ func (d *doctor) leftover(ctx context.Context, s engine.Surveyor, t engine.Targe
 	what := map[engine.Role]string{engine.RoleStaging: "the copy that restore %s was building", engine.RoleAside: "what was live before restore %s", engine.RoleLogin: "the login that loaded the backup of restore %s"}[l.Role]
 	f.What = fmt.Sprintf("%s is "+what+".", l.Name, l.OperationID)
 	if l.Size > 0 {
-		f.What = fmt.Sprintf("%s (%s%s) is "+what+".", l.Name, bytesText(l.Size), madeOn(l), l.OperationID)
+		f.What = fmt.Sprintf("%s (%s%s) is "+what+".", l.Name, safepoint.Bytes(l.Size), madeOn(l), l.OperationID)
 	}
 	byHand := l.Role == engine.RoleLogin && strings.HasPrefix(l.OperationID, engine.ByHand)
 	if byHand {

@@ -354,7 +354,7 @@ func (c *converter) explain(err error) error {
 		return err
 	case errors.Is(err, sqlscript.ErrStatementTooLong):
 		return refuse("If that is right for this dump, raise the limit: --max-statement with safepoint load and convert, --foreign-max-statement with serve. Or make the dump without --inserts.",
-			"A statement that ends behind line %d is longer than %s: that is the limit on one.", c.scan.Here(), sizeText(int64(c.opt.Limits.Statement)))
+			"A statement that ends behind line %d is longer than %s: that is the limit on one.", c.scan.Here(), safepoint.Bytes(c.opt.Limits.Statement))
 	case err == io.ErrUnexpectedEOF:
 		return refuse(hintDamaged, "The dump has been cut off: it ends within a statement, on line %d.", c.scan.Here())
 	}
@@ -375,15 +375,6 @@ func versionNum(version string) int {
 		return n(0)*10000 + n(1)*100 + n(2)
 	}
 	return n(0)*10000 + n(1)
-}
-
-func sizeText(n int64) string {
-	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB", "PiB"}
-	v, i := float64(n), 0
-	for v >= 1024 && i < len(units)-1 {
-		v, i = v/1024, i+1
-	}
-	return strconv.FormatFloat(v, 'f', -1, 64) + " " + units[i]
 }
 
 // skipMark passes over the mark with which Windows begins UTF-8.

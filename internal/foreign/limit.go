@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"os"
+
+	"github.com/safepoint-db/safepoint"
 )
 
 // counter counts what is read of the file, and stops when ctx ends.
@@ -53,7 +55,7 @@ func (g *guard) Read(p []byte) (int, error) {
 	switch {
 	case g.out > g.limits.SQL:
 		return 0, refuse("If that is right for this dump, raise the limit: --max-sql with safepoint load and convert, --foreign-max-sql with serve.",
-			"More than %s of SQL come out of the file: that is the limit on it.", sizeText(g.limits.SQL))
+			"More than %s of SQL come out of the file: that is the limit on it.", safepoint.Bytes(g.limits.SQL))
 	case g.what != plain && g.out > RatioFrom && g.out/g.limits.Ratio > g.in():
 		return 0, refuse("Dumps rarely shrink that much: the file may be made to fill disks. If you know where it comes from, raise the limit: --max-ratio with safepoint load and convert, --foreign-max-ratio with serve.",
 			"More than %d times as much SQL comes out of the %s file as it has bytes: that is the limit on it.", g.limits.Ratio, g.what)

@@ -10,6 +10,8 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+
+	"github.com/safepoint-db/safepoint"
 )
 
 // formatAt is where a custom dump, or a toc.dat, says in which format of pg_dump it is. In a folder that is the tar format.
@@ -173,5 +175,5 @@ func Spool(ctx context.Context, r io.Reader, dir string, limit int64) (file stri
 
 // TooLarge refuses a file of more than limit bytes.
 func TooLarge(limit int64) error {
-	return refuse("Compress it; or have the operator raise --foreign-max-size of safepoint serve.", "The file is larger than %s: that is the limit on uploads.", sizeText(limit))
+	return refuse("Compress it; or have the operator raise --foreign-max-size of safepoint serve.", "The file is larger than %s: that is the limit on uploads.", safepoint.Bytes(limit))
 }

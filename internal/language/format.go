@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/safepoint-db/safepoint"
 )
 
 // nb is a no-break space: a number and its unit stay on one line.
@@ -28,21 +30,9 @@ func (l *Language) Decimal(f float64, decimals int) string {
 	return strings.Replace(strconv.FormatFloat(f, 'f', decimals, 64), ".", l.mark, 1)
 }
 
-// Size words bytes in IEC units of 1024, with one decimal from 1 GiB on, and below ten of a smaller unit: "1.4 MiB".
+// Size words bytes as safepoint.Bytes does: "1.4 MiB", or 1,4 MiB.
 func (l *Language) Size(n int64) string {
-	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
-	f, u := float64(n), 0
-	for (f >= 1024 || f <= -1024) && u < len(units)-1 {
-		f, u = f/1024, u+1
-	}
-	s := fmt.Sprintf("%.0f", f)
-	if u >= 3 || u > 0 && f < 9.95 && f > -9.95 {
-		s = l.Decimal(f, 1)
-		if u < 3 {
-			s = strings.TrimSuffix(s, l.mark+"0")
-		}
-	}
-	return s + nb + units[u]
+	return strings.NewReplacer(".", l.mark, " ", nb).Replace(safepoint.Bytes(n).String())
 }
 
 // Bytes is the exact size: "19,756,849,152 bytes".

@@ -23,12 +23,12 @@ func (f *preflight) disk(ctx context.Context, r *archive.Reader) error {
 	needs := max(r.Summary().RawSize, 0)
 	if d.total == 0 {
 		f.warning(safepoint.CodeSpace, "See to it that there is room on the database server: a restore that runs out of it stops, and the database stays as it is.",
-			"How much room the database server has is not known from here. The restore needs room for a second copy beside the %s that %s takes now; the backup holds %s of SQL, without indexes.", bytesText(d.held), f.t.Name, bytesText(needs))
+			"How much room the database server has is not known from here. The restore needs room for a second copy beside the %s that %s takes now; the backup holds %s of SQL, without indexes.", safepoint.Bytes(d.held), f.t.Name, safepoint.Bytes(needs))
 		return nil
 	}
 	if d.free < needs {
 		f.warning(safepoint.CodeSpace, "Free some space on the database server first: a restore that runs out of it stops, and the database stays as it is.",
-			"The disk of the database server has %s free, and the backup holds %s of SQL, without indexes.", bytesText(d.free), bytesText(needs))
+			"The disk of the database server has %s free, and the backup holds %s of SQL, without indexes.", safepoint.Bytes(d.free), safepoint.Bytes(needs))
 	}
 	return nil
 }
@@ -69,19 +69,4 @@ func isHere(t engine.Target) bool {
 func mine(folder string) bool {
 	st, err := os.Stat(folder)
 	return err == nil && st.IsDir() && st.Mode().Perm()&0o007 == 0
-}
-
-func bytesText(n int64) string {
-	const unit = 1000
-	if n < unit {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	value, prefix := float64(n), ""
-	for _, p := range []string{"k", "M", "G", "T"} {
-		if value /= unit; value < unit || p == "T" {
-			prefix = p
-			break
-		}
-	}
-	return fmt.Sprintf("%.1f %sB", value, prefix)
 }

@@ -99,7 +99,7 @@ func spaceFinding(folder string, present engine.Info, restored int64, blocks boo
 	if free >= need {
 		return nil
 	}
-	f := engine.Found(safepoint.Errorf(safepoint.CodeSpace, "A restore needs about %d MB in %s, and %d MB are free.", need>>20+1, folder, free>>20).
+	f := engine.Found(safepoint.Errorf(safepoint.CodeSpace, "A restore needs about %s in %s, and %s are free.", safepoint.Bytes(need), folder, safepoint.Bytes(free)).
 		WithHint("Free some space on that disk: the restored database and the earlier one are kept beside the live one for a while."))
 	f.Blocker = blocks
 	return []engine.Finding{f}

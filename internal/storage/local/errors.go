@@ -77,25 +77,11 @@ func (s *Storage) failed(act string, err error) error {
 func (s *Storage) full(err error) *safepoint.Error {
 	message := "The disk that holds the backups is full"
 	if space, spaceErr := s.space(); spaceErr == nil {
-		message += fmt.Sprintf(": %s of %s are free", size(space.Free), size(space.Total))
+		message += fmt.Sprintf(": %s of %s are free", safepoint.Bytes(space.Free), safepoint.Bytes(space.Total))
 	}
 	if errors.Is(err, unix.EDQUOT) {
 		message = "The disk quota for the backups is used up"
 	}
 	return safepoint.Errorf(safepoint.CodeSpace, "%s.", message).
 		WithHint("Delete backups that are no longer needed, or give the folder %s more room. Nothing that was stored before is affected.", s.dir)
-}
-
-// size is a number of bytes as people read it.
-func size(n int64) string {
-	const units = "KMGTPE"
-	if n < 1024 {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, unit := float64(n)/1024, 0
-	for v >= 1024 {
-		v /= 1024
-		unit++
-	}
-	return fmt.Sprintf("%.1f %ciB", v, units[unit])
 }
