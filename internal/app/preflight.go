@@ -48,19 +48,23 @@ func (a *App) PreviewRestore(ctx context.Context, by safepoint.Actor, id string)
 	if p.Services, err = a.services(ctx, by.OrganizationID); err != nil {
 		return p, err
 	}
-	if p.Busy, err = a.busy(ctx, by.OrganizationID, d.ID); err != nil {
+	newest, err := a.Catalog.LastMade(ctx, by.OrganizationID, d.ID)
+	if err != nil {
 		return p, err
 	}
-	if p.Estimates, err = a.estimates(ctx, by.OrganizationID, d.ID); err != nil {
-		return p, err
+	p.SafetySize = safetySize(newest, op)
+	looking, cancel := context.WithCancel(ctx)
+	looked := make(chan error, 1)
+	go func() { looked <- a.lookAround(looking, &p, newest) }()
+	unread := a.readAround(ctx, &p, newest)
+	if unread != nil {
+		cancel() // what is found has no page
 	}
-	if p.Space, err = a.Storage.Space(ctx); err != nil {
-		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
+	err = <-looked
+	cancel()
+	if unread != nil {
+		return p, unread
 	}
-	if p.SafetySize, err = a.safetySize(ctx, op); err != nil {
-		return p, err
-	}
-	err = a.lookAround(ctx, &p)
 	if p.Busy != nil && p.Busy.Type == safepoint.TypeRestore { // a backup is waited for
 		says, err := a.Catalog.UnderWay(ctx, *p.Busy)
 		if err != nil {
@@ -87,15 +91,30 @@ func (p *RestorePreview) block(e *safepoint.Error) {
 	p.Findings = append(p.Findings, f)
 }
 
+// readAround puts into p what the catalog and the storage know, in other fields than lookAround.
+func (a *App) readAround(ctx context.Context, p *RestorePreview, newest *safepoint.Operation) (err error) {
+	d := p.Database
+	if p.Busy, err = a.busy(ctx, d.OrganizationID, d.ID); err != nil {
+		return err
+	}
+	if p.Estimates, err = a.estimates(ctx, d.OrganizationID, d.ID, newest); err != nil {
+		return err
+	}
+	if p.Space, err = a.Storage.Space(ctx); err != nil {
+		a.Log.WarnContext(ctx, "free space of the storage is not known", "error", err)
+	}
+	return nil
+}
+
 // lookAround asks the services, and meanwhile the database, and puts what they said into p: neither is waited for longer
-// than the time that is theirs. What is read from the catalog afterwards has its own.
-func (a *App) lookAround(ctx context.Context, p *RestorePreview) error {
+// than the time that is theirs. What is read from the catalog has its own.
+func (a *App) lookAround(ctx context.Context, p *RestorePreview, newest *safepoint.Operation) error {
 	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()
 	answers := make(chan []ServiceAnswer, 1)
 	go func() { answers <- a.askServices(ctx, p.Services) }()
 	p.NeedsKey = a.locked(ctx, p.Backup)
-	l, err := a.look(ctx, p.Backup, p.Database, p.NeedsKey)
+	l, err := a.look(ctx, p.Backup, p.Database, p.NeedsKey, newest)
 	p.Answers = <-answers
 	p.take(l)
 	return slow(ctx, a.testLimit, err, serverOf(p.Database))
@@ -163,45 +182,55 @@ func silent(answers []ServiceAnswer) []engine.Finding {
 		WithHint("Test them on the Services page before you begin, or remove there what is gone for good."))}
 }
 
-// compareRows compares the backup with the newest one that is kept and with what is live. Neither is worth a wait.
-func (a *App) compareRows(ctx context.Context, op safepoint.Operation, backup *content, e engine.Engine, t engine.Target) (*Comparison, *safepoint.Error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	newest := a.newerContent(ctx, op, backup)
-	live, why := a.census(ctx, e, t)
-	c := compare(backup, newest, live)
-	if c == nil {
-		return nil, why
+// compareRows compares the backup with the newest one that is kept and with what is live; nil if neither is known, and
+// then why.
+func (a *App) compareRows(ctx context.Context, backup, newest *content, live counted) (*Comparison, *safepoint.Error) {
+	var why *safepoint.Error
+	if live.err != nil {
+		f := a.failure(ctx, "live rows are not known before a restore", live.err)
+		why = f.Failed()
+		if live.late {
+			why = safepoint.Errorf(safepoint.CodeUnreachable, "The database took too long to say how many rows it has.")
+		}
 	}
-	return c, nil
+	if c := compare(backup, newest, live.tables); c != nil {
+		return c, nil
+	}
+	return nil, why
 }
 
-// census is how many rows are live, nil if that is not known, and then why.
-func (a *App) census(ctx context.Context, e engine.Engine, t engine.Target) ([]engine.TableCount, *safepoint.Error) {
+// counted is how many rows are live; tables is nil if that is not known, and err says why.
+type counted struct {
+	tables []engine.TableCount
+	err    error
+	late   bool // it was not waited for longer
+}
+
+// census asks how many rows are live, which is not worth a long wait.
+func census(ctx context.Context, e engine.Engine, t engine.Target) counted {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	counter, ok := e.(engine.Counter)
 	if !ok {
-		return nil, safepoint.Errorf(safepoint.CodeTool, "Rows of %s cannot be counted.", t.Engine.Label())
+		return counted{err: safepoint.Errorf(safepoint.CodeTool, "Rows of %s cannot be counted.", t.Engine.Label())}
 	}
-	counts, err := counter.Census(ctx, t)
+	tables, err := counter.Census(ctx, t)
 	if err != nil {
-		f := a.failure(ctx, "live rows are not known before a restore", err)
-		if ctx.Err() != nil {
-			return nil, safepoint.Errorf(safepoint.CodeUnreachable, "The database took too long to say how many rows it has.")
-		}
-		return nil, f.Failed()
+		return counted{err: err, late: ctx.Err() != nil}
 	}
-	if counts == nil {
-		counts = []engine.TableCount{}
+	if tables == nil {
+		tables = []engine.TableCount{}
 	}
-	return counts, nil
+	return counted{tables: tables}
 }
 
 // newerContent is what the newest backup that was made of the database holds, if it is newer than op and can be opened.
-func (a *App) newerContent(ctx context.Context, op safepoint.Operation, backup *content) *content {
-	newest, err := a.Catalog.LastMade(ctx, op.OrganizationID, op.DatabaseID)
-	if err != nil || newest == nil || newest.ID == op.ID {
+func (a *App) newerContent(ctx context.Context, op safepoint.Operation, newest *safepoint.Operation, backup *content) *content {
+	if newest == nil || newest.ID == op.ID {
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	r, file, err := a.openBackup(ctx, *newest, encrypt.FileKey{})
 	if err != nil {
 		a.Log.InfoContext(ctx, "the newest backup cannot be compared with before a restore", "operation", newest.ID, "error", err)
@@ -259,7 +288,7 @@ func (p *RestorePreview) passed() []safepoint.Phrase {
 // look opens the backup, asks the engine what stands in the way, and compares what is live with the backup. A backup
 // whose key is not here is not opened: then it is asked whether the database answers, and the rest is seen once the key
 // was given.
-func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool) (l looked, err error) {
+func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Database, locked bool, newest *safepoint.Operation) (l looked, err error) {
 	var r *archive.Reader
 	l.unknown = safepoint.Errorf(safepoint.CodeUnreachable, "The database could not be asked.")
 	if locked {
@@ -285,19 +314,37 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 	if err != nil {
 		return l, err
 	}
-	if l.live, err = e.Inspect(ctx, t); err != nil {
+	if err := a.askDatabase(ctx, e, t, r, op, newest, &l); err != nil {
 		return l, err
 	}
-	l.versions.Server, l.versions.Tool = l.live.ServerVersion, l.live.Tool
-	if !locked {
-		found, err := e.CanRestore(ctx, t, r)
-		l.findings = append(l.findings, found...)
-		if err != nil {
-			return l, err
-		}
-		l.rows, l.unknown = a.compareRows(ctx, op, l.backup, e, t)
+	return l, a.roomForSafety(ctx, safetySize(newest, op))
+}
+
+// askDatabase asks the database what it is and what stands in the way of r, and meanwhile how many rows it has. Without r only
+// the first.
+func (a *App) askDatabase(ctx context.Context, e engine.Engine, t engine.Target, r *archive.Reader, op safepoint.Operation, newest *safepoint.Operation, l *looked) (err error) {
+	rows := make(chan counted, 1)
+	if r != nil {
+		counting, cancel := context.WithCancel(ctx)
+		var ended sync.WaitGroup
+		defer ended.Wait()
+		defer cancel()
+		ended.Go(func() { rows <- census(counting, e, t) })
 	}
-	return l, a.roomForSafety(ctx, op)
+	if l.live, err = e.Inspect(ctx, t); err != nil {
+		return err
+	}
+	l.versions.Server, l.versions.Tool = l.live.ServerVersion, l.live.Tool
+	if r == nil {
+		return nil
+	}
+	found, err := e.CanRestore(ctx, t, r)
+	l.findings = append(l.findings, found...)
+	if err != nil {
+		return err
+	}
+	l.rows, l.unknown = a.compareRows(ctx, l.backup, a.newerContent(ctx, op, newest, l.backup), <-rows)
+	return nil
 }
 
 // looked is what a look at a backup and at its database found.

@@ -100,17 +100,17 @@ func (a *App) StepTimes(ctx context.Context, by safepoint.Actor, restoreID strin
 	if err != nil {
 		return nil, notHere(err, "restore")
 	}
-	return a.estimates(ctx, by.OrganizationID, op.DatabaseID)
-}
-
-// estimates is how long each step took in the last restore of the database, and the safety backup in the last backup.
-// What is not known is not there.
-func (a *App) estimates(ctx context.Context, orgID, databaseID string) (map[safepoint.Step]time.Duration, error) {
-	known := map[safepoint.Step]time.Duration{}
-	newest, err := a.Catalog.LastMade(ctx, orgID, databaseID)
+	newest, err := a.Catalog.LastMade(ctx, by.OrganizationID, op.DatabaseID)
 	if err != nil {
 		return nil, err
 	}
+	return a.estimates(ctx, by.OrganizationID, op.DatabaseID, newest)
+}
+
+// estimates is how long each step took in the last restore of the database, and the safety backup in newest, its last
+// backup. What is not known is not there.
+func (a *App) estimates(ctx context.Context, orgID, databaseID string, newest *safepoint.Operation) (map[safepoint.Step]time.Duration, error) {
+	known := map[safepoint.Step]time.Duration{}
 	if newest != nil {
 		known[safepoint.StepGuard] = newest.Duration(a.Now())
 	}

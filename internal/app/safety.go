@@ -70,26 +70,23 @@ func (w *work) finishSafety(ctx context.Context, c jobs.Claim, op safepoint.Oper
 // safetyLease is only for show: a safety backup lives and dies with its restore.
 const safetyLease = 24 * time.Hour
 
-// roomForSafety refuses a restore of src for whose safety backup the storage has no room: before services are halted.
-func (a *App) roomForSafety(ctx context.Context, src safepoint.Operation) error {
-	expect, err := a.safetySize(ctx, src)
-	if err != nil {
-		return err
-	}
-	err = backup.Room(ctx, a.Storage, expect)
+// roomForSafety refuses a restore for whose safety backup, of so many bytes, the storage has no room: before services
+// are halted.
+func (a *App) roomForSafety(ctx context.Context, expect int64) error {
+	err := backup.Room(ctx, a.Storage, expect)
 	if known := (*safepoint.Error)(nil); errors.As(err, &known) {
 		return safepoint.Errorf(known.Code, "There is no room for the safety backup. %s", known.Quoted()).HintedAs(known).WithCause(err)
 	}
 	return err
 }
 
-// safetySize is how many bytes the safety backup of a restore of src may come to: as many as the newest backup has.
-func (a *App) safetySize(ctx context.Context, src safepoint.Operation) (int64, error) {
-	newest, err := a.Catalog.LastMade(ctx, src.OrganizationID, src.DatabaseID)
-	if err != nil || newest == nil {
-		return src.Size, err
+// safetySize is how many bytes the safety backup of a restore of src may come to: as many as the newest backup of its
+// database has, nil if there is none.
+func safetySize(newest *safepoint.Operation, src safepoint.Operation) int64 {
+	if newest == nil {
+		return src.Size
 	}
-	return newest.Size, nil
+	return newest.Size
 }
 
 // queueSafety queues the safety backups that instant restores could not make, each again after a while: a minute after

@@ -225,7 +225,11 @@ func (w *work) restoreJob(ctx context.Context, report func(safepoint.Progress)) 
 			if err != nil {
 				return err
 			}
-			return w.roomForSafety(ctx, src)
+			newest, err := w.Catalog.LastMade(ctx, src.OrganizationID, src.DatabaseID)
+			if err != nil {
+				return err
+			}
+			return w.roomForSafety(ctx, safetySize(newest, src))
 		},
 		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
 			return w.safety(ctx, dump, func(p safepoint.Progress) { report(restore.GuardProgress(op.Mode, p)) })

@@ -24,7 +24,7 @@ func (e *Engine) Census(ctx context.Context, t engine.Target) ([]engine.TableCou
 	if err := c.exec("BEGIN"); err != nil {
 		return nil, plainWords(err, path)
 	}
-	all, err := readSchema(c)
+	names, err := countable(c)
 	if err == nil {
 		err = c.exec("COMMIT")
 	}
@@ -32,13 +32,10 @@ func (e *Engine) Census(ctx context.Context, t engine.Target) ([]engine.TableCou
 		return nil, plainWords(err, path)
 	}
 	var counts []engine.TableCount
-	for _, table := range all.tables {
-		if !table.carriesRows() || strings.HasPrefix(table.name, "sqlite_") {
-			continue
-		}
-		count := engine.TableCount{Name: quote(table.name)}
+	for _, name := range names {
+		count := engine.TableCount{Name: quote(name)}
 		if ctx.Err() == nil {
-			rows, err := c.int("SELECT count(*) FROM main." + quote(table.name))
+			rows, err := c.int("SELECT count(*) FROM main." + quote(name))
 			if err != nil && ctx.Err() == nil && resultCode(err) != resultError { // dropped meanwhile: not known
 				return nil, plainWords(err, path)
 			}
@@ -49,4 +46,30 @@ func (e *Engine) Census(ctx context.Context, t engine.Target) ([]engine.TableCou
 		counts = append(counts, count)
 	}
 	return counts, nil
+}
+
+// countable are the tables whose rows a backup has, in the order they were made, without SQLite's own. Their columns are
+// not looked at, which is most of the work of readSchema.
+func countable(c *conn) (names []string, err error) {
+	objects, listed, err := readObjects(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range objects {
+		kind := listed[o.name].kind
+		if o.kind != "table" || kind == "shadow" || strings.HasPrefix(strings.ToLower(o.name), "sqlite_") {
+			continue
+		}
+		if kind == "virtual" {
+			t, err := virtualTable(c, o)
+			if err != nil {
+				return nil, err
+			}
+			if !t.carriesRows() {
+				continue
+			}
+		}
+		names = append(names, o.name)
+	}
+	return names, nil
 }

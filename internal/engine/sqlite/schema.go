@@ -46,17 +46,7 @@ type schema struct {
 
 // readSchema reads the whole schema within the transaction that is open on c. An error names what cannot be carried.
 func readSchema(c *conn) (*schema, error) {
-	listed := map[string]listing{}
-	err := c.each(func(s *stmt) error { listed[s.text(0)] = listing{s.text(1), s.int(2) != 0}; return nil },
-		`SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'`)
-	if err != nil {
-		return nil, err
-	}
-	var objects []object
-	err = c.each(func(s *stmt) error {
-		objects = append(objects, object{s.text(0), s.text(1), s.text(2), s.text(3)})
-		return nil
-	}, `SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY rowid`)
+	objects, listed, err := readObjects(c)
 	if err != nil {
 		return nil, err
 	}
@@ -69,6 +59,21 @@ func readSchema(c *conn) (*schema, error) {
 	// Sequence values and statistics come after the tables they are about.
 	slices.SortStableFunc(all.tables, func(a, b table) int { return a.last() - b.last() })
 	return all, nil
+}
+
+// readObjects reads what there is, in the order it was made, and what the library says of the tables by name.
+func readObjects(c *conn) (objects []object, listed map[string]listing, err error) {
+	listed = map[string]listing{}
+	err = c.each(func(s *stmt) error { listed[s.text(0)] = listing{s.text(1), s.int(2) != 0}; return nil },
+		`SELECT name, type, wr FROM pragma_table_list WHERE schema = 'main'`)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = c.each(func(s *stmt) error {
+		objects = append(objects, object{s.text(0), s.text(1), s.text(2), s.text(3)})
+		return nil
+	}, `SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY rowid`)
+	return objects, listed, err
 }
 
 func (t table) last() int {
