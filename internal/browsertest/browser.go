@@ -37,8 +37,9 @@ type Browser struct {
 	ctx context.Context
 }
 
-// Start starts a Chromium that ends with the test. Where there is none, the test is skipped; under CI it fails.
-func Start(t testing.TB) *Browser {
+// Start starts a Chromium that ends with the test, with more options if there are any. Where there is none, the test is
+// skipped; under CI it fails.
+func Start(t testing.TB, more ...chromedp.ExecAllocatorOption) *Browser {
 	t.Helper()
 	program, err := findChromium()
 	if err != nil {
@@ -60,7 +61,7 @@ func Start(t testing.TB) *Browser {
 		chromedp.WindowSize(1280, 900),
 		chromedp.Env("HOME="+home, "TMPDIR="+home),
 	)
-	allocator, release := chromedp.NewExecAllocator(context.Background(), options...)
+	allocator, release := chromedp.NewExecAllocator(context.Background(), append(options, more...)...)
 	t.Cleanup(release)
 	ctx, cancel := chromedp.NewContext(allocator)
 	t.Cleanup(cancel)

@@ -2,8 +2,9 @@
 // with the same id. A quiet stream is shown as "Not live", never as "fine".
 //
 // A browser gives a host six connections over HTTP/1.1, however many tabs it has: so the tabs elect one of them, by a
-// Web Lock, that holds the stream for all, and passes on what comes. Which pages there are is read from the locks that
-// the tabs hold: one that crashes lets go of its own. Without Web Locks (over plain HTTP to another machine) each tab
+// Web Lock, that holds the stream for all, and passes on what comes: what is about one page to the tabs that show it, on
+// a channel of their own, so that two hundred tabs are not two hundred times the work of one. Which pages there are is read
+// from the locks that the tabs hold: one that crashes lets go of its own. Without Web Locks (over plain HTTP to another machine) each tab
 // has a stream of its own.
 const silence = 11_000; // looked at every second: said within 12 s
 const here = location.pathname + location.search.replace(/([?&])done=[^&]*&?/, '$1').replace(/[?&]$/, '');
@@ -175,7 +176,9 @@ const leads = 'safepoint-live', shows = 'safepoint-page:', most = 250;
 class Shared {
   constructor() {
     this.others = new BroadcastChannel(leads);
-    this.others.onmessage = e => this.hear(e.data);
+    this.same = new BroadcastChannel(shows + here); // the tabs that show the same page
+    this.others.onmessage = this.same.onmessage = e => this.hear(e.data);
+    this.channels = new Map(); // the leader's: by page
     this.heard = performance.now();
     this.cache = new Map(); // the leader's: what it last passed on of each page
     navigator.locks.request(shows + here, { mode: 'shared' }, () => {
@@ -196,31 +199,44 @@ class Shared {
     this.looking = setInterval(() => this.gather(), 10_000); // tabs that went away
     this.gather();
   }
-  follow() { clearInterval(this.looking); this.link?.close(); this.link = null; this.cache.clear(); this.heard = performance.now(); }
+  follow() {
+    clearInterval(this.looking);
+    this.link?.close(); this.link = null;
+    for (const channel of this.channels.values()) channel.close();
+    this.channels.clear(); this.cache.clear();
+    this.heard = performance.now();
+  }
   async gather() {
     const { held } = await navigator.locks.query();
     const pages = new Set([here, ...held.map(l => l.name).filter(n => n.startsWith(shows)).map(n => n.slice(shows.length)).sort()]);
     for (const page of this.cache.keys()) if (!pages.has(page)) this.cache.delete(page);
+    for (const [page, channel] of this.channels) if (!pages.has(page)) { channel.close(); this.channels.delete(page); }
     this.link?.follow([...pages].slice(0, most));
   }
   pass(m) {
     if (m.name === 'patch') this.cache.set(m.page, m);
     if (m.name === 'done') this.cache.delete(m.page);
-    this.others.postMessage(m);
+    this.tell(m);
     take(m);
+  }
+  tell(m) {
+    if (!m.page) return this.others.postMessage(m);
+    if (m.page === here) return this.same.postMessage(m); // another channel of this tab would be heard by itself
+    if (!this.channels.has(m.page)) this.channels.set(m.page, new BroadcastChannel(shows + m.page));
+    this.channels.get(m.page).postMessage(m);
   }
   hear(m) {
     if (m.name === 'join') { // a page that is followed already is passed on as it is; another one needs a stream with it
       if (!this.link) return;
       const known = this.cache.get(m.page);
-      if (known) this.others.postMessage(known); else this.soon();
+      if (known) this.tell(known); else this.soon();
     } else if (m.name === 'try') { if (this.link) this.now(); } else { this.heard = performance.now(); take(m); }
   }
   soon() { clearTimeout(this.gathering); this.gathering = setTimeout(() => this.gather(), 200); } // many tabs may open at once
   now() { if (this.link) { this.link.tries = 0; this.link.open(); } else this.others.postMessage({ name: 'try' }); }
   // A leader that says nothing at all, not even that it waits, is stopped: a tab that is looked at takes over.
   silent(now) { if (!this.link && !document.hidden && now - this.heard > silence + 4000) { this.heard = now; this.queue(true); } }
-  leave() { this.follow(); this.done?.(); this.left?.(); this.others.close(); }
+  leave() { this.follow(); this.done?.(); this.left?.(); this.others.close(); this.same.close(); }
 }
 
 const following = navigator.locks && self.BroadcastChannel ? new Shared() : new Alone();
