@@ -1,12 +1,16 @@
 package browsertest
 
 import (
+	"context"
 	"database/sql"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	_ "modernc.org/sqlite" // the database that is backed up
 )
@@ -92,6 +96,40 @@ func (c *console) holds(what, expression string) {
 	})
 }
 
+// stays looks whether an expression is true, and again after the page has drawn itself twice: what a key did is done then.
+func (c *console) stays(what, expression string) {
+	c.t.Helper()
+	var is bool
+	err := c.run("new Promise(done => { const is = !!("+expression+"); requestAnimationFrame(() => requestAnimationFrame(() => done(is && !!("+expression+")))) })", &is)
+	if err != nil || !is {
+		c.t.Errorf("it is not so that %s (%v)", what, err)
+	}
+}
+
+// enter presses Enter, and keeps it down until it was repeated some times.
+func (c *console) enter(times int) {
+	c.t.Helper()
+	event := func(kind input.DispatchKeyEventType, text string, again bool) input.DispatchKeyEventParams {
+		return input.DispatchKeyEventParams{Type: kind, Key: "Enter", Code: "Enter", Text: text, UnmodifiedText: text, WindowsVirtualKeyCode: 13, NativeVirtualKeyCode: 13, AutoRepeat: &again}
+	}
+	events := []input.DispatchKeyEventParams{event(input.DispatchKeyEventTypeKeyDown, "\r", false)}
+	for range times {
+		events = append(events, event(input.DispatchKeyEventTypeKeyDown, "\r", true))
+	}
+	events = append(events, event(input.DispatchKeyEventTypeKeyUp, "", false))
+	err := c.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		for _, e := range events {
+			if _, err := cdp.Call(ctx, t, input.DispatchKeyEvent, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
 func (c *console) focus(css string) {
 	c.t.Helper()
 	c.holds("there is "+css, "document.querySelector("+quote(css)+")?.focus() === undefined && document.activeElement.matches("+quote(css)+")")
@@ -129,6 +167,14 @@ func (c *console) menuKeys() {
 	c.holds("the question is an alert", "document.getElementById('dlg').matches(':modal[role=alertdialog][aria-labelledby][aria-describedby]')")
 	c.keys(name, kb.Escape)
 	c.holds("the question is closed", "!document.getElementById('dlg').open")
+	for _, repeated := range []int{0, 5} { // the key that closes the question opens nothing beneath it, however long it is held
+		c.keys("Disable", kb.ArrowUp)
+		c.keys("Cancel", kb.Enter)
+		c.enter(repeated)
+		c.keys(name)
+		c.holds("the question is closed", "!document.getElementById('dlg').open")
+		c.stays("the menu is closed", "!document.querySelector('.menu:popover-open')")
+	}
 	c.WaitText("Active")
 }
 

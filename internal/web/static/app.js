@@ -47,6 +47,14 @@ document.addEventListener('keydown', e => {
   }
 });
 
+/* ---- one press of Enter, one deed: a link acts when the key goes down, and what has the focus then would act on the rest of
+   the same press, or on its repetitions: the menu button beneath a question that was cancelled, for one ---- */
+let spent = false;
+document.addEventListener('keydown', e => {
+  if (!e.repeat) spent = false; else if (e.key === 'Enter' && e.target.closest?.('a, button')) e.preventDefault();
+}, true);
+document.addEventListener('keypress', e => { if (spent) e.preventDefault(); }, true);
+
 /* ---- typed confirmation: the button says why it will not act instead of being dead ---- */
 const gateOf = form => form?.querySelector('[data-gate]');
 const goOf = form => form.querySelector('footer button[type="submit"]');
@@ -107,7 +115,7 @@ document.addEventListener('click', e => {
     openFrom(link.href);
     return;
   }
-  if (e.target.closest('#dlg [data-close]')) { e.preventDefault(); dlg.close(); return; }
+  if (e.target.closest('#dlg [data-close]')) { e.preventDefault(); spent = true; dlg.close(); return; }
   if (e.target === dlg && dlg.hasAttribute('data-any')) dlg.close(); // the backdrop closes what only shows
   const copy = e.target.closest('[data-copy]');
   if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => toast(words.copied));
