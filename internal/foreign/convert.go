@@ -376,32 +376,3 @@ func versionNum(version string) int {
 	}
 	return n(0)*10000 + n(1)
 }
-
-// skipMark passes over the mark with which Windows begins UTF-8.
-func skipMark(r io.Reader) io.Reader { return &markSkipper{r: r} }
-
-type markSkipper struct {
-	r     io.Reader
-	begun bool
-}
-
-func (m *markSkipper) Read(p []byte) (int, error) {
-	if m.begun {
-		return m.r.Read(p)
-	}
-	m.begun = true
-	var head [3]byte
-	n, err := io.ReadFull(m.r, head[:])
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = nil // it is met again
-	}
-	if err != nil {
-		return 0, err
-	}
-	rest := head[:n]
-	if string(rest) == "\xef\xbb\xbf" {
-		rest = nil
-	}
-	m.r = io.MultiReader(bytes.NewReader(bytes.Clone(rest)), m.r)
-	return m.r.Read(p)
-}

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"os"
@@ -61,4 +62,33 @@ func (g *guard) Read(p []byte) (int, error) {
 			"More than %d times as much SQL comes out of the %s file as it has bytes: that is the limit on it.", g.limits.Ratio, g.what)
 	}
 	return n, err
+}
+
+// skipMark passes over the mark with which Windows begins UTF-8.
+func skipMark(r io.Reader) io.Reader { return &markSkipper{r: r} }
+
+type markSkipper struct {
+	r     io.Reader
+	begun bool
+}
+
+func (m *markSkipper) Read(p []byte) (int, error) {
+	if m.begun {
+		return m.r.Read(p)
+	}
+	m.begun = true
+	var head [3]byte
+	n, err := io.ReadFull(m.r, head[:])
+	if err == io.EOF || err == io.ErrUnexpectedEOF {
+		err = nil // it is met again
+	}
+	if err != nil {
+		return 0, err
+	}
+	rest := head[:n]
+	if string(rest) == "\xef\xbb\xbf" {
+		rest = nil
+	}
+	m.r = io.MultiReader(bytes.NewReader(bytes.Clone(rest)), m.r)
+	return m.r.Read(p)
 }

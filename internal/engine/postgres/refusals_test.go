@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -222,6 +223,18 @@ func TestPreflightNamesWhatIsMissing(t *testing.T) {
 	plain.User = "zoo_owner"
 	found, err := Engine{}.CanRestore(t.Context(), plain, nil)
 	if err != nil || len(found) == 0 || !found[0].InPlace || found[0].Blocker || !strings.Contains(found[0].Message, "may not create databases and does not own") {
+		t.Errorf("%+v, %v", found, err)
+	}
+	// What is not there is not said to need a superuser, too.
+	roles(t, c, "page_maker")
+	pgtest.Exec(t, c.Target("postgres"), "ALTER ROLE page_maker CREATEDB; ALTER DATABASE "+ident(target.Name)+" OWNER TO page_maker")
+	plain.User = "page_maker"
+	found, err = Engine{}.CanRestore(t.Context(), plain, head(func(h *archive.Header) {
+		h.Properties = []byte(`{"extensions":[{"name":"no_such_ext"},{"name":"pageinspect"}]}`)
+	}))
+	if err != nil || !slices.ContainsFunc(found, func(f engine.Finding) bool {
+		return f.Code == safepoint.CodePrivilege && strings.HasSuffix(f.Message, "the backup uses: pageinspect.")
+	}) {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if left, err := (Engine{}).Leftovers(t.Context(), target); err != nil || len(left) != 0 {
