@@ -186,6 +186,27 @@ func (s *Scanner) get() (byte, error) {
 	return c, nil
 }
 
+// until takes over what is buffered up to one of two bytes, or to the first alone where both are the same; all of it if
+// neither is there. Long strings are nothing else, so that they need not be looked at byte by byte.
+func (s *Scanner) until(a, b byte) error {
+	ahead, _ := s.r.Peek(s.r.Buffered())
+	if i := bytes.IndexByte(ahead, a); i >= 0 {
+		ahead = ahead[:i]
+	}
+	if b != a {
+		if i := bytes.IndexByte(ahead, b); i >= 0 {
+			ahead = ahead[:i]
+		}
+	}
+	if len(s.buf)+len(ahead) > s.MaxStatement {
+		return ErrStatementTooLong
+	}
+	s.line += bytes.Count(ahead, []byte{'\n'})
+	s.buf = append(s.buf, ahead...)
+	s.r.Discard(len(ahead))
+	return nil
+}
+
 func (s *Scanner) peek() byte {
 	b, err := s.r.Peek(1)
 	if err != nil {
@@ -271,7 +292,14 @@ func (s *Scanner) literal(escapes bool) error {
 
 // quoted reads to the closing quote. A doubled quote reads as two strings one after the other, which ends alike.
 func (s *Scanner) quoted(quote byte, escapes bool) (backslash bool, err error) {
+	other := quote
+	if escapes {
+		other = '\\'
+	}
 	for {
+		if err := s.until(quote, other); err != nil {
+			return backslash, err
+		}
 		c, err := s.get()
 		if err != nil {
 			return backslash, err
@@ -322,6 +350,9 @@ func (s *Scanner) dollar() error {
 	tag := bytes.Clone(s.buf[from:])
 	body := len(s.buf)
 	for {
+		if err := s.until('$', '$'); err != nil {
+			return err
+		}
 		c, err := s.get()
 		if err != nil {
 			return err
@@ -364,6 +395,9 @@ func (s *Scanner) number() error {
 // comment reads a comment to its line's end, which a carriage return is, too.
 func (s *Scanner) comment() error {
 	for {
+		if err := s.until('\n', '\r'); err != nil {
+			return err
+		}
 		if c := s.peek(); c == '\n' || c == '\r' {
 			return nil
 		}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 )
 
 func TestScannerCutsWherePsqlDoes(t *testing.T) {
@@ -97,18 +98,25 @@ func same(t *testing.T, s *Scanner, want []string) {
 }
 
 // FuzzScanner: whatever the bytes, nothing is lost between statements, and under the old rule what comes out reads as
-// the same statements under the standard one.
+// the same statements under the standard one. It cuts the same when the bytes come one by one.
 func FuzzScanner(f *testing.F) {
-	for _, seed := range []string{"SELECT 1;", "SELECT E'a'\n'b\\';", "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END;", "SELECT $x$;$x$; -- c\n\\q\n", "SELECT 'a\\';'", "/* /* */ */;"} {
+	for _, seed := range []string{"SELECT 1;", "SELECT E'a'\n'b\\';", "CREATE FUNCTION f() BEGIN ATOMIC SELECT 1; END;", "SELECT $x$;$x$; -- c\n\\q\n", "SELECT 'a\\';'", "/* /* */ */;",
+		"-- a\r\nSELECT 'it''s\na', \"x\"\"y\", E'\\\\''\\'', $a$ $ $b$ \n$a$;\nSELECT 2;"} {
 		f.Add(seed, false)
 		f.Add(seed, true)
 	}
 	f.Fuzz(func(t *testing.T, script string, old bool) {
 		s := New(strings.NewReader(script))
 		s.OldStrings, s.MaxStatement = old, 1<<16
+		slow := New(iotest.OneByteReader(strings.NewReader(script)))
+		slow.OldStrings, slow.MaxStatement = old, 1<<16
 		var all strings.Builder
 		for {
 			statement, meta, err := s.Next()
+			if one, m, e := slow.Next(); m != meta || e != err || string(one) != string(statement) || slow.Line() != s.Line() || slow.Here() != s.Here() || slow.Groups() != s.Groups() {
+				t.Fatalf("byte by byte %q is cut into %q (%v, %v, line %d to %d), and else into %q (%v, %v, line %d to %d)",
+					script, one, m, e, slow.Line(), slow.Here(), statement, meta, err, s.Line(), s.Here())
+			}
 			if err != nil {
 				if err == io.EOF && !old && !strings.HasPrefix(script, all.String()) {
 					t.Fatalf("%q is not the beginning of %q", &all, script)

@@ -219,10 +219,10 @@ func refusal(v verdict) error {
 	return unfit("It holds a statement that is not executed (%s): %s.", v.what, v.why)
 }
 
-// eachStatement reads all statements of the archive that are not rows, in their order.
-func (l *loader) eachStatement(ctx context.Context, do func(e archive.Entry, number int, statement []byte) error) error {
+// eachStatement reads all statements of the archive that are not rows and stand in a part that is wanted, in their order.
+func (l *loader) eachStatement(ctx context.Context, wanted func(archive.Entry) bool, do func(e archive.Entry, number int, statement []byte) error) error {
 	for i, e := range l.r.Entries() {
-		if e.Kind == kindCopy || ctx.Err() != nil {
+		if e.Kind == kindCopy || !wanted(e) || ctx.Err() != nil {
 			continue
 		}
 		if err := l.statementsOf(i, e, do); err != nil {
@@ -231,6 +231,8 @@ func (l *loader) eachStatement(ctx context.Context, do func(e archive.Entry, num
 	}
 	return ctx.Err()
 }
+
+func everyEntry(archive.Entry) bool { return true }
 
 func (l *loader) statementsOf(i int, e archive.Entry, do func(e archive.Entry, number int, statement []byte) error) error {
 	f, err := l.r.Frame(i)
@@ -271,10 +273,9 @@ func (l *loader) later(ctx context.Context, want rights) error {
 		batch, size = batch[:0], 0
 		return err
 	}
-	err := l.eachStatement(ctx, func(e archive.Entry, _ int, statement []byte) error {
-		if e.Section == archive.Data && (want == oursLater || e.Kind != kindDDL) {
-			return nil // it was executed at its place
-		}
+	// What stands among rows was executed at its place.
+	wanted := func(e archive.Entry) bool { return e.Section != archive.Data || want == oursLast && e.Kind == kindDDL }
+	err := l.eachStatement(ctx, wanted, func(_ archive.Entry, _ int, statement []byte) error {
 		v := l.priv.of(statement)
 		if v.rights != want || l.priv.passOver(v) {
 			return nil

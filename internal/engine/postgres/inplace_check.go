@@ -199,7 +199,7 @@ func (f *preflight) vetInPlace(ctx context.Context, r *archive.Reader, k kept) (
 	var super, foreign []string
 	schemas, forced := false, false
 	fills, gives := map[string]bool{}, map[string]bool{}
-	err = l.eachStatement(ctx, func(_ archive.Entry, n int, statement []byte) error {
+	err = l.eachStatement(ctx, everyEntry, func(_ archive.Entry, n int, statement []byte) error {
 		v := l.priv.of(statement)
 		if v.rights == refused {
 			return unfit("Statement %d of a part is not executed (%s): %s.", n, v.what, v.why)

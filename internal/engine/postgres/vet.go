@@ -27,7 +27,7 @@ type vetted struct {
 func (l *loader) vet(ctx context.Context) (vetted, error) {
 	found := vetted{gives: map[string]bool{}}
 	late := ""
-	err := l.eachStatement(ctx, func(_ archive.Entry, n int, statement []byte) error {
+	err := l.eachStatement(ctx, everyEntry, func(_ archive.Entry, n int, statement []byte) error {
 		v := l.priv.of(statement)
 		switch {
 		case v.rights == refused:
