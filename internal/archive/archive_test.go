@@ -102,7 +102,12 @@ func accept(data []byte, trust archive.Trust) (*archive.Reader, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := r.Verify(context.Background(), nil); err != nil {
+	sum, err := r.Verify(context.Background(), nil)
+	bytesSum, bytesErr := r.VerifyBytes(context.Background(), nil)
+	switch {
+	case fmt.Sprint(err) != fmt.Sprint(bytesErr) || sum != bytesSum:
+		return nil, "", fmt.Errorf("Verify finds %s, %w, and VerifyBytes %s, %v", sum, err, bytesSum, bytesErr)
+	case err != nil:
 		return nil, "", err
 	}
 	var b strings.Builder

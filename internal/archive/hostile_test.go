@@ -121,7 +121,7 @@ func TestKeyOfZeros(t *testing.T) {
 
 // Frame alone must refuse an altered frame as well: restore reads frames in parallel.
 func TestFrameRefusesBeforeItsFirstByte(t *testing.T) {
-	noise := make([]byte, 3<<20) // bigger than what is read at once
+	noise := make([]byte, 7<<20) // bigger than what is held in memory
 	rnd := rand.NewChaCha8([32]byte{1})
 	rnd.Read(noise)
 	data, _ := write(t, testKey, []frame{
@@ -145,6 +145,8 @@ func TestFrameRefusesBeforeItsFirstByte(t *testing.T) {
 		if _, err = r.Frame(1 - i); err != nil {
 			t.Errorf("the other frame: %v", err)
 		}
+		_, err = r.VerifyBytes(t.Context(), nil)
+		refused(t, err, e.Table, e.Table)
 	}
 	r, _ := archive.Open(bytes.NewReader(data), int64(len(data)), trusted)
 	for _, i := range []int{-1, 2} {
@@ -170,6 +172,8 @@ func TestFileChangesAfterOpen(t *testing.T) {
 	changed[len(changed)-1] ^= 1
 	_, err := r.Verify(context.Background(), nil)
 	refused(t, err, "seek table changed", "table of contents")
+	_, err = r.VerifyBytes(context.Background(), nil)
+	refused(t, err, "seek table changed", "table of contents")
 
 	shorter := &shrinking{data: data}
 	r, err = archive.Open(shorter, int64(len(data)), trusted)
@@ -179,6 +183,8 @@ func TestFileChangesAfterOpen(t *testing.T) {
 	for _, n := range []int{len(data) - 1, 10} {
 		shorter.data = data[:n]
 		_, err = r.Verify(context.Background(), nil)
+		refused(t, err, "file cut", "shorter")
+		_, err = r.VerifyBytes(context.Background(), nil)
 		refused(t, err, "file cut", "shorter")
 	}
 	_, err = r.Frame(0)
@@ -201,6 +207,9 @@ func TestReadErrorsAreNotRefusals(t *testing.T) {
 		r, err := archive.Open(f, int64(len(data)), trusted)
 		if err == nil {
 			_, err = r.Verify(context.Background(), nil)
+		}
+		if err == nil {
+			_, err = r.VerifyBytes(context.Background(), nil)
 		}
 		if err == nil && f.fail > 0 {
 			if fail < 8 {

@@ -88,8 +88,17 @@ func (b *backupFile) readWith(key encrypt.FileKey, trust archive.Trust) error {
 
 // verify reads the whole file with a meter and returns its SHA-256, as it lies on the disk.
 func (env *Env) verify(ctx context.Context, b *backupFile) (string, error) {
+	return env.readWhole(ctx, b, b.Verify)
+}
+
+// verifyBytes is verify for a file that is executed next: see archive.Reader.VerifyBytes.
+func (env *Env) verifyBytes(ctx context.Context, b *backupFile) (string, error) {
+	return env.readWhole(ctx, b, b.VerifyBytes)
+}
+
+func (env *Env) readWhole(ctx context.Context, b *backupFile, verify func(context.Context, func(done, total int64)) (string, error)) (string, error) {
 	m := env.meter(bytesText)
-	sum, err := b.Verify(ctx, func(done, total int64) { m.show("verify", done, total) })
+	sum, err := verify(ctx, func(done, total int64) { m.show("verify", done, total) })
 	m.end()
 	if err != nil || b.encrypted == nil || b.part {
 		return sum, err

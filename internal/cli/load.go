@@ -86,7 +86,7 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 // loadEmpty checks the file whole, loads it, and compares what was loaded with what was backed up. An empty database
 // has nothing to lose, so nobody is asked.
 func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile, fresh bool) error {
-	sha, err := env.verify(ctx, b)
+	sha, err := env.verifyBytes(ctx, b)
 	if err != nil {
 		return err
 	}

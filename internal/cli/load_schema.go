@@ -14,7 +14,7 @@ func (cmd *loadCmd) loadSchema(ctx context.Context, env *Env, e engine.Engine, t
 	if !ok {
 		return safepoint.Invalid("schema", "%s has no schemas.", t.Engine.Label()).WithHint("Load the tables into a new file.")
 	}
-	if _, err := env.verify(ctx, b); err != nil {
+	if _, err := env.verifyBytes(ctx, b); err != nil {
 		return err
 	}
 	if err := cmd.fits(ctx, e, t, b); err != nil {

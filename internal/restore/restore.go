@@ -178,7 +178,7 @@ func (r *run) check(ctx context.Context) error {
 		return err
 	}
 	defer closer.Close()
-	if _, err := ar.Verify(ctx, func(done, total int64) { r.report(safepoint.StepCheck, engine.Progress{Bytes: done}, total) }); err != nil {
+	if _, err := ar.VerifyBytes(ctx, func(done, total int64) { r.report(safepoint.StepCheck, engine.Progress{Bytes: done}, total) }); err != nil {
 		return err
 	}
 	if err := fault.Point("restore.check.verified"); err != nil {

@@ -29,7 +29,7 @@ func (l *loader) analyze(ctx context.Context) error {
 		groups = append(groups, string(row[0]))
 	}
 	var next atomic.Int64
-	return l.together(ctx, func(ctx context.Context, s *loadSession) error {
+	return l.together(ctx, l.workers(), func(ctx context.Context, s *loadSession) error {
 		if err := s.conn.Exec(ctx, "SET lock_timeout = 0").Close(); err != nil {
 			return err
 		}

@@ -53,7 +53,7 @@ func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 		u.frames, u.weight = append(u.frames, i), u.weight+e.RawLength
 		total += e.RawLength
 	}
-	share := total / int64(max(1, min(l.jobs, len(l.sessions()))))
+	share := total / int64(max(1, min(l.jobs, len(l.workers()))))
 	for _, u := range all {
 		switch {
 		case u != others && u.weight > share+share/4:

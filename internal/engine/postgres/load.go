@@ -138,10 +138,16 @@ type loadSession struct {
 
 func (l *loader) sessions() []*loadSession { return append([]*loadSession{l.lead}, l.others...) }
 
+// workers are the sessions that do what keeps a processor busy. The others only make what is small.
+func (l *loader) workers() []*loadSession {
+	all := l.sessions()
+	return all[:min(len(all), max(1, l.jobs+l.jobs/2))]
+}
+
 func (l *loader) run(ctx context.Context) error {
 	sessions := l.sessions()
 	for _, s := range sessions {
-		if err := s.conn.Exec(ctx, loadSettings(len(sessions))).Close(); err != nil {
+		if err := s.conn.Exec(ctx, loadSettings(len(l.workers()))).Close(); err != nil {
 			return err
 		}
 	}
@@ -161,7 +167,7 @@ func (l *loader) run(ctx context.Context) error {
 		post++
 	}
 	fault.Point("postgres.load.entered")
-	if err := l.inTurn(ctx, 0, rows); err != nil {
+	if err := l.preData(ctx, 0, rows); err != nil {
 		return err
 	}
 	if err := l.priv.letIn(ctx); err != nil {

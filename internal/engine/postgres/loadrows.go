@@ -25,7 +25,7 @@ func (l *loader) rows(ctx context.Context, from, to int) error {
 			return err
 		}
 	}
-	return l.together(ctx, func(ctx context.Context, s *loadSession) error {
+	return l.together(ctx, l.workers(), func(ctx context.Context, s *loadSession) error {
 		if err := l.settings.make(ctx, s); err != nil {
 			return err
 		}
@@ -43,10 +43,10 @@ func (l *loader) parallel() bool {
 	return len(l.others) > 0 && !l.settings.unknown && l.r.Header().Foreign == ""
 }
 
-// together runs work in every session at once.
-func (l *loader) together(ctx context.Context, work func(context.Context, *loadSession) error) error {
+// together runs work in sessions at once.
+func (l *loader) together(ctx context.Context, sessions []*loadSession, work func(context.Context, *loadSession) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	for _, s := range l.sessions() {
+	for _, s := range sessions {
 		group.Go(func() error { return work(ctx, s) })
 	}
 	return group.Wait()

@@ -54,6 +54,9 @@ type job struct {
 // slowBuild is how many times as long as a B-tree an index of another kind takes, roughly.
 const slowBuild = 5
 
+// smallBuild is of how many bytes of rows an index is made before the disk has it.
+const smallBuild = 256 << 10
+
 // maxRun bounds the statements, in bytes, that are held in memory to be executed together.
 const maxRun = 8 << 20
 
@@ -167,10 +170,11 @@ func (p *postData) flushJobs(ctx context.Context) error {
 		return err
 	}
 	q := newQueue(jobs)
-	err := p.l.together(ctx, func(ctx context.Context, s *loadSession) error {
+	workers := p.l.workers()
+	err := p.l.together(ctx, p.l.sessions(), func(ctx context.Context, s *loadSession) error {
 		defer context.AfterFunc(ctx, q.wakeAll)()
 		for {
-			j := q.take(ctx)
+			j := q.take(ctx, slices.Contains(workers, s))
 			if j == nil {
 				return nil
 			}
@@ -224,34 +228,54 @@ func mayTryAgain(err error) bool {
 type queue struct {
 	mu    sync.Mutex
 	wake  sync.Cond
-	jobs  []*job         // by weight
-	left  int            // not begun
+	jobs  []*job         // not begun, by weight
 	using map[string]int // tables at work: how many share it, -1 for one alone
 }
 
 func newQueue(jobs []*job) *queue {
-	q := &queue{jobs: slices.Clone(jobs), left: len(jobs), using: map[string]int{}}
+	q := &queue{jobs: slices.Clone(jobs), using: map[string]int{}}
 	q.wake.L = &q.mu
 	slices.SortStableFunc(q.jobs, func(a, b *job) int { return int(min(1, max(-1, b.weight-a.weight))) })
 	return q
 }
 
-// take waits for a job that can be done now. It returns nil when all are begun, or ctx ends.
-func (q *queue) take(ctx context.Context) *job {
+// take waits for a job that can be done now: for a worker the one of the most rows, for others the one of the fewest, if
+// they are few. It returns nil when all such jobs are begun, or ctx ends.
+func (q *queue) take(ctx context.Context, worker bool) *job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for q.left > 0 && ctx.Err() == nil {
-		for i, j := range q.jobs {
-			if q.free(j.build) {
-				q.jobs = slices.Delete(q.jobs, i, i+1)
-				q.left--
-				q.use(j.build, 1)
-				return j
+	for len(q.jobs) > 0 && ctx.Err() == nil {
+		if worker {
+			for i, j := range q.jobs {
+				if q.free(j.build) {
+					return q.begin(i)
+				}
+			}
+		} else {
+			if q.jobs[len(q.jobs)-1].weight > smallBuild {
+				return nil
+			}
+			for i := len(q.jobs) - 1; i >= 0 && q.jobs[i].weight <= smallBuild; i-- {
+				if q.free(q.jobs[i].build) {
+					return q.begin(i)
+				}
 			}
 		}
 		q.wake.Wait()
 	}
 	return nil
+}
+
+// begin takes a job out. The caller holds the lock.
+func (q *queue) begin(i int) *job {
+	j := q.jobs[i]
+	if i == 0 {
+		q.jobs = q.jobs[1:] // of a hundred thousand, none is moved
+	} else {
+		q.jobs = slices.Delete(q.jobs, i, i+1)
+	}
+	q.use(j.build, 1)
+	return j
 }
 
 func (q *queue) free(b build) bool {

@@ -42,9 +42,17 @@ func (e Engine) jobs() int {
 	return min(runtime.NumCPU(), maxDefaultJobs)
 }
 
-// loaders is how many sessions load: half as many more than shall be at work. For each index and each table with values
-// out of line that it makes, the server waits until the disk has it: of 2,000 small tables that is half of the time.
-func (e Engine) loaders() int { return e.jobs() + e.jobs()/2 }
+// loaders is how many sessions load: half as many more than shall be at work, and moreSessions that only make what is small.
+// For each index and each table with values out of line that it makes, the server waits until the disk has it: of 2,000 small
+// tables that is half of the time.
+func (e Engine) loaders() int {
+	if e.jobs() == 1 {
+		return 1
+	}
+	return e.jobs() + e.jobs()/2 + moreSessions
+}
+
+const moreSessions = 3
 
 // minVersion is the oldest server that is dumped or restored: 13 is the first that can DROP DATABASE … WITH (FORCE).
 const minVersion = 130000
