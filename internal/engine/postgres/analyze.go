@@ -14,14 +14,23 @@ const listAnalyzed = `SELECT pg_catalog.string_agg(name, ', ') FROM (
       CASE c.relkind WHEN 'p' THEN (SELECT coalesce(pg_catalog.sum(pg_catalog.pg_relation_size(p.relid)), 0) FROM pg_catalog.pg_partition_tree(c.oid) p WHERE p.isleaf)
       ELSE pg_catalog.pg_relation_size(c.oid) END AS size
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND ` + userSchemas + ` AND pg_catalog.pg_has_role(c.relowner, 'USAGE')) t) t
-GROUP BY place / 100 ORDER BY place / 100`
+    WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' AND ` + userSchemas + ` AND pg_catalog.pg_has_role(c.relowner, 'USAGE')`
+
+const groupAnalyzed = `) t) t GROUP BY place / 100 ORDER BY place / 100`
+
+// notAnalyzed are those of listAnalyzed of which the backup brought no statistics, or not those of several columns together.
+const notAnalyzed = ` AND (NOT EXISTS (SELECT FROM pg_catalog.pg_stats s WHERE s.schemaname = n.nspname AND s.tablename = c.relname)
+      OR EXISTS (SELECT FROM pg_catalog.pg_statistic_ext e WHERE e.stxrelid = c.oid))`
 
 // analyze makes the planner's statistics, in all sessions: they make the first queries quick. Where a function of the
 // backup keeps the server from making them, all is there nevertheless, and autovacuum will try again.
 func (l *loader) analyze(ctx context.Context) error {
 	var groups []string
-	rows := l.lead.conn.ExecParams(ctx, listAnalyzed, nil, nil, nil, nil).Read()
+	list := listAnalyzed + groupAnalyzed
+	if l.version >= minStatisticsVersion {
+		list = listAnalyzed + notAnalyzed + groupAnalyzed
+	}
+	rows := l.lead.conn.ExecParams(ctx, list, nil, nil, nil, nil).Read()
 	if rows.Err != nil {
 		return fmt.Errorf("list tables: %w", rows.Err)
 	}

@@ -20,7 +20,8 @@ const (
 	kindCopy         = "copy"
 	kindSequences    = "sequences"
 	kindLargeObjects = "large-objects"
-	kindInserts      = "rows" // of foreign scripts only
+	kindStatistics   = "statistics" // the planner's
+	kindInserts      = "rows"       // of foreign scripts only
 )
 
 // A batch of statements is sent to the server as one message, which makes it one transaction: not too many locks.

@@ -228,7 +228,10 @@ func (d *dumper) assemble(ctx context.Context, schema string, pieces []*piece) e
 	if err := d.data(ctx, pieces); err != nil {
 		return err
 	}
-	return d.section(ctx, schema, archive.PostData)
+	if err := d.section(ctx, schema, archive.PostData); err != nil {
+		return err
+	}
+	return d.statistics(ctx)
 }
 
 // header fills in what is known of the source.

@@ -274,7 +274,9 @@ func (l *loader) later(ctx context.Context, want rights) error {
 		return err
 	}
 	// What stands among rows was executed at its place.
-	wanted := func(e archive.Entry) bool { return e.Section != archive.Data || want == oursLast && e.Kind == kindDDL }
+	wanted := func(e archive.Entry) bool {
+		return e.Kind != kindStatistics && (e.Section != archive.Data || want == oursLast && e.Kind == kindDDL)
+	}
 	err := l.eachStatement(ctx, wanted, func(_ archive.Entry, _ int, statement []byte) error {
 		v := l.priv.of(statement)
 		if v.rights != want || l.priv.passOver(v) {
@@ -345,14 +347,25 @@ func (p *privileges) reassign(ctx context.Context) error {
 		for i, row := range rows.Rows {
 			statements[i] = "ALTER " + string(row[0]) + " OWNER TO " + to
 		}
-		if err := p.alone(ctx, statements); err != nil {
+		if err := p.again(ctx, statements); err != nil {
 			return fmt.Errorf("give what has no owner to one: %w", err)
 		}
 	}
-	if err := p.alone(ctx, []string{"REASSIGN OWNED BY " + ident(p.login.name) + " TO " + to}); err != nil {
+	if err := p.again(ctx, []string{"REASSIGN OWNED BY " + ident(p.login.name) + " TO " + to}); err != nil {
 		return fmt.Errorf("give what has no owner to one: %w", err)
 	}
 	return nil
+}
+
+// again is alone, repeated where autovacuum was in the way: while it analyzes a table, a function of one of its indexes may wait
+// for a table that we have, and we for this one.
+func (p *privileges) again(ctx context.Context, statements []string) error {
+	const tries = 5
+	for try := 1; ; try++ {
+		if err := p.alone(ctx, statements); try == tries || state(err) != stateDeadlock {
+			return err
+		}
+	}
 }
 
 // putsOff says that a statement outside the data section is not executed at its place.

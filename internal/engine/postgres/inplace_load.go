@@ -98,6 +98,9 @@ func (x *inPlace) frame(ctx context.Context, l *loader, i int, e archive.Entry) 
 			return append(bytes.TrimSuffix(statement, []byte(";")), " WITH (FREEZE);"...), nil
 		})
 	case kindDDL, kindSequences, kindLargeObjects:
+	case kindStatistics: // none of it may fail here; ANALYZE makes them anew
+		l.tell(func() { l.at.Table = ""; l.at.Bytes += e.RawLength })
+		return nil
 	default:
 		return unfit("It holds a part of kind %q.", e.Kind)
 	}
@@ -141,7 +144,7 @@ func (x *inPlace) analyze(ctx context.Context) error {
 	if err := script(ctx, x.conn, contentSettings(x.conn.PgConn())); err != nil {
 		return err
 	}
-	groups, err := column(ctx, x.conn, listAnalyzed)
+	groups, err := column(ctx, x.conn, listAnalyzed+groupAnalyzed)
 	if err != nil {
 		return fmt.Errorf("list tables: %w", err)
 	}

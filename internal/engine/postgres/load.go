@@ -51,6 +51,9 @@ func (e Engine) Load(ctx context.Context, t engine.Target, r *archive.Reader, op
 		return explain(ctx, t, err)
 	}
 	l := &loader{r: r, report: opt.Report}
+	if l.version, err = versionNum(ctx, conn); err != nil {
+		return err
+	}
 	if opt.Report == nil {
 		l.report = func(engine.Progress) {}
 	}
@@ -121,6 +124,8 @@ type loader struct {
 	jobs   int // sessions that shall be at work at once; there are a few more
 	priv   *privileges
 	r      *archive.Reader
+
+	version int // of the server, such as 180006
 
 	mu     sync.Mutex // held while reporting, too
 	report engine.Report
@@ -277,6 +282,8 @@ func (l *loader) frameAs(ctx context.Context, s *loadSession, i int, as rewritin
 		err = l.copyAs(ctx, s, f, e, as)
 	case kindDDL, kindSequences, kindLargeObjects, kindInserts:
 		err = l.statements(ctx, s, f, e)
+	case kindStatistics:
+		err = l.statistics(ctx, s, f, e)
 	default:
 		err = unfit("It holds a part of kind %q.", e.Kind)
 	}

@@ -5,9 +5,9 @@
 // renames (switch.go). What is where:
 //
 //	session.go, workers.go, tls.go, errors.go, settings.go, quote.go   sessions, what their errors mean, writing SQL
-//	tables.go, dump.go, slices.go, divide.go, rows.go, copyout.go, ddl.go, largeobjects.go, relay.go, tool.go, script.go   a dump
+//	tables.go, dump.go, slices.go, divide.go, rows.go, copyout.go, ddl.go, largeobjects.go, statistics.go, relay.go, tool.go, script.go   a dump
 //	reader.go, classify.go, classify_alter.go, classify_set.go, vet.go, login.go, loadenter.go, execute.go, watch.go   who executes which statement of a load
-//	load.go, loadrows.go, loadschema.go, postdata.go, build.go, digest.go   a load, and the fingerprint of what was loaded
+//	load.go, predata.go, loadrows.go, loadschema.go, postdata.go, build.go, analyze.go, digest.go   a load, and the fingerprint of what was loaded
 //	pick.go, pickstatement.go, pickdecide.go, pickwrite.go, tokens.go   chosen tables out of a backup
 //	inspect.go, census.go, disk.go, preflight.go, rehearse.go, toolarge_preflight.go   looking
 //	database.go, properties.go, attached.go   databases as objects of their server: identity, marker, what goes with the name

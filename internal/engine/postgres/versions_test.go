@@ -203,3 +203,63 @@ func TestClassifyAggregates(t *testing.T) {
 		}
 	}
 }
+
+// TestPlannerStatistics restores them where the server has statements for them. The rows have changed since they were made, so that
+// those that ANALYZE would make are others.
+func TestPlannerStatistics(t *testing.T) {
+	c := pgtest.SharedVersion(t, 18)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE SCHEMA s;
+CREATE TABLE s."odd %s '\" (id int PRIMARY KEY, kind text, tags text[], span int4range, gone int, part numeric) WITH (autovacuum_enabled = off);
+ALTER TABLE s."odd %s '\" DROP gone;
+INSERT INTO s."odd %s '\" SELECT i, CASE WHEN i % 3 = 0 THEN 'it''s \ %s' ELSE 'k' || i END, ARRAY['a', 'b' || i % 5], int4range(i, i + i % 7), i / 7.0 FROM generate_series(1, 2000) i;
+CREATE INDEX of_an_expression ON s."odd %s '\" (lower(kind));
+CREATE TABLE s.parts (k int, v text) PARTITION BY LIST (k);
+CREATE TABLE s.one PARTITION OF s.parts FOR VALUES IN (1) WITH (autovacuum_enabled = off);
+CREATE TABLE s.two PARTITION OF s.parts FOR VALUES IN (2) WITH (autovacuum_enabled = off);
+INSERT INTO s.parts SELECT 1 + i % 2, i FROM generate_series(1, 500) i;
+CREATE MATERIALIZED VIEW s.seen AS SELECT kind, count(*) AS n FROM s."odd %s '\" GROUP BY kind;
+CREATE TABLE s.correlated (a int, b int) WITH (autovacuum_enabled = off);
+CREATE STATISTICS s.both_columns ON a, b FROM s.correlated;
+INSERT INTO s.correlated SELECT i % 10, i % 10 FROM generate_series(1, 1000) i;
+ANALYZE;
+CREATE TABLE s.never (a int) WITH (autovacuum_enabled = off);
+INSERT INTO s.never SELECT generate_series(1, 100);
+DELETE FROM s."odd %s '\" WHERE id > 1000; INSERT INTO s.parts SELECT 1, 'since' FROM generate_series(1, 500)`)
+	const told = `SELECT tablename, attname, inherited, null_frac, avg_width, n_distinct, most_common_vals, most_common_freqs, histogram_bounds, correlation,
+most_common_elems, most_common_elem_freqs, elem_count_histogram, range_length_histogram, range_empty_frac, range_bounds_histogram
+FROM pg_stats WHERE schemaname = 's' AND tablename NOT IN ('correlated', 'never', 'seen') ORDER BY 1, 2, 3`
+	want := fmt.Sprint(pgtest.Query(t, source, told))
+	if strings.Count(want, "of_an_expression") != 1 || !strings.Contains(want, "parts") {
+		t.Fatalf("the source has no statistics of an index or of a partitioned table: %s", want)
+	}
+	r, file := dumpFileOf(t, everyVersion(), source)
+
+	loaded := pgtest.Create(t, c)
+	mustLoad(t, loaded, r)
+	if got := fmt.Sprint(pgtest.Query(t, loaded, told)); got != want {
+		t.Errorf("loaded:\n%s\nwant:\n%s", got, want)
+	}
+	const pages = `SELECT relname, relpages, reltuples FROM pg_class WHERE relnamespace = 's'::regnamespace AND relname IN ('one', 'two', 'parts') ORDER BY 1`
+	if got, want := pgtest.Query(t, loaded, pages), pgtest.Query(t, source, pages); fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("loaded %v, want %v", got, want)
+	}
+	const made = `SELECT (SELECT count(*) FROM pg_stats WHERE schemaname = 's' AND tablename = 'never'),
+(SELECT count(*) FROM pg_stats_ext WHERE schemaname = 's' AND dependencies IS NOT NULL), (SELECT count(*) FROM pg_stats WHERE tablename = 'seen')`
+	if got := fmt.Sprint(pgtest.Query(t, loaded, made)); got != fmt.Sprint(pgtest.Query(t, loaded, "SELECT 1, 1, 2")) {
+		t.Errorf("ANALYZE was to make what is not carried: %s", got)
+	}
+
+	copied := pgtest.Create(t, c)
+	psqlRestore(t, c, file, copied.Name)
+	if got := fmt.Sprint(pgtest.Query(t, copied, told)); got != want {
+		t.Errorf("with psql:\n%s\nwant:\n%s", got, want)
+	}
+
+	picked := pick(t, r, []string{"s.parts"}, engine.Selection{})
+	alone := pgtest.Create(t, c)
+	mustLoad(t, alone, picked.Reader)
+	if got := pgtest.Query(t, alone, "SELECT reltuples FROM pg_class WHERE oid = 's.one'::regclass"); fmt.Sprint(got) != fmt.Sprint(pgtest.Query(t, alone, "SELECT 750::real")) {
+		t.Errorf("chosen tables are analyzed: %v", got)
+	}
+}
