@@ -339,8 +339,8 @@ func (c *converter) write(b batch) error {
 }
 
 // note says what was left out; the same words are counted.
-func (c *converter) note(format string, args ...any) {
-	text := fmt.Sprintf(format, args...)
+func (c *converter) note(p safepoint.Phrase) {
+	text := p.String()
 	if c.notes[text]++; c.notes[text] == 1 && len(c.noteOrder) < 100 {
 		c.noteOrder = append(c.noteOrder, text)
 	}

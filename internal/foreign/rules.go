@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+
+	"github.com/safepoint-db/safepoint"
 )
 
 // meta treats a line for psql. Those with which pg_dump keeps psql from running commands of a dump are passed over, as
@@ -77,8 +79,8 @@ func (c *converter) statement(piece, bare []byte) error {
 			return err
 		}
 	}
-	if why := c.leftOut(s, bare); why != "" {
-		c.note("%s", why)
+	if why := c.leftOut(s, bare); why.Sentence != "" {
+		c.note(why)
 		return nil
 	}
 	c.remember(s)
@@ -156,7 +158,7 @@ func (c *converter) setting(s statement) (keep bool, err error) {
 		off := slices.Contains([]string{"off", "false", "no", "0", "of"}, lower(first.text))
 		c.scan.OldStrings = off
 		if off {
-			c.note("Strings are written by the rules of servers before 9.1 (standard_conforming_strings = off): they are translated.")
+			c.note(safepoint.NewPhrase("Strings are written by the rules of servers before 9.1 (standard_conforming_strings = off): they are translated."))
 		}
 		return false, nil // the preamble's holds
 	case "search_path":
@@ -166,13 +168,13 @@ func (c *converter) setting(s statement) (keep bool, err error) {
 		}
 	case "default_with_oids":
 		if lower(first.text) == "true" || lower(first.text) == "on" {
-			c.note("Tables were made WITH OIDS, which PostgreSQL has no more since version 12: they are made without.")
+			c.note(safepoint.NewPhrase("Tables were made WITH OIDS, which PostgreSQL has no more since version 12: they are made without."))
 		} else {
-			c.note("SET default_with_oids is left out: PostgreSQL has it no more since version 12.")
+			c.note(safepoint.NewPhrase("SET default_with_oids is left out: PostgreSQL has it no more since version 12."))
 		}
 		return false, nil
 	case "transaction_timeout":
-		c.note("SET transaction_timeout is left out: servers before 17 do not know it.")
+		c.note(safepoint.NewPhrase("SET transaction_timeout is left out: servers before 17 do not know it."))
 		return false, nil
 	}
 	return true, nil
@@ -192,23 +194,23 @@ func (c *converter) encoding(name string) error {
 	return nil
 }
 
-// leftOut says why a statement is not needed, or cannot work, in a new database; "" if it stays.
-func (c *converter) leftOut(s statement, bare []byte) string {
+// leftOut says why a statement is not needed, or cannot work, in a new database; the zero Phrase if it stays.
+func (c *converter) leftOut(s statement, bare []byte) (why safepoint.Phrase) {
 	switch {
 	case !c.created && s.dropsBefore():
-		return "The dump begins by dropping what it makes (--clean): that is left out, a new database is empty."
+		return safepoint.NewPhrase("The dump begins by dropping what it makes (--clean): that is left out, a new database is empty.")
 	case s.object == "LANGUAGE" && s.name == "plpgsql", s.object == "EXTENSION" && s.name == "plpgsql":
-		return "Statements about plpgsql are left out: every database has it."
+		return safepoint.NewPhrase("Statements about plpgsql are left out: every database has it.")
 	case s.kind == "CREATE SCHEMA" && s.name == "public" && at(s.rest, 1).kind == ';':
-		return "CREATE SCHEMA public is left out: a new database has it."
+		return safepoint.NewPhrase("CREATE SCHEMA public is left out: a new database has it.")
 	case s.kind == "COMMENT SCHEMA" && s.name == "public" && (bytes.Contains(bare, []byte("'standard public schema'")) || bytes.Contains(bare, []byte("'Standard public schema'"))):
-		return "The standard comment on the schema public is left out."
+		return safepoint.NewPhrase("The standard comment on the schema public is left out.")
 	case s.kind == "ALTER DATABASE":
-		return "The owner of the database is left out: it stays as it is."
+		return safepoint.NewPhrase("The owner of the database is left out: it stays as it is.")
 	case c.opt.NoOwner && (s.verb == "ALTER" && s.has("OWNER") || s.verb == "GRANT" || s.verb == "REVOKE" || s.object == "DEFAULT PRIVILEGES" || s.verb == "SET" && s.has("AUTHORIZATION")):
-		return "Owners and rights are left out, as was asked for."
+		return safepoint.NewPhrase("Owners and rights are left out, as was asked for.")
 	}
-	return ""
+	return why
 }
 
 // remember notes what a statement makes and whom it names, for people who decide whether to use the dump.

@@ -176,7 +176,7 @@ func (r *run) dropStaging(ctx context.Context) error {
 	err := r.persist(ctx, func() error {
 		err := r.Engine.DropStaging(ctx, r.Target, *r.rec.Plan)
 		if err != nil && r.Now().After(gaveUp) {
-			return safepoint.Errorf(safepoint.CodeNeedsOperator, "%s could not be dropped: %s", r.rec.Plan.StagingName, safepoint.UserError(err).Message).
+			return safepoint.Errorf(safepoint.CodeNeedsOperator, "%s could not be dropped: %s", r.rec.Plan.StagingName, safepoint.UserError(err).Quoted()).
 				WithHint("%s is as it was and services run. Drop %s by hand when the cause is gone.", r.Operation.DatabaseName, r.rec.Plan.StagingName).WithCause(err)
 		}
 		return err
