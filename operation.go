@@ -196,9 +196,21 @@ type JournalEntry struct {
 	At          time.Time
 	Step        Step
 	Event       string // "intent", "done", "failed", "probe", "note"
+	Kind        JournalKind
+	ServiceID   string // that Kind is about, "" for none
 	Detail      string // for people
 	State       []byte // JSON, for recovery: everything that is needed to undo the step
 }
+
+// JournalKind is what a note of a journal tells programs; "" is a note for people only.
+type JournalKind string
+
+const (
+	JournalHalted     JournalKind = "halted"     // a service was halted
+	JournalIdle       JournalKind = "idle"       // a service was not running: it is left as it is
+	JournalResumed    JournalKind = "resumed"    // a service runs again
+	JournalRecovering JournalKind = "recovering" // a process takes up what another left running
+)
 
 // OperationFilter selects rows of DB Logs. Zero fields select everything.
 type OperationFilter struct {

@@ -24,9 +24,9 @@ func (c *Catalog) appendJournal(ctx context.Context, tx *transaction, entries []
 		if e.At.IsZero() {
 			e.At = c.Now()
 		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, detail, state)
-			VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1), $2, $3, $4, $5, $6)`,
-			e.OperationID, toMillis(e.At), int(e.Step), e.Event, e.Detail, e.State)
+		_, err := tx.ExecContext(ctx, `INSERT INTO journal (operation_id, seq, at, step, event, kind, service_id, detail, state)
+			VALUES ($1, (SELECT coalesce(max(seq), 0) + 1 FROM journal WHERE operation_id = $1), $2, $3, $4, $5, $6, $7, $8)`,
+			e.OperationID, toMillis(e.At), int(e.Step), e.Event, string(e.Kind), e.ServiceID, e.Detail, e.State)
 		if err != nil {
 			return err
 		}
@@ -38,10 +38,10 @@ func (c *Catalog) appendJournal(ctx context.Context, tx *transaction, entries []
 func (c *Catalog) Journal(ctx context.Context, operationID string) ([]safepoint.JournalEntry, error) {
 	entries, err := collect(ctx, c.db, func(row scanner) (e safepoint.JournalEntry, err error) {
 		var at int64
-		err = row.Scan(&e.OperationID, &e.Seq, &at, &e.Step, &e.Event, &e.Detail, &e.State)
+		err = row.Scan(&e.OperationID, &e.Seq, &at, &e.Step, &e.Event, &e.Kind, &e.ServiceID, &e.Detail, &e.State)
 		e.At = fromMillis(at)
 		return e, err
-	}, `SELECT operation_id, seq, at, step, event, detail, state FROM journal WHERE operation_id = $1 ORDER BY seq`, operationID)
+	}, `SELECT operation_id, seq, at, step, event, kind, service_id, detail, state FROM journal WHERE operation_id = $1 ORDER BY seq`, operationID)
 	return entries, wrap("read journal", err)
 }
 

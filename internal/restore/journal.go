@@ -41,7 +41,7 @@ func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error 
 	r.Operation.Step = s
 	r.rec.Swapping = r.rec.Swapping || s == safepoint.StepSwitch && !r.rec.Founding && !r.rec.InPlace
 	if r.hurried && s == safepoint.StepResume { // recovery resumes whether it was begun or not
-		return r.hold("intent", intent)
+		return r.hold(safepoint.JournalEntry{Event: "intent", Detail: intent})
 	}
 	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
 		return fmt.Errorf("enter step %s: %w", s, err)
@@ -52,7 +52,7 @@ func (r *run) enter(ctx context.Context, s safepoint.Step, intent string) error 
 
 func (r *run) done(ctx context.Context, outcome string) error {
 	if r.hurried {
-		return r.hold("done", outcome)
+		return r.hold(safepoint.JournalEntry{Event: "done", Detail: outcome})
 	}
 	if err := r.Ledger.Save(ctx, r.Operation); err != nil {
 		return fmt.Errorf("end step %s: %w", r.Operation.Step, err)
@@ -60,16 +60,24 @@ func (r *run) done(ctx context.Context, outcome string) error {
 	return r.append(ctx, "done", outcome)
 }
 
-func (r *run) note(ctx context.Context, text string) error {
+func (r *run) note(ctx context.Context, text string) error { return r.tell(ctx, "", "", text) }
+
+// tell is a note that programs read as well.
+func (r *run) tell(ctx context.Context, kind safepoint.JournalKind, serviceID, text string) error {
+	e := safepoint.JournalEntry{Event: "note", Kind: kind, ServiceID: serviceID, Detail: text}
 	if r.hurried {
-		return r.hold("note", text)
+		return r.hold(e)
 	}
-	return r.append(ctx, "note", text)
+	return r.write(ctx, e)
 }
 
-// append writes an entry, after those that were held back.
 func (r *run) append(ctx context.Context, event, detail string) error {
-	if err := r.hold(event, detail); err != nil {
+	return r.write(ctx, safepoint.JournalEntry{Event: event, Detail: detail})
+}
+
+// write appends an entry, after those that were held back.
+func (r *run) write(ctx context.Context, e safepoint.JournalEntry) error {
+	if err := r.hold(e); err != nil {
 		return err
 	}
 	if err := r.Ledger.Append(ctx, r.held...); err != nil {
@@ -81,14 +89,13 @@ func (r *run) append(ctx context.Context, event, detail string) error {
 }
 
 // hold keeps an entry back that nobody needs after a crash: for the next append, or flush.
-func (r *run) hold(event, detail string) error {
+func (r *run) hold(e safepoint.JournalEntry) error {
 	state, err := json.Marshal(r.rec)
 	if err != nil {
 		return fmt.Errorf("write journal: %w", err)
 	}
-	r.held = append(r.held, safepoint.JournalEntry{
-		OperationID: r.Operation.ID, At: r.Now(), Step: r.Operation.Step, Event: event, Detail: detail, State: state,
-	})
+	e.OperationID, e.At, e.Step, e.State = r.Operation.ID, r.Now(), r.Operation.Step, state
+	r.held = append(r.held, e)
 	return nil
 }
 

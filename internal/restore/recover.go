@@ -27,7 +27,7 @@ func Recover(ctx context.Context, j Job) safepoint.Operation {
 		return r.unread(ctx, err)
 	}
 	if n := len(entries); n == 0 || entries[n-1].Detail != note { // a long outage needs no line a minute
-		r.append(ctx, "note", note)
+		r.tell(ctx, safepoint.JournalRecovering, "", note)
 	}
 	fault.Point("restore.recover.read")
 	return r.wayBack(ctx, r.why())

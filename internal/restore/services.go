@@ -50,7 +50,7 @@ func (r *run) halt(ctx context.Context) error {
 	r.Operation.HaltedAt = r.Now()
 	for i, s := range r.Services {
 		if !r.rec.Services[i].Ours {
-			if err := r.note(ctx, s.Name+" was not running; it is left as it is."); err != nil {
+			if err := r.tell(ctx, safepoint.JournalIdle, s.ID, s.Name+" was not running; it is left as it is."); err != nil {
 				return err
 			}
 			continue
@@ -62,13 +62,13 @@ func (r *run) halt(ctx context.Context) error {
 		}
 		fault.Point("restore.halt.call")
 		if err := s.Halter.Halt(ctx, r.request(r.rec.Services[i].State)); err != nil {
-			return safepoint.Errorf(safepoint.CodeHalt, "A service did not stop: %s", safepoint.UserError(err).Message).
+			return safepoint.Errorf(safepoint.CodeHalt, "A service did not stop: %s", safepoint.UserError(err).Quoted()).
 				WithHint("The other services are running again, and %s was not changed. Test the service on the Services page.", r.Operation.DatabaseName).WithCause(err)
 		}
 		if err := fault.Point("restore.halt.each"); err != nil {
 			return err
 		}
-		if err := r.note(ctx, "Halted "+s.Name+"."); err != nil {
+		if err := r.tell(ctx, safepoint.JournalHalted, s.ID, "Halted "+s.Name+"."); err != nil {
 			return err
 		}
 	}
@@ -86,7 +86,7 @@ func probe(ctx context.Context, s Service) (st halt.Status, err error) {
 		}
 		pause(ctx, wait)
 	}
-	return st, safepoint.Errorf(safepoint.CodeHalt, "Nobody can tell whether %s is running: %s", s.Name, safepoint.UserError(err).Message).
+	return st, safepoint.Errorf(safepoint.CodeHalt, "Nobody can tell whether %s is running: %s", s.Name, safepoint.UserError(err).Quoted()).
 		WithHint("Nothing was halted. Test the service on the Services page.").WithCause(err)
 }
 
@@ -140,7 +140,7 @@ func (r *run) resumeEach(ctx context.Context, services []halted) (left []halted,
 			h.err = safepoint.Errorf(safepoint.CodeHalt, "%s was removed while it was halted.", h.name)
 		} else if h.err = h.service.Halter.Resume(ctx, r.request(h.prior)); h.err == nil {
 			fault.Point("restore.resume.each")
-			r.note(ctx, "Resumed "+h.name+".")
+			r.tell(ctx, safepoint.JournalResumed, h.service.ID, "Resumed "+h.name+".")
 			continue
 		} else if r.Stopping() {
 			return nil, errors.Join(errLater, h.err)

@@ -2,7 +2,6 @@ package web
 
 import (
 	"html/template"
-	"strings"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -162,7 +161,7 @@ func (v *visit) canUndo(op safepoint.Operation) bool {
 }
 
 func recovering(journal []safepoint.JournalEntry) bool {
-	return len(journal) > 0 && journal[len(journal)-1].Event == "note" && strings.HasPrefix(journal[len(journal)-1].Detail, "The server started again")
+	return len(journal) > 0 && journal[len(journal)-1].Kind == safepoint.JournalRecovering
 }
 
 // lines says of each service what the journal says of it.
@@ -172,23 +171,24 @@ func (d *restoreView) lines(c locale, op safepoint.Operation, services []safepoi
 	idle := serviceLine{State: c.Say("Was not running"), Look: "off"}
 	told := map[string]serviceLine{}
 	for _, e := range journal {
-		for _, s := range services {
-			switch e.Detail {
-			case "Halted " + s.Name + ".":
-				told[s.Name] = halted
-			case "Resumed " + s.Name + ".":
-				told[s.Name] = running
-			case s.Name + " was not running; it is left as it is.":
-				told[s.Name] = idle
-			}
+		switch e.Kind {
+		case safepoint.JournalHalted:
+			told[e.ServiceID] = halted
+		case safepoint.JournalResumed:
+			told[e.ServiceID] = running
+		case safepoint.JournalIdle:
+			told[e.ServiceID] = idle
 		}
 	}
-	for _, name := range op.Attention {
-		told[name] = serviceLine{State: c.Say("Did not resume"), Look: "bad"}
+	for _, s := range byName(services, op.Attention) {
+		told[s.ID] = serviceLine{State: c.Say("Did not resume"), Look: "bad"}
 	}
 	for _, s := range services {
-		line, known := told[s.Name]
+		line, known := told[s.ID]
 		if !known {
+			line = running
+		}
+		if line == halted && !op.ResumedAt.IsZero() { // whatever of the story was not written down
 			line = running
 		}
 		if line == halted {

@@ -205,7 +205,9 @@ func journalTo(s safepoint.Step, began time.Time) []safepoint.JournalEntry {
 		add(step, "intent", "Begin "+step.String()+".", time.Second)
 		if step == safepoint.StepHalt {
 			add(step, "note", "Halted booking-web.", 5*time.Second)
+			out[len(out)-1].Kind, out[len(out)-1].ServiceID = safepoint.JournalHalted, "svc_web"
 			add(step, "note", "pool was not running; it is left as it is.", time.Second)
+			out[len(out)-1].Kind, out[len(out)-1].ServiceID = safepoint.JournalIdle, "svc_pool"
 		}
 		if step < s {
 			add(step, "done", "Done with "+step.String()+".", 48*time.Second)

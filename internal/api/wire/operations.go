@@ -186,15 +186,17 @@ type OperationPage struct {
 
 // JournalEntry is one line of a restore's journal.
 type JournalEntry struct {
-	Seq    int       `json:"seq"`
-	At     time.Time `json:"at"`
-	Step   string    `json:"step" example:"switch"`
-	Event  string    `json:"event" doc:"intent, done, failed, probe or note" example:"done"`
-	Detail string    `json:"detail,omitempty"`
+	Seq     int       `json:"seq"`
+	At      time.Time `json:"at"`
+	Step    string    `json:"step" example:"switch"`
+	Event   string    `json:"event" doc:"intent, done, failed, probe or note" example:"done"`
+	Kind    string    `json:"kind,omitempty" doc:"What a note tells programs: halted, idle (was not running, so it is left as it is), resumed, of a service; or recovering"`
+	Service string    `json:"service_id,omitempty" doc:"The service that kind is about"`
+	Detail  string    `json:"detail,omitempty"`
 }
 
 func FromJournalEntry(e safepoint.JournalEntry) JournalEntry {
-	return JournalEntry{Seq: e.Seq, At: e.At.UTC(), Step: e.Step.String(), Event: e.Event, Detail: e.Detail}
+	return JournalEntry{Seq: e.Seq, At: e.At.UTC(), Step: e.Step.String(), Event: e.Event, Kind: string(e.Kind), Service: e.ServiceID, Detail: e.Detail}
 }
 
 // RestorePreview is what a person should see before confirming a restore. Asking for it changes nothing.
