@@ -101,8 +101,8 @@ type Summary struct {
 	Size    int64  // bytes written
 	RawSize int64  // bytes of SQL
 	SHA256  string // hex, of the whole file
-	Tables  int
-	Rows    int64
+	Tables  int    // as Reader.Tables lists them
+	Rows    int64  // of these
 }
 
 // Trust says whose signature an archive must carry.

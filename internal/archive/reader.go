@@ -177,7 +177,7 @@ func (r *Reader) CompareRestored(got Fingerprint) (compared bool, err error) {
 
 // Summary is what the table of contents says; SHA256 is empty, for it is of the whole file.
 func (r *Reader) Summary() Summary {
-	return Summary{Size: r.size, RawSize: r.toc.end.RawLength, Tables: r.toc.end.Tables, Rows: r.toc.end.Rows}
+	return summarize(Summary{Size: r.size, RawSize: r.toc.end.RawLength}, r.toc.end, r.toc.fingerprint)
 }
 
 // SignedBy is the trusted key that signed the archive, nil if it is unsigned or signed by an unknown key.

@@ -44,11 +44,25 @@ func (r *Reader) Tables() []Table {
 	}
 	list := make([]Table, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if !strings.HasPrefix(name, `"sqlite_`) {
+		if !kept(name) {
 			list = append(list, *all[name])
 		}
 	}
 	return list
+}
+
+// kept says that an engine keeps the table for itself.
+func kept(name string) bool { return strings.HasPrefix(name, `"sqlite_`) }
+
+// summarize fills in how much there is for a person to count: the table of contents counts what an engine keeps too.
+func summarize(s Summary, end tocEnd, f Fingerprint) Summary {
+	s.Tables, s.Rows = end.Tables, end.Rows
+	for name, digest := range f {
+		if kept(name) {
+			s.Tables, s.Rows = s.Tables-1, s.Rows-digest.Rows
+		}
+	}
+	return s
 }
 
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }

@@ -135,13 +135,7 @@ func (w *Writer) Close() (Summary, error) {
 	if w.follower != nil {
 		w.follower.closed(w.out.n, [sha256.Size]byte(w.out.frame.Sum(nil)), sum)
 	}
-	return Summary{
-		Size:    w.out.n,
-		RawSize: w.sum.RawLength,
-		SHA256:  sum,
-		Tables:  w.sum.Tables,
-		Rows:    w.sum.Rows,
-	}, nil
+	return summarize(Summary{Size: w.out.n, RawSize: w.sum.RawLength, SHA256: sum}, w.sum, w.fingerprint), nil
 }
 
 func (w *Writer) fail(err error) error {

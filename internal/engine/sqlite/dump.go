@@ -111,7 +111,7 @@ func dumpOf(c *conn, path, journalMode string, w *archive.Writer, opt engine.Dum
 		return err
 	}
 	d := &dumper{c: c, w: w, p: p, all: all, report: opt.Report}
-	d.progress.TablesOf = len(all.tables)
+	d.progress.TablesOf = all.counted()
 	return d.run()
 }
 
@@ -284,7 +284,9 @@ func terminated(sql string) string {
 // table writes the rows of t, in slices, and takes its digest on the way.
 func (d *dumper) table(t table) error {
 	d.progress.Table = t.name
-	defer func() { d.progress.Tables++ }()
+	if t.counts() {
+		defer func() { d.progress.Tables++ }()
+	}
 	if !t.carriesRows() {
 		return nil
 	}

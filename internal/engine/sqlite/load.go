@@ -89,7 +89,7 @@ func load(c *conn, r *archive.Reader, p properties, report engine.Report) error 
 		return err
 	}
 	c.restrict(allowed)
-	progress := engine.Progress{TablesOf: len(r.Fingerprint())}
+	progress := engine.Progress{TablesOf: r.Summary().Tables}
 	seen := map[string]bool{}
 	for i, entry := range r.Entries() {
 		if err := c.ctx.Err(); err != nil {
@@ -97,7 +97,7 @@ func load(c *conn, r *archive.Reader, p properties, report engine.Report) error 
 		}
 		if entry.Table != "" && !seen[entry.Table] {
 			seen[entry.Table] = true
-			progress.Table, progress.Tables = entry.Table, len(seen)-1
+			progress.Table, progress.Tables = entry.Table, min(len(seen)-1, progress.TablesOf)
 		}
 		if err := loadFrame(c, r, i, entry.RawLength); err != nil {
 			return fmt.Errorf("part %d of the archive (%s): %w", i+1, label(entry), err)

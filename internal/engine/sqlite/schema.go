@@ -76,6 +76,18 @@ func readObjects(c *conn) (objects []object, listed map[string]listing, err erro
 	return objects, listed, err
 }
 
+// counted is the number of tables without those that SQLite keeps for itself.
+func (s *schema) counted() (n int) {
+	for _, t := range s.tables {
+		if t.counts() {
+			n++
+		}
+	}
+	return n
+}
+
+func (t table) counts() bool { return t.kind != sequence && t.kind != stat1 }
+
 func (t table) last() int {
 	switch t.kind {
 	case sequence:

@@ -126,7 +126,7 @@ func fingerprint(c *conn, report engine.Report) (archive.Fingerprint, error) {
 		return nil, err
 	}
 	print, row := archive.Fingerprint{}, []byte(nil)
-	progress := engine.Progress{TablesOf: len(all.tables)}
+	progress := engine.Progress{TablesOf: all.counted()}
 	for _, t := range all.tables {
 		progress.Table = t.name
 		if t.carriesRows() {
@@ -148,7 +148,9 @@ func fingerprint(c *conn, report engine.Report) (archive.Fingerprint, error) {
 			}
 			print[quote(t.name)] = digest.Digest()
 		}
-		progress.Tables++
+		if t.counts() {
+			progress.Tables++
+		}
 		if report != nil {
 			report(progress)
 		}

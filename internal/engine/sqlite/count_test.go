@@ -1,0 +1,27 @@
+package sqlite
+
+import (
+	"testing"
+
+	"github.com/safepoint-db/safepoint/internal/engine"
+)
+
+// TestCountsWhatPeopleMade: the tables that SQLite keeps for itself are carried, and not counted.
+func TestCountsWhatPeopleMade(t *testing.T) {
+	at := zooDB(t, `CREATE TABLE a(id INTEGER PRIMARY KEY AUTOINCREMENT, v); INSERT INTO a(v) VALUES('x'),('y');
+CREATE INDEX a_v ON a(v); CREATE TABLE b(x); ANALYZE;`)
+	_, r := dumpFile(t, at)
+	if sum := r.Summary(); sum.Tables != 2 || sum.Rows != 2 {
+		t.Errorf("the backup counts %d tables and %d rows, want 2 and 2", sum.Tables, sum.Rows)
+	}
+	if len(r.Fingerprint()) != 4 {
+		t.Errorf("the fingerprint is of %v, want sqlite_sequence and sqlite_stat1 too", r.Fingerprint())
+	}
+	var last engine.Progress
+	if _, err := (&Engine{}).Digest(t.Context(), at, func(p engine.Progress) { last = p }); err != nil {
+		t.Fatal(err)
+	}
+	if last.Tables != 2 || last.TablesOf != 2 {
+		t.Errorf("progress ends with %d of %d tables", last.Tables, last.TablesOf)
+	}
+}
