@@ -53,7 +53,7 @@ func lockData(ctx context.Context, dir string, log *slog.Logger) (unlock func(),
 				release(false)
 				continue
 			}
-			return nil, err
+			return nil, taken(dir, err)
 		}
 		if !told {
 			told = true

@@ -24,11 +24,15 @@ func asOwner(dir string) error {
 	if !ok || int(st.Uid) == os.Geteuid() {
 		return nil
 	}
-	owner := strconv.Itoa(int(st.Uid))
-	name := "#" + owner // as sudo takes it
-	if u, err := user.LookupId(owner); err == nil {
-		name = u.Username
-	}
+	name := userName(int(st.Uid))
 	return safepoint.Errorf(safepoint.CodeInvalid, "The data directory %s belongs to %s: what this user makes in it, the server could not open.", dir, name).
 		WithHint("Run this as the server's user: sudo -u %s safepoint …", name)
+}
+
+// userName is the name of a user, or, as sudo takes it, the number after #.
+func userName(id int) string {
+	if u, err := user.LookupId(strconv.Itoa(id)); err == nil {
+		return u.Username
+	}
+	return "#" + strconv.Itoa(id)
 }

@@ -52,12 +52,12 @@ func Rebuild(ctx context.Context, r Rebuilding) (out Rebuilt, err error) {
 	if err := asOwner(r.DataDir); err != nil {
 		return out, err
 	}
-	if err := os.MkdirAll(r.DataDir, 0o700); err != nil {
-		return out, fmt.Errorf("make data directory: %w", err)
+	if err := makeData(r.DataDir); err != nil {
+		return out, err
 	}
 	unlock, err := lockData(ctx, r.DataDir, cmp.Or(r.Log, slog.Default()))
 	if err != nil {
-		return out, err
+		return out, unusable(r.DataDir, err)
 	}
 	defer unlock()
 	path := filepath.Join(r.DataDir, catalogFile)
@@ -66,7 +66,7 @@ func Rebuild(ctx context.Context, r Rebuilding) (out Rebuilt, err error) {
 	}
 	c, err := catalog.Open(ctx, path)
 	if err != nil {
-		return out, err
+		return out, unreadableCatalog(r.DataDir, err)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
 	if r.Signing != nil {

@@ -93,8 +93,8 @@ func Open(ctx context.Context, cfg Config) (s *Server, err error) {
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	if cfg.DataDir == "" || (cfg.TLSCert == "") != (cfg.TLSKey == "") {
-		return s, safepoint.Errorf(safepoint.CodeInvalid, "A data directory is needed; TLS needs both a certificate and a key.")
+	if err := cfg.check(); err != nil {
+		return s, err
 	}
 	if s.cfg.Now == nil {
 		s.cfg.Now = time.Now
@@ -130,15 +130,15 @@ func halter(service safepoint.Service, secret string) (halt.Halter, error) {
 
 // openData locks the data directory and opens everything that lives in it, and the app on top of it.
 func (s *Server) openData(ctx context.Context) error {
-	if err := os.MkdirAll(s.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("make data directory: %w", err)
+	if err := makeData(s.cfg.DataDir); err != nil {
+		return err
 	}
 	unlock, err := lockData(ctx, s.cfg.DataDir, s.log)
 	if err != nil {
-		return err
+		return unusable(s.cfg.DataDir, err)
 	}
 	s.closing(func() error { unlock(); return nil })
-	return s.openLocked(ctx)
+	return unusable(s.cfg.DataDir, s.openLocked(ctx))
 }
 
 // openLocked opens what lives in a data directory that is locked.
@@ -152,7 +152,7 @@ func (s *Server) openLocked(ctx context.Context) (err error) {
 		s.catalog, err = catalog.Open(ctx, filepath.Join(dir, catalogFile))
 	}
 	if err != nil {
-		return err
+		return unreadableCatalog(dir, err)
 	}
 	s.closing(s.catalog.Close)
 	s.catalog.UseReserve(reserve)
@@ -205,16 +205,16 @@ func private(path string) error {
 }
 
 func (s *Server) listen() error {
-	l, err := net.Listen("tcp", cmp.Or(s.cfg.Addr, DefaultAddr))
+	addr := cmp.Or(s.cfg.Addr, DefaultAddr)
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return safepoint.Errorf(safepoint.CodeConflict, "The address %s cannot be listened on.", cmp.Or(s.cfg.Addr, DefaultAddr)).
-			WithHint("Another program may use it: choose another with --addr.").WithCause(err)
+		return cannotListen(addr, err)
 	}
 	if s.cfg.TLSCert != "" {
 		cert, err := tls.LoadX509KeyPair(s.cfg.TLSCert, s.cfg.TLSKey)
 		if err != nil {
 			l.Close()
-			return fmt.Errorf("read TLS certificate: %w", err)
+			return s.cfg.unusableTLS(err)
 		}
 		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}})
 	}
