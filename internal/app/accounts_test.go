@@ -391,6 +391,31 @@ func TestTokens(t *testing.T) {
 	_, _, _, err = w.Login(w.ctx, w.admin.Email, password, w.foreign.OrganizationID, "", "192.0.2.1")
 	w.refused(err, safepoint.CodeNotFound, "organization")
 
+	// An organization can be named, in any case of letters, as long as only one of the caller's is called so.
+	second, err := w.CreateOrganization(w.ctx, w.admin, "Second Office", "UTC")
+	w.ok(err)
+	m, _, _, err = w.Login(w.ctx, w.admin.Email, password, "second office", "", "192.0.2.1")
+	w.ok(err)
+	if m.Organization.ID != second.ID {
+		t.Errorf("signed in to %+v", m.Organization)
+	}
+	_, err = w.CreateOrganization(w.ctx, w.foreign, "Elsewhere", "UTC") // of somebody else
+	w.ok(err)
+	_, _, _, err = w.Login(w.ctx, w.admin.Email, password, "Elsewhere", "", "192.0.2.1")
+	w.refused(err, safepoint.CodeNotFound, "organization")
+	third, err := w.CreateOrganization(w.ctx, w.admin, "Second office", "UTC")
+	w.ok(err)
+	_, _, _, err = w.Login(w.ctx, w.admin.Email, password, "Second Office", "", "192.0.2.1")
+	w.refused(err, safepoint.CodeConflict, "2 organizations called Second Office")
+	if hint := safepoint.UserError(err).Hint; !strings.Contains(hint, second.ID) || !strings.Contains(hint, third.ID) {
+		t.Errorf("the hint is %q", hint)
+	}
+	m, _, _, err = w.Login(w.ctx, w.admin.Email, password, third.ID, "", "192.0.2.1")
+	w.ok(err)
+	if m.Organization.ID != third.ID {
+		t.Errorf("signed in to %+v", m.Organization)
+	}
+
 	// "Last used" is written at most once a minute.
 	used := func() time.Time {
 		all, err := w.Tokens(w.ctx, w.admin)

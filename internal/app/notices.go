@@ -259,7 +259,8 @@ func overdueFrom(db safepoint.Database, s catalog.Schedule, scheduled bool, p ca
 }
 
 // storageNotice is about the room that is left for backups.
-func (a *App) storageNotice(ctx context.Context, _ string, _ time.Time) ([]Notice, error) {
+// Before there is any backup it is only what stands in the way of the first one: a disk on which hardly any is left.
+func (a *App) storageNotice(ctx context.Context, orgID string, _ time.Time) ([]Notice, error) {
 	space, err := a.Storage.Space(ctx)
 	switch {
 	case err != nil:
@@ -270,6 +271,18 @@ func (a *App) storageNotice(ctx context.Context, _ string, _ time.Time) ([]Notic
 		return nil, nil
 	}
 	n := Notice{ID: "storage", Kind: NoticeStorage, Urgent: space.Low() == "bad", Space: space}
+	_, _, kept, _, err := a.Catalog.BackupTotals(ctx, orgID)
+	if err != nil {
+		return nil, err
+	}
+	if kept == 0 {
+		if !n.Urgent {
+			return nil, nil
+		}
+		n.Said = safepoint.Errorf(safepoint.CodeSpace, "The disk for backups is almost full, although no backup is kept yet.").
+			WithHint("The first backup may fail. Other files fill the disk: the operator can free some room on it, or give it more.")
+		return []Notice{n}, nil
+	}
 	n.Said = safepoint.Errorf(safepoint.CodeSpace, "The storage is filling up.").WithHint("Delete backups that are no longer needed, or give it more room.")
 	if n.Urgent {
 		n.Said = safepoint.Errorf(safepoint.CodeSpace, "The storage is almost full.").WithHint("The next backups may fail. Delete backups that are no longer needed, or give it more room.")

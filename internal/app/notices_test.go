@@ -123,6 +123,12 @@ func TestMissedRunsAreNoticedUntilDismissed(t *testing.T) {
 
 func TestStorageAndServicesAreNoticed(t *testing.T) {
 	w, room := newNoticeWorld(t)
+	room.space.Free = 14 // nothing of it is a backup, and there is nothing that an admin could do
+	w.wantNotices()
+	room.space.Free = 5
+	w.wantNotices("storage The disk for backups is almost full, although no backup is kept yet.")
+	first := w.shop("first")
+	w.backup(first)
 	room.space.Free = 14
 	w.wantNotices("storage The storage is filling up.")
 	room.space.Free = 5

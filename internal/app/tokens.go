@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"strings"
@@ -106,9 +107,9 @@ func (a *App) TokenActor(ctx context.Context, secret, organizationID, ip string)
 	return by, nil
 }
 
-// Login checks a password and makes a token of 90 days for the command line, in the organization named, "" being the
-// user's first.
-func (a *App) Login(ctx context.Context, email, password, organizationID, tokenName, ip string) (m safepoint.Membership, t safepoint.Token, secret string, err error) {
+// Login checks a password and makes a token of 90 days for the command line, in the organization of the user's that has
+// this name or ID, "" being the first.
+func (a *App) Login(ctx context.Context, email, password, organization, tokenName, ip string) (m safepoint.Membership, t safepoint.Token, secret string, err error) {
 	u, err := a.checkSignIn(ctx, email, password, ip)
 	if err != nil {
 		return m, t, "", err
@@ -118,19 +119,39 @@ func (a *App) Login(ctx context.Context, email, password, organizationID, tokenN
 		return m, t, "", err
 	}
 	by := actorOf(u, ip, "session", a.Now())
-	for _, m := range ms {
-		if organizationID != "" && m.Organization.ID != organizationID {
-			continue
-		}
-		by.OrganizationID, by.Role = m.Organization.ID, m.Role
-		if tokenName == "" {
-			tokenName = "Command line"
-		}
-		t, secret, err = a.createToken(ctx, by, tokenName, loginTokenLife)
-		return m, t, secret, err
+	if len(ms) == 0 && organization == "" {
+		return m, t, "", a.authorize(ctx, by, viewer, "token.create")
 	}
-	if organizationID != "" {
-		return m, t, "", safepoint.Errorf(safepoint.CodeNotFound, "This organization is not here.")
+	if m, err = membershipIn(ms, organization); err != nil {
+		return m, t, "", err
 	}
-	return m, t, "", a.authorize(ctx, by, viewer, "token.create")
+	by.OrganizationID, by.Role = m.Organization.ID, m.Role
+	t, secret, err = a.createToken(ctx, by, cmp.Or(tokenName, "Command line"), loginTokenLife)
+	return m, t, secret, err
+}
+
+// membershipIn is the one in the organization that has this name or ID, the first where it is "". An ID comes before a
+// name; several of the same name are CodeConflict, with their IDs.
+func membershipIn(ms []safepoint.Membership, organization string) (m safepoint.Membership, err error) {
+	if organization == "" {
+		return ms[0], nil
+	}
+	var ids []string
+	for _, x := range ms {
+		if x.Organization.ID == organization {
+			return x, nil
+		}
+		if strings.EqualFold(x.Organization.Name, organization) {
+			m, ids = x, append(ids, x.Organization.ID)
+		}
+	}
+	switch len(ids) {
+	case 0:
+		return m, safepoint.Errorf(safepoint.CodeNotFound, "This organization is not here.").
+			WithHint("Leave the organization out for your first one. The console lists yours in the menu with your name.")
+	case 1:
+		return m, nil
+	}
+	return safepoint.Membership{}, safepoint.Errorf(safepoint.CodeConflict, "You are in %d organizations called %s.", len(ids), organization).
+		WithHint("Name it by its ID: %s.", strings.Join(ids, ", "))
 }

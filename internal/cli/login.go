@@ -18,7 +18,7 @@ type loginCmd struct {
 	URL           string `arg:"" help:"The server, such as https://backup.example."`
 	Email         string `help:"Your e-mail address; asked for where it is left out." env:"SAFEPOINT_EMAIL"`
 	PasswordStdin bool   `help:"Read the password from standard input."`
-	Organization  string `short:"o" help:"The organization, by ID; default: your first."`
+	Organization  string `short:"o" help:"The organization, by name or ID; default: your first."`
 	TokenName     string `help:"What the token is called in the console; default: this machine's name."`
 }
 

@@ -93,7 +93,7 @@ type Me struct {
 type LoginInput struct {
 	Email        string `json:"email" maxLength:"320" example:"rahel@harbor.example"`
 	Password     string `json:"password" maxLength:"1024" format:"password" writeOnly:"true"`
-	Organization string `json:"organization,omitempty" doc:"The organization's ID; the first of yours where it is left out"`
+	Organization string `json:"organization,omitempty" doc:"The organization's name or ID; the first of yours where it is left out"`
 	TokenName    string `json:"token_name,omitempty" maxLength:"100" doc:"What the token is called in the console" example:"safepoint on laptop"`
 }
 
