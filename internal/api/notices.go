@@ -11,7 +11,7 @@ import (
 
 func (a *API) noticeRoutes() {
 	const tag = "Notices"
-	handle(a, op(http.MethodGet, orgPrefix+"/notices", "list-notices", "What wants a person, the worst first", tag),
+	handle(a, op(http.MethodGet, orgPrefix+"/notices", "list-notices", "What needs a person, the worst first", tag),
 		func(ctx context.Context, by safepoint.Actor, _ *InOrg) (*body[wire.Notices], error) {
 			l, err := a.cfg.App.Notices(ctx, by)
 			return reply(wire.Notices{Items: wire.Map(l.Open, notice), Dismissed: wire.Map(l.Dismissed, notice)}, err)

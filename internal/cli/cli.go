@@ -59,7 +59,7 @@ type commands struct {
 	Service    serviceCmd    `cmd:"" help:"Services: what a restore halts and resumes." group:"On a server"`
 	State      stateCmd      `cmd:"" help:"Whether services may work on the databases: operating or halted." group:"On a server"`
 	Encryption encryptionCmd `cmd:"" help:"Whether and for whom backups are encrypted." group:"On a server"`
-	Notices    noticesCmd    `cmd:"" help:"What wants a person: failing schedules, missed runs, a full storage." group:"On a server"`
+	Notices    noticesCmd    `cmd:"" help:"What needs a person: failing schedules, missed runs, a full storage." group:"On a server"`
 	Health     healthCmd     `cmd:"" help:"How the databases' backups have fared, and how long there will be room." group:"On a server"`
 	Audit      auditCmd      `cmd:"" help:"The audit log." group:"On a server"`
 

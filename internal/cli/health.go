@@ -59,7 +59,7 @@ func roomText(s wire.StorageHealth) string {
 
 // forecastText says when the storage will be full, and what that supposes.
 func forecastText(s wire.StorageHealth) string {
-	const supposed = " Reckoned from the last 30 days of all backups in it, by the straight line that fits them best, and as if nothing else filled the disk."
+	const supposed = " Estimated from the growth of all backups in it over the last 30 days, as if nothing else filled the disk."
 	switch s.Forecast {
 	case "steady":
 		return "It is not growing." + supposed

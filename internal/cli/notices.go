@@ -33,7 +33,7 @@ func (cmd *noticesListCmd) Run(ctx context.Context, env *Env) error {
 	}
 	return env.print(found, func(w ioWriter) {
 		if len(found) == 0 {
-			fmt.Fprintln(w, map[bool]string{false: "Nothing wants you.", true: "Nothing was dismissed in the last 30 days."}[cmd.Dismissed])
+			fmt.Fprintln(w, map[bool]string{false: "Nothing needs you.", true: "Nothing was dismissed in the last 30 days."}[cmd.Dismissed])
 			return
 		}
 		for i, n := range found {

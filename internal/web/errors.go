@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -34,6 +35,7 @@ type problem struct {
 	Title, Message, Hint, Reference string
 	Status                          int
 	Back                            string // where to go on
+	Link, LinkText                  string // to what it was about, "" for none
 }
 
 // refuse renders an error. Whoever is not signed in is asked to, and comes back to the page.
@@ -52,10 +54,10 @@ func (s *server) refuse(v *visit, err error) {
 	case http.StatusForbidden:
 		p.Title = v.t.Say("You may not do this")
 	case http.StatusNotFound:
-		p.Title, p.Message = v.t.Say("This is not here"), cmp.Or(p.Message, v.t.Say("There is no such page."))
+		p.Title, p.Message = v.t.Say("Not found"), cmp.Or(p.Message, v.t.Say("There is no such page."))
 		p.Hint = cmp.Or(p.Hint, v.t.Say("It may have been deleted: see the audit log."))
 	case http.StatusConflict:
-		p.Title = v.t.Say("Something else is under way")
+		p.Title = v.t.Say("This cannot be done now")
 	case http.StatusTooManyRequests:
 		p.Title = v.t.Say("Too many tries")
 	case http.StatusInternalServerError:
@@ -66,11 +68,38 @@ func (s *server) refuse(v *visit, err error) {
 	default:
 		p.Title = v.t.Say("This did not work")
 	}
+	if p.Status != http.StatusNotFound && p.Status != http.StatusInternalServerError {
+		p.Link, p.LinkText = wayBack(v.t, v.r.URL.Path)
+	}
 	answer := &page{Name: "problem", Title: p.Title, Status: p.Status, Data: p}
 	if err := answer.write(v); err != nil {
 		s.Log.Error("page failed", "path", v.r.URL.Path, "error", err)
 		http.Error(v.w, p.Title, p.Status)
 	}
+}
+
+// wayBack leads from an address at which something could not be done to the page of what it was about.
+func wayBack(c locale, path string) (link, text string) {
+	parts := strings.Split(path, "/") // "", what, which, and what was to be done
+	if len(parts) < 4 || parts[2] == "upload" {
+		return "", ""
+	}
+	link = "/" + parts[1] + "/" + parts[2]
+	switch {
+	case parts[1] == "logs" && parts[3] == "tables.sql":
+		return link + "/tables", c.Say("Back to the tables")
+	case parts[1] == "logs":
+		return link, c.Say("Back to this entry")
+	case parts[1] == "restores":
+		return link, c.Say("Back to this restore")
+	case parts[1] == "backups":
+		return link, c.Say("Back to this schedule")
+	case parts[1] == "databases":
+		return link, c.Say("Back to this database")
+	case parts[1] == "services":
+		return link, c.Say("Back to this service")
+	}
+	return "", ""
 }
 
 func (v *visit) askToSignIn() {

@@ -60,7 +60,7 @@ func showHealth(v *visit) (reply, error) {
 	d.Forecast = forecast(v.t, h.Storage)
 	d.Chart = storageChart(v.t, h)
 	d.Verdict = healthVerdict(v.t, h)
-	return &page{Name: "health", Title: v.t.Say("Health"), Tab: "backups", Data: d}, nil
+	return &page{Name: "health", Title: v.t.Say("Health"), Tab: "backups", Live: true, Busy: len(v.running) > 0, Data: d}, nil
 }
 
 type databaseHealthView struct {
@@ -77,7 +77,7 @@ func showDatabaseHealth(v *visit) (reply, error) {
 	}
 	d := databaseHealthView{Row: newHealthRow(v.t, h), Ranges: ranges(v.t, v.r.URL, days)}
 	d.Charts = []chart{sizeChart(v.t, h, days), durationChart(v.t, h, days), successChart(v.t, h, days)}
-	return &page{Name: "health_database", Title: v.t.Say("Health of {database}", "database", h.Database.Name), Tab: "backups", Data: d}, nil
+	return &page{Name: "health_database", Title: v.t.Say("Health of {database}", "database", h.Database.Name), Tab: "backups", Live: true, Busy: len(v.running) > 0, Data: d}, nil
 }
 
 // daysOf is the range of the address, 30 days where it names none that there is.
@@ -138,9 +138,9 @@ func healthVerdict(c locale, h app.Health) verdict {
 // forecast says when the storage will be full, and what that supposes.
 func forecast(c locale, s app.StorageHealth) template.HTML {
 	f := s.Forecast
-	supposed := c.HTML("Reckoned from the last 30 days, by the straight line that fits them best, and as if nothing else filled the disk.")
+	supposed := c.HTML("Estimated from the growth of the last 30 days, as if nothing else filled the disk.")
 	if s.Shared {
-		supposed = c.HTML("Reckoned from the last 30 days of all organizations that share this storage, by the straight line that fits them best, and as if nothing else filled the disk.")
+		supposed = c.HTML("Estimated from the growth of the last 30 days of all organizations that share this storage, as if nothing else filled the disk.")
 	}
 	switch f.State {
 	case app.ForecastSteady:

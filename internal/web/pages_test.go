@@ -171,7 +171,7 @@ func stories() []story {
 		{name: "backups-missed", fake: with(sample(), func(f *fake) { noticed(f, app.NoticeMissed) }), path: "/backups", want: []string{"Runs of the schedule Production database did not happen.", `href="/notices"`}},
 		{name: "notices", fake: with(sample(), func(f *fake) { noticed(f) }), path: "/notices?done=dismissed", want: []string{"The schedule Billing ledger is failing.", "2\u00a0runs in a row", "was never backed up", "The storage is almost full.", "3\u00a0runs, the last of them due", "Dismiss for everybody", "Dealt with by Tomas Reyl, yesterday", "there should be one every 8\u00a0hours"}},
 		{name: "notices-viewer", fake: with(sample(), func(f *fake) { noticed(f, app.NoticeMissed) }), session: "s-viewer", path: "/notices", want: []string{"did not happen."}},
-		{name: "notices-none", fake: sample(), path: "/notices", want: []string{"Nothing wants you"}},
+		{name: "notices-none", fake: sample(), path: "/notices", want: []string{"Nothing needs you"}},
 
 		{name: "health", fake: sample(), path: "/health", want: []string{"All 3\u00a0databases have a proven backup.", "Full in about 137\u00a0days", "by about 3.0\u00a0GiB a day", "88 of 89\u00a0runs", "3\u00a0failed or missed", "<details>"}},
 		{name: "health-year", fake: sample(), path: "/health?days=365", want: []string{`aria-current="true" href="/health?days=365"`}},
@@ -528,7 +528,7 @@ func stories() []story {
 			x.change(o)
 		})
 		if x.name == "recovering" {
-			f.journal = append(f.journal, safepoint.JournalEntry{At: testNow, Step: safepoint.StepSwitch, Event: "note", Detail: "The server started again. Looking how far the restore got."})
+			f.journal = append(f.journal, safepoint.JournalEntry{At: testNow, Step: safepoint.StepSwitch, Event: "note", Kind: safepoint.JournalRecovering, Detail: "The server started again. Looking how far the restore got."})
 		}
 		list = append(list, story{name: "restore-" + x.name, fake: f, path: "/restores/op_restore", want: []string{x.want}})
 	}

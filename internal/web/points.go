@@ -68,8 +68,9 @@ func pointDays(c locale, ops []safepoint.Operation) []pointDay {
 		}
 		day := &days[len(days)-1]
 		day.Points = append([]point{p}, day.Points...)
-		day.bytes += op.Size
-		day.Size = c.Size(day.bytes)
+		if day.bytes += op.Size; day.bytes > 0 {
+			day.Size = c.Size(day.bytes)
+		}
 	}
 	return days
 }

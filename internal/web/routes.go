@@ -1,5 +1,7 @@
 package web
 
+import "slices"
+
 // Who says who may use a route. App checks it again; here it decides which page is answered.
 type Who string
 
@@ -24,6 +26,16 @@ type handler func(*visit) (reply, error)
 
 // Routes is the whole console: one page per file, named after the page.
 func Routes() []Route {
+	return slices.Concat(signInRoutes(), scheduleRoutes(), logRoutes(), thingRoutes(), organizationRoutes(), personRoutes(), []Route{
+		{"GET", "/events", Viewer, false, streamEvents},
+		{"GET", "/static/{file}", Public, false, serveAsset},
+		{"GET", "/", Public, false, notFound},
+		{"POST", "/", Public, false, notFound},
+	})
+}
+
+// signInRoutes lead in and out.
+func signInRoutes() []Route {
 	return []Route{
 		{"GET", "/{$}", Public, false, showStart},
 		{"GET", "/setup", Public, false, showSetup},
@@ -36,7 +48,12 @@ func Routes() []Route {
 		{"GET", "/invite", Public, false, showInvite},
 		{"POST", "/invite", Public, false, doInvite},
 		{"POST", "/signout", Public, false, doSignOut},
+	}
+}
 
+// scheduleRoutes are DB Backup: the guide to a first one, schedules, manual backups, and how all of them fare.
+func scheduleRoutes() []Route {
+	return []Route{
 		{"GET", "/start", Admin, true, showGuide},
 		{"POST", "/start/end", Admin, false, doGuideEnd},
 
@@ -53,11 +70,16 @@ func Routes() []Route {
 		{"GET", "/backups/{id}/enable", Admin, false, showEnable},
 		{"POST", "/backups/{id}/enable", Admin, false, doEnable},
 
-		{"GET", "/health", Viewer, false, showHealth},
-		{"GET", "/health/{id}", Viewer, false, showDatabaseHealth},
+		{"GET", "/health", Viewer, true, showHealth},
+		{"GET", "/health/{id}", Viewer, true, showDatabaseHealth},
 		{"GET", "/notices", Viewer, true, showNotices},
 		{"POST", "/notices/dismiss", Admin, false, doNoticeDismiss},
+	}
+}
 
+// logRoutes are DB Logs, what can be done with one entry, and restores.
+func logRoutes() []Route {
+	return []Route{
 		{"GET", "/logs", Viewer, true, showLogs},
 		{"GET", "/logs/upload", Admin, false, showUpload},
 		{"POST", "/logs/upload", Admin, false, doUpload},
@@ -82,7 +104,12 @@ func Routes() []Route {
 		{"GET", "/restores/{id}/undo", Admin, false, showUndo},
 		{"POST", "/restores/{id}/undo", Admin, false, doUndo},
 		{"POST", "/restores/{id}/resume", Admin, false, doRestoreResume},
+	}
+}
 
+// thingRoutes are what an organization has: databases, storage, services.
+func thingRoutes() []Route {
+	return []Route{
 		{"GET", "/databases", Viewer, true, showDatabases},
 		{"GET", "/databases/new", Admin, false, showDatabaseNew},
 		{"POST", "/databases/new", Admin, false, doDatabaseNew},
@@ -109,7 +136,12 @@ func Routes() []Route {
 		{"POST", "/services/{id}/resume", Admin, false, doServiceResume},
 		{"GET", "/services/{id}/delete", Admin, false, showServiceDelete},
 		{"POST", "/services/{id}/delete", Admin, false, doServiceDelete},
+	}
+}
 
+// organizationRoutes are its members, its audit log, its settings and its help.
+func organizationRoutes() []Route {
+	return []Route{
 		{"GET", "/members", Viewer, false, showMembers},
 		{"GET", "/members/invite", Admin, false, showMemberInvite},
 		{"POST", "/members/invite", Admin, false, doMemberInvite},
@@ -141,7 +173,12 @@ func Routes() []Route {
 
 		{"GET", "/help", Viewer, false, showHelp},
 		{"GET", "/help/{task}", Viewer, false, showHelpTask},
+	}
+}
 
+// personRoutes are what one person has in all organizations.
+func personRoutes() []Route {
+	return []Route{
 		{"GET", "/profile", Viewer, false, showProfile},
 		{"POST", "/profile/password", Viewer, false, doPassword},
 		{"POST", "/profile/display", Viewer, false, doDisplay},
@@ -161,10 +198,5 @@ func Routes() []Route {
 		{"POST", "/organization", Viewer, false, doOrganizationSwitch},
 		{"GET", "/organizations/new", Viewer, false, showOrganizationNew},
 		{"POST", "/organizations/new", Viewer, false, doOrganizationNew},
-
-		{"GET", "/events", Viewer, false, streamEvents},
-		{"GET", "/static/{file}", Public, false, serveAsset},
-		{"GET", "/", Public, false, notFound},
-		{"POST", "/", Public, false, notFound},
 	}
 }

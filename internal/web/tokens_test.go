@@ -1,9 +1,12 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -62,4 +65,36 @@ func luminance(colour string) float64 {
 		return math.Pow((c+.055)/1.055, 2.4)
 	}
 	return .2126*part(16) + .7152*part(8) + .0722*part(0)
+}
+
+// TestIconsAreUsed: every icon is sent with every page.
+func TestIconsAreUsed(t *testing.T) {
+	icons, err := os.ReadFile("templates/shared/icons.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rest strings.Builder
+	err = filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() && d.Name() == "testdata" {
+			return cmp.Or(err, fs.SkipDir)
+		}
+		if d.IsDir() || strings.HasSuffix(path, "_test.go") || strings.HasSuffix(path, "icons.html") {
+			return nil
+		}
+		b, err := os.ReadFile(path)
+		rest.Write(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`<symbol id="i-([a-z-]+)"`).FindAllSubmatch(icons, -1)
+	if len(names) < 10 {
+		t.Fatalf("found %d icons", len(names))
+	}
+	for _, m := range names {
+		if name := string(m[1]); !strings.Contains(rest.String(), `"`+name+`"`) && !strings.Contains(rest.String(), "#i-"+name) {
+			t.Errorf("nothing shows the icon %s", name)
+		}
+	}
 }
