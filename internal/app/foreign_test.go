@@ -13,11 +13,11 @@ import (
 // TestForeignFindingIsTranslated: all that is said of a dump that was not made here is said in the reader's language.
 func TestForeignFindingIsTranslated(t *testing.T) {
 	german := language.Find("de")
-	contents, err := json.Marshal(foreign.Contents{
+	contents, err := json.Marshal(map[string]foreign.Contents{"foreign": {
 		Origin: "pg_dump 14.2, plain SQL", CodeCount: 7,
 		Code:  []foreign.Object{{Kind: "FUNCTION", Name: "public.total"}, {Kind: "DO"}, {Kind: "TRIGGER", Name: "a"}, {Kind: "TRIGGER", Name: "b"}, {Kind: "TRIGGER", Name: "c"}},
 		Notes: []string{"Statements about plpgsql are left out: every database has it. (3 times)", "The owner of the database is left out: it stays as it is."},
-	})
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -271,7 +271,7 @@ func (a *App) storageNotice(ctx context.Context, orgID string, _ time.Time) ([]N
 		return nil, nil
 	}
 	n := Notice{ID: "storage", Kind: NoticeStorage, Urgent: space.Low() == "bad", Space: space}
-	_, _, kept, _, err := a.Catalog.BackupTotals(ctx, orgID)
+	_, _, kept, bytes, err := a.Catalog.BackupTotals(ctx, orgID)
 	if err != nil {
 		return nil, err
 	}
@@ -286,6 +286,9 @@ func (a *App) storageNotice(ctx context.Context, orgID string, _ time.Time) ([]N
 	n.Said = safepoint.Errorf(safepoint.CodeSpace, "The storage is filling up.").WithHint("Delete backups that are no longer needed, or give it more room.")
 	if n.Urgent {
 		n.Said = safepoint.Errorf(safepoint.CodeSpace, "The storage is almost full.").WithHint("The next backups may fail. Delete backups that are no longer needed, or give it more room.")
+	}
+	if bytes < (space.Total-space.Free)/10 { // deleting them would help little
+		n.Said = n.Said.WithHint("Little of what fills its disk are your backups: the operator can free some room on it, or give it more.")
 	}
 	return []Notice{n}, nil
 }

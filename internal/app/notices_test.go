@@ -131,6 +131,20 @@ func TestStorageAndServicesAreNoticed(t *testing.T) {
 	w.backup(first)
 	room.space.Free = 14
 	w.wantNotices("storage The storage is filling up.")
+	hint := func(want string) {
+		t.Helper()
+		l, err := w.Notices(w.ctx, w.viewer)
+		w.ok(err)
+		if len(l.Open) != 1 || !strings.Contains(l.Open[0].Said.Hint, want) {
+			t.Errorf("the hint is not %q: %+v", want, l.Open)
+		}
+	}
+	hint("Delete backups")
+	room.space = storage.Space{Free: 14 << 40, Total: 100 << 40} // of which the one backup is next to nothing
+	w.pass(noticesKeep)
+	hint("the operator can free some room")
+	room.space = storage.Space{Free: 14, Total: 100}
+	w.pass(noticesKeep)
 	room.space.Free = 5
 	w.wantNotices("storage The storage is almost full.")
 	room.space, room.err = storage.Space{}, safepoint.Errorf(safepoint.CodeUnreachable, "The folder is gone.")

@@ -65,6 +65,16 @@ func summarize(s Summary, end tocEnd, f Fingerprint) Summary {
 	return s
 }
 
+// Count is how many tables and rows there are for a person to count, as Summary has them.
+func (f Fingerprint) Count() (tables int, rows int64) {
+	for name, digest := range f {
+		if !kept(name) {
+			tables, rows = tables+1, rows+digest.Rows
+		}
+	}
+	return tables, rows
+}
+
 func quoteName(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // Plain is the table's name without the quotes that nobody needs to read it: app.orders, app."odd.name".

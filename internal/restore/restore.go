@@ -286,10 +286,7 @@ func (r *run) compared(ctx context.Context, ar *archive.Reader, got archive.Fing
 	if err != nil {
 		return err
 	}
-	r.Operation.Tables, r.Operation.Rows = len(got), 0
-	for _, d := range got {
-		r.Operation.Rows += d.Rows
-	}
+	r.Operation.Tables, r.Operation.Rows = got.Count()
 	if !compared {
 		return r.done(ctx, fmt.Sprintf("%s and %s were loaded, and the server took as many rows of each block as the file holds. The file was not made by Safepoint and carries no fingerprint: nothing more can be compared.",
 			count(r.Operation.Tables, "table"), count(r.Operation.Rows, "row")))

@@ -17,6 +17,9 @@ CREATE INDEX a_v ON a(v); CREATE TABLE b(x); ANALYZE;`)
 	if len(r.Fingerprint()) != 4 {
 		t.Errorf("the fingerprint is of %v, want sqlite_sequence and sqlite_stat1 too", r.Fingerprint())
 	}
+	if tables, rows := r.Fingerprint().Count(); tables != 2 || rows != 2 { // as a restore counts what it verified
+		t.Errorf("a fingerprint counts %d tables and %d rows, want 2 and 2", tables, rows)
+	}
 	var last engine.Progress
 	if _, err := (&Engine{}).Digest(t.Context(), at, func(p engine.Progress) { last = p }); err != nil {
 		t.Fatal(err)
