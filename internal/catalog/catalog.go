@@ -37,7 +37,8 @@ type Catalog struct {
 	limits limits
 }
 
-// Open opens or creates the catalog in the SQLite file at path and brings its schema up to date.
+// Open opens or creates the catalog in the SQLite file at path and brings its schema up to date. One of a newer version of
+// this program is CodeVersion, and stays as it is.
 // Commits survive a power cut: the file is in WAL mode with synchronous=FULL. SQLite writes no other files: what it sorts, and
 // what takes back half a statement, is in memory.
 func Open(ctx context.Context, path string) (*Catalog, error) {
@@ -85,8 +86,22 @@ func (c *Catalog) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	if ours := newest(p); have > ours {
+		return safepoint.Errorf(safepoint.CodeVersion, "The catalog is that of a newer Safepoint (schema %d, this program has %d).", have, ours).
+			WithHint("Start the newer program again, or put the data directory back as it was before it.")
+	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+// newest is the version of a program's newest migration.
+func newest(p *goose.Provider) int64 {
+	sources := p.ListSources()
+	return sources[len(sources)-1].Version
 }
 
 // tx runs fn in one transaction and commits it, or rolls it back if fn fails. Where the disk was full fn may run again.
@@ -162,8 +177,7 @@ func (c *Catalog) sameSchema(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sources := p.ListSources()
-	want := sources[len(sources)-1].Version
+	want := newest(p)
 	var have int64
 	if err := c.db.QueryRowContext(ctx, `SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied = 1`).Scan(&have); err != nil {
 		return err

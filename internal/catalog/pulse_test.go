@@ -36,6 +36,9 @@ func TestReaderChangesNothing(t *testing.T) {
 	if _, err := OpenReader(t.Context(), path); safepoint.ErrorCode(err) != safepoint.CodeVersion {
 		t.Errorf("a catalog of a newer program: %v", err)
 	}
+	if _, err := Open(t.Context(), path); safepoint.ErrorCode(err) != safepoint.CodeVersion {
+		t.Errorf("a newer program's catalog, opened by a server: %v", err)
+	}
 }
 
 // TestPulses are those of restores that halt their organization, and move on with each heartbeat.
