@@ -1,6 +1,9 @@
 package safepoint
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Engine is a database family.
 type Engine string
@@ -30,6 +33,12 @@ const (
 	TLSRequire    TLSMode = "require"     // encrypted, certificate not checked
 	TLSDisable    TLSMode = "disable"     // in the clear: for a Unix socket or this machine
 )
+
+// WeakerThan says whether a connection of this mode keeps a password less safe than one of the other.
+func (m TLSMode) WeakerThan(other TLSMode) bool {
+	order := []TLSMode{TLSDisable, TLSRequire, TLSVerifyCA, TLSVerifyFull}
+	return slices.Index(order, m) < slices.Index(order, other)
+}
 
 // Database is a connection to one database of one engine. Its password is sealed and never part of it.
 type Database struct {

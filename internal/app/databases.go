@@ -99,8 +99,10 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 		sealed = a.Keys.Seal(catalog.DatabasePlace(d.OrganizationID, d.ID), *c.password)
 	} else if sealed, err = a.Catalog.DatabasePassword(ctx, d.OrganizationID, d.ID); err != nil {
 		return safepoint.Database{}, err
-	} else if sealed != nil && (d.Host != old.Host || d.Port != old.Port) {
-		return safepoint.Database{}, safepoint.Invalid("password", "Enter the password again, because the address changed.")
+	} else if sealed != nil {
+		if err := mayKeepPassword(old, d); err != nil {
+			return safepoint.Database{}, err
+		}
 	}
 	if d, err = a.Catalog.UpdateDatabase(ctx, d, sealed, by.UserName); err != nil {
 		return safepoint.Database{}, err
@@ -111,6 +113,18 @@ func (a *App) UpdateDatabase(ctx context.Context, by safepoint.Actor, id string,
 	a.askAgain(d.OrganizationID, d.ID)
 	a.changed(d.OrganizationID, "database", d.ID)
 	return d, nil
+}
+
+// mayKeepPassword refuses an edit that would send the stored password where others could read it: an admin who may use it
+// need not know it.
+func mayKeepPassword(old, d safepoint.Database) error {
+	switch {
+	case d.Host != old.Host || d.Port != old.Port:
+		return safepoint.Invalid("password", "Enter the password again, because the address changed.")
+	case d.TLS.WeakerThan(old.TLS) || d.CACert != old.CACert && d.TLS != safepoint.TLSDisable && d.TLS != safepoint.TLSRequire:
+		return safepoint.Invalid("password", "Enter the password again, because the connection would be protected otherwise than before.")
+	}
+	return nil
 }
 
 // RemoveDatabase takes a database off the list, with its disabled schedules, and forgets its password. The database

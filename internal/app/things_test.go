@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -147,8 +148,16 @@ func TestDatabases(t *testing.T) {
 	w.refused(err, safepoint.CodeConflict, "Ines Marlow saved it at 15:00 CET")
 	in.Version, in.Host = 0, "evil.example.org"
 	_, err = w.UpdateDatabase(w.ctx, w.admin, d.ID, in)
-	w.refused(err, safepoint.CodeInvalid, "password again")
-	in.Password = ptr("")
+	w.refused(err, safepoint.CodeInvalid, "because the address changed")
+	in.Host, in.TLS = "db.example.org", safepoint.TLSVerifyCA
+	_, err = w.UpdateDatabase(w.ctx, w.admin, d.ID, in)
+	w.refused(err, safepoint.CodeInvalid, "protected otherwise")
+	other := httptest.NewTLSServer(nil)
+	defer other.Close()
+	in.TLS, in.CACert = safepoint.TLSVerifyFull, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: other.Certificate().Raw}))
+	_, err = w.UpdateDatabase(w.ctx, w.admin, d.ID, in)
+	w.refused(err, safepoint.CodeInvalid, "protected otherwise")
+	in.CACert, in.Password = "", ptr("")
 	d, err = w.UpdateDatabase(w.ctx, w.admin, d.ID, in)
 	w.ok(err)
 	if d.HasPassword || password() != "" {
