@@ -31,7 +31,7 @@ type InPlace interface {
 	Dump(ctx context.Context, w *archive.Writer, opt DumpOptions) error
 
 	// Load drops what the database holds and loads an archive that was verified whole. It refuses with CodeConflict if
-	// something that no lock protects changed since BeginInPlace returned.
+	// something that no lock protects changed since BeginInPlace returned, as Digest and Commit do.
 	Load(ctx context.Context, r *archive.Reader, opt LoadOptions) error
 
 	// Digest is the fingerprint of what Load made.

@@ -21,6 +21,7 @@ type sessions struct {
 	ddl     *relay      // lent to pg_dump
 	tool    tool
 	was     *formerly // of a set-aside database: what the archive is to say of it; nil otherwise
+	large   *largeSum // takes the content of large objects as it is read; nil where nobody asks
 }
 
 // openSessions opens the sessions of a dump with e's workers, or fewer if the server has no room for them.

@@ -39,6 +39,7 @@ const (
 	stateDuplicateDatabase = "42P04"
 	stateUndefinedObject   = "42704"
 	stateDependentObjects  = "2BP01"
+	stateUniqueViolation   = "23505"
 	stateAttached          = "SP002" // raised by our own switch: something hangs on the database since it was looked at
 	stateIdentity          = "SP001" // raised by our own switch: an identity is not the plan's
 )

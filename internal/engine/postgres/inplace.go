@@ -24,15 +24,18 @@ type inPlacePlan struct {
 
 // inPlace is a database whose content is replaced in one transaction.
 type inPlace struct {
-	engine Engine
-	target engine.Target
-	plan   engine.Plan
-	mark   inPlacePlan
-	conn   *pgx.Conn // holds the transaction
-	side   *pgx.Conn // ends and looks at others meanwhile
-	inside *sessions // of the safety backup; nil once they are closed
-	before string    // what no lock protects, as it was when the tables were locked
-	kept   kept
+	engine     Engine
+	target     engine.Target
+	plan       engine.Plan
+	mark       inPlacePlan
+	conn       *pgx.Conn // holds the transaction
+	side       *pgx.Conn // ends and looks at others meanwhile
+	unlockable []uint32  // tables of extensions that our user may not lock
+	inside     *sessions // of the safety backup; nil once they are closed
+	before     string    // what no lock protects, as it was when the tables were locked
+	saved      *largeSum // large objects as the safety backup holds them; nil without one
+	loaded     *largeSum // and as the archive that was loaded does
+	kept       kept
 }
 
 // BeginInPlace begins the transaction. See engine.InPlacer.
@@ -73,7 +76,7 @@ func (x *inPlace) begin(ctx context.Context, save func(engine.Plan) error) (err 
 	if err := x.lock(ctx, "EXCLUSIVE"); err != nil {
 		return err
 	}
-	x.before, err = unlocked(ctx, x.conn)
+	x.before, err = x.unlocked(ctx)
 	return err
 }
 
@@ -143,7 +146,13 @@ func (x *inPlace) Dump(ctx context.Context, w *archive.Writer, opt engine.DumpOp
 	if x.inside == nil {
 		return safepoint.Errorf(safepoint.CodeConflict, "The database is not held any more.").WithHint("Start the restore again.")
 	}
-	return x.inside.dump(ctx, x.target, w, opt)
+	x.saved = nil
+	x.inside.large = newLargeSum()
+	if err := x.inside.dump(ctx, x.target, w, opt); err != nil {
+		return err
+	}
+	x.saved = x.inside.large
+	return nil
 }
 
 // Commit makes the new content live. See engine.InPlace.
@@ -160,6 +169,16 @@ func (x *inPlace) commit(ctx context.Context) error {
 	if !same || x.conn.PgConn().TxStatus() != 'T' {
 		return safepoint.Errorf(safepoint.CodeNeedsOperator, "The transaction of the restore was ended by something in the backup."). // which classify keeps from happening
 																		WithHint("Look at the database before anything else: what it holds may be mixed. Restore the safety backup.")
+	}
+	if others, err := x.accompanied(ctx); err != nil {
+		return err
+	} else if others {
+		if err := x.stillSame(ctx); safepoint.ErrorCode(err) == safepoint.CodeBlocked {
+			e := safepoint.UserError(err)
+			return safepoint.Errorf(safepoint.CodeConflict, "%s", e.Quoted()).HintedAs(e).WithCause(err) // nothing was changed, as engine.InPlace says it
+		} else if err != nil {
+			return err
+		}
 	}
 	if err := script(ctx, x.conn, "SET LOCAL synchronous_commit = on"); err != nil {
 		return err

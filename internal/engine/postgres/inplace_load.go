@@ -42,7 +42,10 @@ func (x *inPlace) replace(ctx context.Context, l *loader) error {
 	if err := x.lock(ctx, "ACCESS EXCLUSIVE"); err != nil {
 		return err
 	}
-	now, err := unlocked(ctx, x.conn)
+	if err := x.unwritten(ctx, append(x.unlockable, largeObjectTable)); err != nil {
+		return err
+	}
+	now, err := x.unlocked(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func (x *inPlace) replace(ctx context.Context, l *loader) error {
 		}
 	}
 	if err := x.drop(ctx, asks); err != nil {
-		return err
+		return x.overtaken(err)
 	}
 	// The planner's settings of a load; its sessions' memory is this one's alone.
 	if err := script(ctx, x.conn, loadSettings(1)); err != nil {
@@ -68,11 +71,13 @@ func (x *inPlace) replace(ctx context.Context, l *loader) error {
 		l.frames[tableName{e.Schema, e.Table}]++
 	}
 	l.tell(func() {})
+	x.loaded = newLargeSum()
 	for i, e := range l.r.Entries() {
 		if err := x.frame(ctx, l, i, e); err != nil {
-			return &frameError{entry: e, err: err}
+			return &frameError{entry: e, err: x.overtaken(err)}
 		}
 	}
+	x.loaded.end()
 	l.tell(func() { l.at.Table, l.at.Tables = "", l.at.TablesOf })
 	return x.analyze(ctx)
 }
@@ -118,6 +123,9 @@ func (x *inPlace) frame(ctx context.Context, l *loader, i int, e archive.Entry) 
 		batch, size = nil, 0
 	}
 	err = checkScript(sql, func(statement []byte) {
+		if e.Kind == kindLargeObjects {
+			x.loaded.statement(statement)
+		}
 		if v := l.priv.of(statement); v.rights == refused {
 			failed = refusal(v)
 		} else if v.rights == passedOver || x.kept.leaves(statement) {
@@ -211,7 +219,10 @@ func (x *inPlace) digest(ctx context.Context, d *digestion) error {
 			return err
 		}
 	}
-	return x.alone(ctx)
+	if err := x.alone(ctx); err != nil {
+		return err
+	}
+	return x.stillSame(ctx)
 }
 
 // alone makes sure that nobody else made anything in the database meanwhile that would now stand beside the backup's

@@ -43,7 +43,11 @@ func (x *inPlace) lock(ctx context.Context, mode string) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return x.whoHolds(ctx, batch, err)
+			oids := make([]uint32, len(batch))
+			for i, t := range batch {
+				oids[i] = t.oid
+			}
+			return x.whoHolds(ctx, oids, err)
 		}
 		if err := script(ctx, x.conn, "ROLLBACK TO SAVEPOINT safepoint_lock; RELEASE SAVEPOINT safepoint_lock"); err != nil {
 			return err
@@ -57,7 +61,9 @@ func (x *inPlace) lockOnce(ctx context.Context, mode string) (batch []table, err
 	if err != nil {
 		return nil, err
 	}
-	list = slices.DeleteFunc(list, func(t table) bool { return t.config })
+	if err := x.lockable(ctx, &list); err != nil {
+		return nil, err
+	}
 	if err := script(ctx, x.conn, "SAVEPOINT safepoint_lock; SET LOCAL lock_timeout = '"+lockTry+"'"); err != nil {
 		return nil, err
 	}
@@ -73,18 +79,37 @@ func (x *inPlace) lockOnce(ctx context.Context, mode string) (batch []table, err
 	return nil, script(ctx, x.conn, fmt.Sprintf("RELEASE SAVEPOINT safepoint_lock; SET LOCAL lock_timeout = %d", lockTimeout.Milliseconds()))
 }
 
-// whoHolds names the session that kept us from a table, and what to do about it.
-func (x *inPlace) whoHolds(ctx context.Context, batch []table, cause error) error {
-	oids := make([]uint32, len(batch))
-	for i, t := range batch {
-		oids[i] = t.oid
+// lockable leaves out of a list of tables what our user may not lock: of an extension whose configuration he may not change.
+func (x *inPlace) lockable(ctx context.Context, list *[]table) error {
+	x.unlockable = nil
+	var config []uint32
+	for _, t := range *list {
+		if t.config {
+			config = append(config, t.oid)
+		}
 	}
+	if config == nil {
+		return nil
+	}
+	rows, err := x.conn.Query(ctx, "SELECT oid FROM pg_catalog.unnest($1::oid[]) oid WHERE NOT coalesce(pg_catalog.has_table_privilege(oid, 'UPDATE, DELETE, TRUNCATE'), false)", config)
+	if err != nil {
+		return fmt.Errorf("look at the user's rights: %w", err)
+	}
+	if x.unlockable, err = pgx.CollectRows(rows, pgx.RowTo[uint32]); err != nil {
+		return fmt.Errorf("look at the user's rights: %w", err)
+	}
+	*list = slices.DeleteFunc(*list, func(t table) bool { return slices.Contains(x.unlockable, t.oid) })
+	return nil
+}
+
+// whoHolds names the session that kept us from a table, and what to do about it.
+func (x *inPlace) whoHolds(ctx context.Context, oids []uint32, cause error) error {
 	var name, who string
 	var may, super bool
 	err := x.side.QueryRow(ctx, `SELECT l.relation::pg_catalog.regclass::text,
   pg_catalog.format('session %s of user %s (%s)', a.pid, a.usename, coalesce(nullif(a.application_name, ''), 'no name')), `+mayEnd+`, r.rolsuper
 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
-WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1::oid[]) AND a.pid <> ALL ($2::int[])
+WHERE l.locktype = 'relation' AND l.granted AND l.relation = ANY ($1::oid[]) AND a.pid <> ALL ($2::int[]) AND a.datname = pg_catalog.current_database()
 ORDER BY l.mode = 'AccessShareLock', l.pid LIMIT 1`, oids, x.pids()).Scan(&name, &who, &may, &super)
 	if err != nil {
 		return safepoint.Errorf(safepoint.CodeBlocked, "A table is locked by another session.").WithHint("Wait until it has finished, and try again.").WithCause(cause)
@@ -99,9 +124,10 @@ ORDER BY l.mode = 'AccessShareLock', l.pid LIMIT 1`, oids, x.pids()).Scan(&name,
 	return blocked.WithHint("End it by hand, or let the restore do so: GRANT pg_signal_backend TO %s.", ident(x.target.User))
 }
 
-// unlocked sums up what no lock of ours protects: objects that are no tables, and where sequences stand. The content of
-// large objects is not in it: nothing short of reading them all would tell.
-func unlocked(ctx context.Context, conn *pgx.Conn) (sum string, err error) {
+// unlocked sums up what no lock of ours protects: objects that are no tables, where sequences stand, and rows of
+// extensions that our user may not change but a drop of the extension would take away. For the content of large objects
+// see stillSame.
+func (x *inPlace) unlocked(ctx context.Context) (sum string, err error) {
 	var parts []string
 	for _, catalog := range []string{
 		"pg_namespace", "pg_class", "pg_proc", "pg_type", "pg_rewrite", "pg_operator", "pg_extension", "pg_publication", "pg_publication_rel",
@@ -113,7 +139,14 @@ func unlocked(ctx context.Context, conn *pgx.Conn) (sum string, err error) {
 	parts = append(parts, `(SELECT coalesce(pg_catalog.md5(pg_catalog.string_agg(schemaname || '.' || sequencename || ' ' || coalesce(last_value, 0), ',' ORDER BY schemaname, sequencename)), '') FROM (
   SELECT n.nspname::text AS schemaname, c.relname::text AS sequencename, CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'USAGE, SELECT') THEN pg_catalog.pg_sequence_last_value(c.oid) END AS last_value
   FROM pg_catalog.pg_sequence q JOIN pg_catalog.pg_class c ON c.oid = q.seqrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relpersistence <> 't') s)`)
-	if err := conn.QueryRow(ctx, "SELECT "+strings.Join(parts, " || ")).Scan(&sum); err != nil {
+	names, err := column(ctx, x.conn, "SELECT oid::pg_catalog.regclass::text FROM pg_catalog.unnest($1::oid[]) oid ORDER BY oid", x.unlockable)
+	if err != nil {
+		return "", fmt.Errorf("look at what no lock protects: %w", err)
+	}
+	for _, name := range names {
+		parts = append(parts, "(SELECT coalesce(pg_catalog.md5(pg_catalog.string_agg(o.ctid || ':' || o.xmin, ',' ORDER BY o.ctid)), '') FROM ONLY "+name+" o)")
+	}
+	if err := x.conn.QueryRow(ctx, "SELECT "+strings.Join(parts, " || ")).Scan(&sum); err != nil {
 		return "", fmt.Errorf("look at what no lock protects: %w", err)
 	}
 	return sum, nil

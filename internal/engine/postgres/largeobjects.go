@@ -80,6 +80,7 @@ func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo l
 			return err
 		}
 	}
+	d.large.add(lo.OID, 0, lo.First)
 	for at := int64(len(lo.First)); len(lo.First) == lobFirst; {
 		var chunk []byte
 		if err := conn.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2, $3)", lo.OID, at, lobChunk).Scan(&chunk); err != nil {
@@ -91,6 +92,7 @@ func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo l
 		if err := put(`SELECT pg_catalog.lo_put(%d, %d, '\x%s');`, lo.OID, at, hex.EncodeToString(chunk)); err != nil {
 			return err
 		}
+		d.large.add(lo.OID, at, chunk)
 		at += int64(len(chunk))
 	}
 	if b.full() {
