@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"strings"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/encrypt"
@@ -66,7 +67,7 @@ func (cmd *recoverCmd) verdict(out server.Rebuilt) error {
 
 func (cmd *recoverCmd) show(w ioWriter, out server.Rebuilt) {
 	var rows [][]string
-	kinds := map[rebuild.Kind]int{}
+	kinds, unproven := map[rebuild.Kind]int{}, 0
 	for _, f := range out.Files {
 		kinds[f.Kind]++
 		name, database, at, why := f.Path, "", "", f.Why
@@ -76,6 +77,10 @@ func (cmd *recoverCmd) show(w ioWriter, out server.Rebuilt) {
 				why = "added"
 			} else if f.Kind == rebuild.Restorable && cmd.Data != "" {
 				why = "was listed already"
+			}
+			if !f.Proven {
+				unproven++
+				why = strings.TrimPrefix(why+", not read to its end", ", ")
 			}
 			if len(op.Recipients) > 0 {
 				why += ", encrypted for " + encrypt.Short(op.Recipients[0])
@@ -96,11 +101,11 @@ func (cmd *recoverCmd) show(w ioWriter, out server.Rebuilt) {
 		}
 		table(w, columns("signed by", ">backups", "from 2", "to 1", "trust"), rows)
 	}
-	cmd.next(w, out, kinds)
+	cmd.next(w, out, kinds, unproven)
 }
 
 // next says what to do now.
-func (cmd *recoverCmd) next(w ioWriter, out server.Rebuilt, n map[rebuild.Kind]int) {
+func (cmd *recoverCmd) next(w ioWriter, out server.Rebuilt, n map[rebuild.Kind]int, unproven int) {
 	fmt.Fprintln(w)
 	if n[rebuild.Stranger] > 0 {
 		fmt.Fprintf(w, "%s not added: nobody has vouched for their signer. Compare the key with the one you wrote down (safepoint key signer), then add --trust KEY, or --key FILE with the lost signing.key.\n",
@@ -111,6 +116,9 @@ func (cmd *recoverCmd) next(w ioWriter, out server.Rebuilt, n map[rebuild.Kind]i
 	}
 	if n[rebuild.Damaged] > 0 {
 		fmt.Fprintf(w, "%s damaged: copy them again from where they were kept, if you can.\n", are(n[rebuild.Damaged], "file"))
+	}
+	if unproven > 0 {
+		fmt.Fprintf(w, "%s not read to its end (--quick): damage inside would not have been found. Run this again without --quick to know, or test a restore.\n", are(unproven, "backup"))
 	}
 	if cmd.Data == "" {
 		fmt.Fprintln(w, "Nothing was changed. To list them in a data directory, add --data DIR.")

@@ -94,13 +94,16 @@ func (t Into) add(ctx context.Context, dir string, f *File, sum *Added) error {
 			op.StorageKey, here = f.Path, true
 		}
 	}
-	if op.SHA256 != "" {
-		op.VerifiedAt = t.Now().UTC()
-	}
+	proven := op.SHA256 != "" // each byte was read and is what was signed
 	if !here {
-		if err := t.copy(ctx, dir, *f, op.StorageKey); err != nil {
+		sum, err := t.copy(ctx, dir, *f, op.StorageKey)
+		if err != nil {
 			return err
 		}
+		op.SHA256 = sum // also of a file that was not read to its end: the next who reads it has something to compare
+	}
+	if proven {
+		op.VerifiedAt = t.Now().UTC()
 	}
 	name := f.Organization
 	if t.Organization != "" {
@@ -142,39 +145,71 @@ func one(b bool) int {
 	return 0
 }
 
-// copy puts the file into the storage under key, unless it is there. What arrives must be what was scanned.
-func (t Into) copy(ctx context.Context, dir string, f File, key string) error {
-	if there, err := t.Storage.Stat(ctx, key); err == nil {
-		if there.Size != f.Size {
-			return safepoint.Errorf(safepoint.CodeConflict, "Another file stands under its name in the storage.").
-				WithHint("Look at %s in the storage, and move it away.", key)
+// copy puts the file into the storage under key, unless it is there, and returns the SHA-256 of what is there then, read
+// again. It must be what was scanned.
+func (t Into) copy(ctx context.Context, dir string, f File, key string) (sum string, err error) {
+	want := f.Operation.SHA256
+	if there, err := t.Storage.Stat(ctx, key); safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		if want, err = t.put(ctx, dir, f, key); err != nil {
+			return "", err
 		}
-		return nil
-	} else if safepoint.ErrorCode(err) != safepoint.CodeNotFound {
-		return err
+	} else if err != nil {
+		return "", err
+	} else if there.Size != f.Size {
+		return "", standsThere(key)
+	} else if want == "" { // the folder's own was not read yet
+		if want, err = t.put(ctx, dir, f, ""); err != nil {
+			return "", err
+		}
 	}
+	file, err := t.Storage.Open(ctx, key)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	if sum, err = sumOf(ctx, file, file.Size()); err == nil && sum != want {
+		err = standsThere(key)
+	}
+	return sum, err
+}
+
+func standsThere(key string) error {
+	return safepoint.Errorf(safepoint.CodeConflict, "Another file stands under its name in the storage, or a damaged copy of it.").
+		WithHint("Look at %s in the storage, and move it away.", key)
+}
+
+// put reads the file and puts it into the storage under key, if that is not "". It returns its SHA-256.
+func (t Into) put(ctx context.Context, dir string, f File, key string) (sum string, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer root.Close()
 	from, err := root.Open(f.Path)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer from.Close()
-	to, err := t.Storage.Create(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer to.Abort()
 	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(to, h), &reader{ctx, from})
+	var w io.Writer = h
+	var to storage.Upload
+	if key != "" {
+		if to, err = t.Storage.Create(ctx, key); err != nil {
+			return "", err
+		}
+		defer to.Abort()
+		w = io.MultiWriter(to, h)
+	}
+	n, err := io.Copy(w, &reader{ctx, from})
 	if err != nil {
-		return err
+		return "", err
 	}
-	if n != f.Size || f.Operation.SHA256 != "" && hex.EncodeToString(h.Sum(nil)) != f.Operation.SHA256 {
-		return safepoint.Errorf(safepoint.CodeArchive, "The file changed while it was read.").WithHint("Run this again.")
+	sum = hex.EncodeToString(h.Sum(nil))
+	if n != f.Size || f.Operation.SHA256 != "" && sum != f.Operation.SHA256 {
+		return "", safepoint.Errorf(safepoint.CodeArchive, "The file changed while it was read.").WithHint("Run this again.")
 	}
-	return to.Commit()
+	if to != nil {
+		err = to.Commit()
+	}
+	return sum, err
 }

@@ -3,6 +3,7 @@ package rebuild
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"os"
@@ -213,5 +214,98 @@ func TestAddIsIdempotent(t *testing.T) {
 	if _, err := into.Add(t.Context(), dir, []File{{Kind: Restorable, Path: "org_a/db_a/gone.sql.zst", Operation: safepoint.Operation{
 		ID: "op_gone", OrganizationID: "org_a", DatabaseID: "db_a", Name: "gone.sql.zst", StartedAt: at}}}); err == nil {
 		t.Error("a file that is gone was added")
+	}
+}
+
+// recovered scans a folder and adds it to a new catalog and the storage in kept.
+func recovered(t *testing.T, dir, kept string, opt Options) ([]File, *catalog.Catalog) {
+	t.Helper()
+	c, err := catalog.Open(t.Context(), filepath.Join(t.TempDir(), "catalog.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	store, err := local.Open(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	opt.Trusted = []ed25519.PublicKey{public(ours)}
+	files, err := Scan(t.Context(), dir, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (Into{Catalog: c, Storage: store, Now: func() time.Time { return at }}).Add(t.Context(), dir, files); err != nil {
+		t.Fatal(err)
+	}
+	return files, c
+}
+
+// TestProven says of each file whether every byte of it was read, and lists its SHA-256 wherever it was.
+func TestProven(t *testing.T) {
+	dir := t.TempDir()
+	const name = "org_a/db_a/shop.op_one.sql.zst"
+	write(t, filepath.Join(dir, name), header("op_one"), ours)
+	text, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(text))
+	for _, quick := range []bool{false, true} {
+		files, c := recovered(t, dir, t.TempDir(), Options{Quick: quick})
+		op, err := c.Operation(t.Context(), "org_a", "op_one")
+		if err != nil || op.SHA256 != sum || op.VerifiedAt.IsZero() != quick || files[0].Proven == quick {
+			t.Errorf("quick %v: %+v, listed as %+v (%v)", quick, files[0], op, err)
+		}
+	}
+}
+
+// TestEveryByteCounts damages one byte after the other: no damaged file is listed, by what it is nor beside others.
+func TestEveryByteCounts(t *testing.T) {
+	whole := t.TempDir()
+	const name = "org_a/db_a/shop.op_one.sql.zst"
+	write(t, filepath.Join(whole, name), header("op_one"), ours)
+	text, err := os.ReadFile(filepath.Join(whole, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+		t.Fatal(err)
+	}
+	for i := range text {
+		damaged := bytes.Clone(text)
+		damaged[i] ^= 0x10
+		if err := os.WriteFile(filepath.Join(dir, name), damaged, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if f := scan(t, dir, Options{Trusted: []ed25519.PublicKey{public(ours)}})[name]; f.Kind != Damaged || f.Why == "" || f.Proven {
+			t.Fatalf("byte %d of %d: %+v", i, len(text), f)
+		}
+	}
+}
+
+// TestDamagedCopy finds in the storage a file of the backup's name and length that is not the backup. It is not listed as one.
+func TestDamagedCopy(t *testing.T) {
+	dir := t.TempDir()
+	const name = "org_a/db_a/shop.op_one.sql.zst"
+	write(t, filepath.Join(dir, name), header("op_one"), ours)
+	for _, quick := range []bool{false, true} {
+		kept := t.TempDir()
+		if err := os.CopyFS(kept, os.DirFS(dir)); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(filepath.Join(kept, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[len(text)/2] ^= 1
+		if err := os.WriteFile(filepath.Join(kept, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files, c := recovered(t, dir, kept, Options{Quick: quick})
+		if _, err := c.Operation(t.Context(), "org_a", "op_one"); safepoint.ErrorCode(err) != safepoint.CodeNotFound || files[0].Added || files[0].Kind != Damaged {
+			t.Errorf("quick %v: %+v (%v)", quick, files[0], err)
+		}
 	}
 }

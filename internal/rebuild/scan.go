@@ -47,6 +47,8 @@ type File struct {
 	Why    string `json:"why,omitempty"` // why it is no backup to be listed
 	Size   int64  `json:"size"`
 	Signer string `json:"signer,omitempty"` // public key, hex
+	Proven bool   `json:"proven"`           // every byte was read, and is what was signed: true of no file where Options.Quick
+	SHA256 string `json:"sha256,omitempty"` // of a file that is proven, hex
 	Added  bool   `json:"added"`            // to the log, just now
 
 	Operation    safepoint.Operation `json:"-"` // as it is to be listed
@@ -180,6 +182,7 @@ func (f *File) read(ctx context.Context, file *os.File, opt Options) error {
 			return err
 		}
 		op.SHA256 = sum
+		f.Proven, f.SHA256 = true, sum
 	}
 	f.Operation, f.Source, f.Kind = op, h.Database, Stranger
 	if h.Listed != nil {

@@ -141,8 +141,8 @@ func (r Rebuilding) add(ctx context.Context, c *catalog.Catalog, keys *catalog.K
 	}
 	into.Storage = store
 	out.Added, err = into.Add(ctx, r.From, out.Files)
-	if err == nil && out.Added.Backups > 0 {
-		err = r.audit(ctx, c, out)
+	if out.Added.Backups > 0 { // also where one of many could not be added
+		err = errors.Join(err, r.audit(ctx, c, out))
 	}
 	return errors.Join(err, store.Close())
 }
