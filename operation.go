@@ -102,6 +102,17 @@ const (
 	RestoreInPlace RestoreMode = "in_place" // one transaction inside the live database, for a role that may not create another
 )
 
+// Action is what the operation is called in the audit log.
+func (o Operation) Action() string {
+	switch o.Trigger {
+	case TriggerUndo:
+		return "undo"
+	case TriggerUpload:
+		return "upload"
+	}
+	return string(o.Type)
+}
+
 // Unguarded says that what an instant restore replaced has no safety backup yet: the set-aside database is the only copy,
 // and must not be dropped.
 func (o Operation) Unguarded() bool {

@@ -197,12 +197,14 @@ func TestWatchState(t *testing.T) {
 		b.hub.Publish(event.Event{OrganizationID: b.harbor.ID, Kind: "state"})
 	}
 	until := time.Now().Add(time.Minute).UTC().Truncate(time.Second)
-	must(t, b.cat.SetHalted(t.Context(), b.harbor.ID, op.ID, "Restoring shop", until))
+	c, err := b.cat.ClaimNext(t.Context(), "test/1", time.Minute)
+	must(t, err)
+	must(t, b.cat.SetHaltedHeld(t.Context(), *c, b.harbor.ID, "Restoring shop", until))
 	changed()
 	if s := next(); s.State != safepoint.StateHalted || s.Reason != "Restoring shop" || s.OperationID != op.ID || !s.Until.Equal(until) || s.Since.IsZero() {
 		t.Errorf("halted: %+v", s)
 	}
-	must(t, b.cat.ClearHalted(t.Context(), b.harbor.ID, op.ID))
+	must(t, b.cat.ClearHaltedHeld(t.Context(), *c, b.harbor.ID))
 	changed()
 	if s := next(); s.State != safepoint.StateOperating || s.Since.IsZero() {
 		t.Errorf("resumed: %+v", s)

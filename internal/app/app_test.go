@@ -201,7 +201,6 @@ func (w *world) finish(c jobs.Claim, op safepoint.Operation, s safepoint.Status)
 	w.t.Helper()
 	op.Status, op.FinishedAt = s, w.Now()
 	w.ok(w.Catalog.Finish(w.ctx, c, op))
-	w.finishAudit(w.ctx, op)
 	op, err := w.Catalog.Operation(w.ctx, op.OrganizationID, op.ID)
 	w.ok(err)
 	return op

@@ -71,48 +71,68 @@ func (e act) line(by safepoint.Actor) safepoint.AuditEntry {
 	}
 }
 
+// auditBegin writes down what is about to be done, and returns what writes how it ended. What a crash cuts short in between
+// endActs ends. That the line cannot be written keeps nobody from the act.
+func (a *App) auditBegin(ctx context.Context, by safepoint.Actor, e act) (end func(error)) {
+	ctx = context.WithoutCancel(ctx)
+	a.mu.Lock() // endActs must not see the line before it is known that it is in hand
+	defer a.mu.Unlock()
+	line, err := a.Catalog.AddAudit(ctx, e.line(by))
+	if err != nil {
+		a.Log.ErrorContext(ctx, "audit entry was not written", "action", e.action, "object", e.id, "error", err)
+		return func(err error) {
+			e.outcome, e.detail = outcomeAnd(err)
+			a.audit(ctx, by, e)
+		}
+	}
+	a.acting[line.ID] = true
+	return func(err error) {
+		outcome, detail := outcomeAnd(err)
+		err = a.Catalog.EndAudit(ctx, line.ID, outcome, detail)
+		if err != nil {
+			a.Log.ErrorContext(ctx, "audit entry was not completed", "action", e.action, "object", e.id, "error", err)
+		}
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.acting, line.ID)
+	}
+}
+
+func outcomeAnd(err error) (outcome, detail string) {
+	if err != nil {
+		return failed, safepoint.UserError(err).Message
+	}
+	return done, ""
+}
+
+// endActs ends the lines of the audit log in which something was begun that no process is at any more.
+func (a *App) endActs(ctx context.Context) error {
+	for _, action := range []string{resumeServiceAction, resumeRestoreAction} {
+		open, err := a.Catalog.OpenAudit(ctx, action)
+		if err != nil {
+			return err
+		}
+		for _, line := range open {
+			a.mu.Lock()
+			inHand := a.acting[line.ID]
+			a.mu.Unlock()
+			if inHand {
+				continue
+			}
+			if err := a.Catalog.EndAudit(ctx, line.ID, failed, "What became of it was not recorded: the server stopped meanwhile."); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // auditEnd writes the outcome of something audited when it began.
 func (a *App) auditEnd(ctx context.Context, id, action string, err error) {
-	outcome, detail := done, ""
-	if err != nil {
-		outcome, detail = failed, safepoint.UserError(err).Message
-	}
+	outcome, detail := outcomeAnd(err)
 	if _, err := a.Catalog.CompleteAudit(context.WithoutCancel(ctx), id, action, outcome, detail); err != nil {
 		a.Log.ErrorContext(ctx, "audit entry was not completed", "action", action, "object", id, "error", err)
 	}
-}
-
-// operationAction is what an operation is called in the audit log.
-func operationAction(op safepoint.Operation) string {
-	if op.Trigger == safepoint.TriggerUndo {
-		return "undo"
-	}
-	if op.Trigger == safepoint.TriggerUpload {
-		return "upload"
-	}
-	return string(op.Type)
-}
-
-// finishAudit writes an operation's outcome into the audit log, now that it has ended. One that nobody asked for (a
-// scheduled run, a safety backup) gets its line here.
-func (a *App) finishAudit(ctx context.Context, op safepoint.Operation) {
-	ctx = context.WithoutCancel(ctx)
-	detail := ""
-	if op.Failure != nil {
-		detail = op.Failure.Message
-	}
-	found, err := a.Catalog.CompleteAudit(ctx, op.ID, operationAction(op), string(op.Status), detail)
-	if err != nil {
-		a.Log.ErrorContext(ctx, "audit entry was not completed", "operation", op.ID, "error", err)
-	}
-	if err != nil || found {
-		return
-	}
-	by := safepoint.Actor{OrganizationID: op.OrganizationID, UserID: op.CreatedBy, UserName: op.CreatedByName, Via: ViaSystem}
-	if by.UserName == "" {
-		by.UserName = "Scheduler"
-	}
-	a.audit(ctx, by, act{action: operationAction(op), object: "operation", id: op.ID, name: op.Name, outcome: string(op.Status), detail: detail})
 }
 
 // Audit returns one page of the organization's audit log.

@@ -253,13 +253,6 @@ var routes = map[string]route{
 	"Cancel": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Cancel(w.ctx, by, th.restore))
 	}},
-	"OpenDownload": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
-		d, err := w.OpenDownload(w.ctx, by, th.backup)
-		if err == nil {
-			d.Close()
-		}
-		return d.Name, err
-	}},
 	"OpenDownloadPart": {admin, true, func(w *world, by safepoint.Actor, th things) (any, error) {
 		d, err := w.OpenDownloadPart(w.ctx, by, th.backup, PartRest)
 		if err == nil {

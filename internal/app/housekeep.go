@@ -17,7 +17,7 @@ import (
 // not be done now, and is worth another try soon.
 func (a *App) Housekeep(ctx context.Context) (again bool) {
 	for what, do := range map[string]func(context.Context) error{
-		"end deletions": a.endDeletions, "end tests of services": a.endTests, "make safety backups": a.queueSafety,
+		"end deletions": a.endDeletions, "end tests of services": a.endTests, "end lines of the audit log": a.endActs, "make safety backups": a.queueSafety,
 		"drop expired databases": a.dropExpired, "keep a reserve on the disk": a.keepReserve,
 	} {
 		if err := do(ctx); err != nil {

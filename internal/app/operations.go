@@ -73,12 +73,11 @@ func (a *App) StartBackup(ctx context.Context, by safepoint.Actor, databaseID st
 // queue stores an operation for the runner.
 func (a *App) queue(ctx context.Context, by safepoint.Actor, op safepoint.Operation) (safepoint.Operation, error) {
 	op.OrganizationID, op.CreatedBy, op.CreatedByName = by.OrganizationID, by.UserID, by.UserName
-	op, err := a.Catalog.CreateOperation(ctx, op)
+	op, err := a.Catalog.CreateOperation(ctx, op, act{action: op.Action(), object: "operation", name: op.Name}.line(by))
 	if err != nil {
 		return safepoint.Operation{}, err
 	}
 	fault.Point("queue.stored")
-	a.audit(ctx, by, act{action: operationAction(op), object: "operation", id: op.ID, name: op.Name})
 	a.changed(op.OrganizationID, "operation", op.ID)
 	a.Wake()
 	return op, nil
@@ -96,17 +95,10 @@ func (a *App) Cancel(ctx context.Context, by safepoint.Actor, id string) (safepo
 	a.audit(ctx, by, act{action: "cancel", object: "operation", id: op.ID, name: op.Name, outcome: done})
 	if op.Status.Ended() {
 		a.letGo(op.ID)
-		a.finishAudit(ctx, op)
 	}
 	a.changed(op.OrganizationID, "operation", op.ID)
 	a.Wake()
 	return op, nil
-}
-
-// OpenDownload opens a backup's file, for an admin who entered the password in the last five minutes: CodeStepUp
-// otherwise. Each opening is one line of the audit log.
-func (a *App) OpenDownload(ctx context.Context, by safepoint.Actor, id string) (Download, error) {
-	return a.OpenDownloadPart(ctx, by, id, PartWhole)
 }
 
 // Part is what a request for a file asks of it.
@@ -130,8 +122,9 @@ func PartOf(method, ranges string) Part {
 	return PartRest
 }
 
-// OpenDownloadPart is OpenDownload for a request of a part of the file. A program that fetches a file in many ranges
-// makes one line of the audit log: the rest of what the same person began to download in the last day makes none.
+// OpenDownloadPart opens a backup's file, for an admin who entered the password in the last five minutes: CodeStepUp
+// otherwise. Each opening is one line of the audit log; but a program that fetches a file in many ranges makes one: the rest of
+// what the same person began to download in the last day makes none.
 func (a *App) OpenDownloadPart(ctx context.Context, by safepoint.Actor, id string, part Part) (Download, error) {
 	if err := a.authorize(ctx, by, admin, "backup.download"); err != nil {
 		return Download{}, err

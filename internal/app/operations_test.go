@@ -47,7 +47,7 @@ func TestDownload(t *testing.T) {
 	session, by := w.session("Ines Marlow", "192.0.2.1")
 	get := func() {
 		t.Helper()
-		f, err := w.OpenDownload(w.ctx, by, b.ID)
+		f, err := w.OpenDownloadPart(w.ctx, by, b.ID, PartWhole)
 		w.ok(err)
 		defer f.Close()
 		data, err := io.ReadAll(io.NewSectionReader(f, 0, f.Size()))
@@ -59,7 +59,7 @@ func TestDownload(t *testing.T) {
 	}
 	get()
 	w.pass(stepUpLife + time.Second)
-	_, err := w.OpenDownload(w.ctx, by, b.ID)
+	_, err := w.OpenDownloadPart(w.ctx, by, b.ID, PartWhole)
 	w.refused(err, safepoint.CodeStepUp, "password again")
 	w.audited(w.admin, "Ines Marlow|backup.download|"+b.Name+"|denied")
 	w.refused(w.Reenter(w.ctx, by, session, "wrong"), safepoint.CodeInvalid, "not your password")
@@ -75,12 +75,12 @@ func TestDownload(t *testing.T) {
 	w.ok(err)
 	get()
 	w.pass(stepUpLife + time.Second)
-	_, err = w.OpenDownload(w.ctx, by, b.ID)
+	_, err = w.OpenDownloadPart(w.ctx, by, b.ID, PartWhole)
 	w.refused(err, safepoint.CodeStepUp, "password again")
 
 	_, by = w.session("Ines Marlow", "192.0.2.1")
 	w.ok(w.Storage.Delete(w.ctx, b.StorageKey))
-	_, err = w.OpenDownload(w.ctx, by, b.ID)
+	_, err = w.OpenDownloadPart(w.ctx, by, b.ID, PartWhole)
 	w.refused(err, safepoint.CodeArchive, "not in the storage any more")
 	w.audited(w.admin, "Ines Marlow|backup.download|"+b.Name+"|failed")
 }
@@ -153,7 +153,7 @@ func TestPreviewRestore(t *testing.T) {
 	c := w.claim()
 	for _, e := range []safepoint.JournalEntry{{Step: safepoint.StepCheck, Event: "intent"}, {Step: safepoint.StepCheck, Event: "done"}, {Step: safepoint.StepStage, Event: "intent"}} {
 		e.OperationID = r.ID
-		w.ok(w.Catalog.AppendJournal(w.ctx, e))
+		w.ok(w.Catalog.AppendHeld(w.ctx, c, e))
 		w.pass(3 * time.Second)
 	}
 	w.finish(c, c.Operation, safepoint.StatusSucceeded)
@@ -320,7 +320,6 @@ func TestStartUndo(t *testing.T) {
 	op := c.Operation
 	op.Switched = true
 	undo = w.finish(c, op, safepoint.StatusSucceeded)
-	w.ok(w.Catalog.SetUndone(w.ctx, second.ID, undo.ID))
 	_, err = w.StartUndo(w.ctx, w.admin, second.ID)
 	w.refused(err, safepoint.CodeConflict, "undone already")
 	_, err = w.StartUndo(w.ctx, w.admin, undo.ID)

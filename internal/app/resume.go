@@ -37,7 +37,7 @@ func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) 
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // nothing stays half resumed because somebody closed a page
-	a.audit(ctx, by, act{action: "restore.resume", object: "operation", id: op.ID, name: op.Name})
+	end := a.auditBegin(ctx, by, act{action: resumeRestoreAction, object: "operation", id: op.ID, name: op.Name})
 	var opened error
 	if op.Status.Ended() {
 		opened = a.openAgain(ctx, op, entries)
@@ -66,9 +66,12 @@ func (a *App) ResumeRestore(ctx context.Context, by safepoint.Actor, id string) 
 		err = safepoint.Errorf(safepoint.CodeHalt, "%s did not resume: %s", strings.Join(left, ", "), safepoint.UserError(first).Quoted()).
 			HintedAs(safepoint.UserError(first)).WithCause(first)
 	}
-	a.auditEnd(ctx, op.ID, "restore.resume", err)
+	end(err)
 	return err
 }
+
+// What a person does after a restore, as the audit log calls it. See endActs.
+const resumeServiceAction, resumeRestoreAction = "service.resume", "restore.resume"
 
 // resumable says why there is nothing to resume after a restore, nil if there is.
 func (a *App) resumable(ctx context.Context, op safepoint.Operation) error {
@@ -83,17 +86,6 @@ func (a *App) resumable(ctx context.Context, op safepoint.Operation) error {
 		return err
 	}
 	return safepoint.Errorf(safepoint.CodeConflict, "Nothing of this restore is left to resume.")
-}
-
-// renamed keeps a service that needs a person on the list of those under its new name.
-func (a *App) renamed(ctx context.Context, orgID, from, to string) error {
-	state, err := a.Catalog.State(ctx, orgID)
-	i := slices.Index(state.Attention, from)
-	if err != nil || i < 0 {
-		return err
-	}
-	state.Attention[i] = to
-	return a.Catalog.SetAttention(ctx, state.OperationID, state.Attention)
 }
 
 // settle takes a service that runs again, or is removed, off the list of those that need a person.
@@ -133,18 +125,15 @@ func (a *App) resumed(ctx context.Context, op safepoint.Operation, left []string
 	if !op.Status.Ended() {
 		return nil // it goes on by itself, and resumes them all again then
 	}
-	if err := a.Catalog.SetAttention(ctx, op.ID, left); err != nil || len(left) > 0 {
+	if err := a.Catalog.Settle(ctx, op.OrganizationID, op.ID, left, opened == nil); err != nil || len(left) > 0 {
 		return err
 	}
 	defer a.Wake()
 	if opened != nil {
-		if err := a.Catalog.ClearHalted(ctx, op.OrganizationID, op.ID); err != nil {
-			return err
-		}
 		e := safepoint.UserError(opened)
 		return safepoint.Errorf(e.Code, "Services run again, but %s could not be opened: %s", op.DatabaseName, e.Quoted()).HintedAs(e).WithCause(opened)
 	}
-	return a.Catalog.Settle(ctx, op.OrganizationID, op.ID)
+	return nil
 }
 
 // openAgain lets everyone into the database of a restore that ended without.

@@ -19,7 +19,7 @@ func (w *world) stuck(d safepoint.Database, s *safepoint.Service) (jobs.Claim, s
 	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: d.Name})
 	w.ok(err)
 	c := w.claim()
-	w.ok(w.Catalog.SetHalted(w.ctx, r.OrganizationID, r.ID, "Restoring shop", time.Time{}))
+	w.ok(w.Catalog.SetHaltedHeld(w.ctx, c, r.OrganizationID, "Restoring shop", time.Time{}))
 	op := c.Operation
 	op.HaltedAt, op.NeedsOperator = w.Now(), true
 	op.Failure = &safepoint.Failure{Code: safepoint.CodeNeedsOperator, Message: "Nobody knows."}
@@ -35,7 +35,7 @@ func (w *world) stuck(d safepoint.Database, s *safepoint.Service) (jobs.Claim, s
 	}
 	state, err := json.Marshal(record)
 	w.ok(err)
-	err = w.Catalog.AppendJournal(w.ctx, safepoint.JournalEntry{OperationID: r.ID, Event: "failed", State: state})
+	err = w.Catalog.AppendHeld(w.ctx, c, safepoint.JournalEntry{OperationID: r.ID, Event: "failed", State: state})
 	w.ok(err)
 	return c, op
 }
@@ -198,4 +198,37 @@ func TestAskingIsBounded(t *testing.T) {
 	for range cap(asking) {
 		<-asking
 	}
+}
+
+// TestResumeCutShort finds lines of the audit log that a process left open when it died, and leaves alone those of a resume
+// that is under way.
+func TestResumeCutShort(t *testing.T) {
+	w := newWorld(t)
+	left := map[string]string{}
+	for _, action := range []string{resumeServiceAction, resumeRestoreAction} {
+		e, err := w.Catalog.AddAudit(w.ctx, act{action: action, object: "service", id: action, name: "web"}.line(w.admin))
+		w.ok(err)
+		left[e.ID] = "failed"
+	}
+	end := w.auditBegin(w.ctx, w.admin, act{action: resumeServiceAction, object: "service", id: resumeServiceAction, name: "web"})
+	check := func(mine string) {
+		t.Helper()
+		if w.Housekeep(w.ctx) {
+			t.Error("housekeeping found something that it could not do")
+		}
+		page, err := w.Audit(w.ctx, w.admin, AuditFilter{Limit: 3})
+		w.ok(err)
+		for _, e := range page.Entries {
+			want, cut := left[e.ID]
+			if !cut {
+				want = mine
+			}
+			if e.Outcome != want || cut && e.Detail == "" {
+				t.Errorf("%s of %s: %q, %q; want %q", e.Action, e.ObjectName, e.Outcome, e.Detail, want)
+			}
+		}
+	}
+	check("")
+	end(nil)
+	check("succeeded")
 }

@@ -42,12 +42,10 @@ func (w *work) safety(ctx context.Context, dump backup.DumpFunc, report func(saf
 		op.Status = safepoint.StatusSucceeded
 	}
 	op.FinishedAt = w.Now()
-	done := context.WithoutCancel(ctx)
-	if ferr := w.finishSafety(done, c, op); ferr != nil {
+	if ferr := w.finishSafety(context.WithoutCancel(ctx), c, op); ferr != nil {
 		return "", errors.Join(err, ferr)
 	}
 	fault.Point("safety.listed")
-	w.finishAudit(done, op)
 	w.changed(parent.OrganizationID, "operation", op.ID)
 	if err != nil {
 		e := safepoint.UserError(err)

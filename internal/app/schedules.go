@@ -225,7 +225,6 @@ func (a *App) DisableSchedule(ctx context.Context, by safepoint.Actor, id string
 		return safepoint.Schedule{}, err
 	}
 	for _, op := range cancelled {
-		a.finishAudit(ctx, op)
 		a.changed(s.OrganizationID, "operation", op.ID)
 	}
 	if changed {

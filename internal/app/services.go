@@ -107,9 +107,6 @@ func (a *App) UpdateService(ctx context.Context, by safepoint.Actor, id string, 
 		"host", old.Host, s.Host, "port", strconv.Itoa(old.Port), strconv.Itoa(s.Port),
 		"user", old.User, s.User, "database", old.DBName, s.DBName, "secret", "", changedIf(in.Secret != nil && *in.Secret != ""))})
 	a.changed(s.OrganizationID, "service", s.ID)
-	if s.Name != old.Name {
-		return s, a.renamed(ctx, s.OrganizationID, old.Name, s.Name)
-	}
 	return s, nil
 }
 
@@ -193,11 +190,11 @@ func (a *App) ResumeService(ctx context.Context, by safepoint.Actor, id string) 
 	if r.Prior, err = a.priorOf(ctx, r.OperationID, s.ID); err != nil {
 		return err
 	}
-	a.audit(ctx, by, act{action: "service.resume", object: "service", id: s.ID, name: s.Name})
+	end := a.auditBegin(ctx, by, act{action: resumeServiceAction, object: "service", id: s.ID, name: s.Name})
 	if err = h.Resume(ctx, r); err == nil {
 		err = a.settle(context.WithoutCancel(ctx), by.OrganizationID, s)
 	}
-	a.auditEnd(ctx, s.ID, "service.resume", err)
+	end(err)
 	a.changed(by.OrganizationID, "service", s.ID)
 	a.changed(by.OrganizationID, "state", "")
 	return err

@@ -64,7 +64,7 @@ func (a *App) BackupTables(ctx context.Context, by safepoint.Actor, id string) (
 	return op, tables, nil
 }
 
-// OpenTables opens chosen tables of a backup as SQL, for whom OpenDownload would open the file. Each opening is one
+// OpenTables opens chosen tables of a backup as SQL, for whom OpenDownloadPart would open the file. Each opening is one
 // line of the audit log, with the tables.
 func (a *App) OpenTables(ctx context.Context, by safepoint.Actor, id string, c TableChoice) (TableDownload, error) {
 	if err := a.authorize(ctx, by, admin, "backup.download"); err != nil {

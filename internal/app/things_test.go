@@ -341,13 +341,13 @@ func TestResumeByHand(t *testing.T) {
 	r, err := w.StartRestore(w.ctx, w.admin, b.ID, RestoreInput{Confirm: "shop"})
 	w.ok(err)
 	c := w.claim()
-	w.ok(w.Catalog.SetHalted(w.ctx, r.OrganizationID, r.ID, "Restoring shop", time.Time{}))
+	w.ok(w.Catalog.SetHaltedHeld(w.ctx, c, r.OrganizationID, "Restoring shop", time.Time{}))
 	front.halted = true
 	op := c.Operation
 	op.HaltedAt, op.Attention, op.Switched = w.Now(), []string{"web"}, true
 	record, err := json.Marshal(map[string]any{"services": []map[string]any{{"id": s.ID, "name": s.Name, "prior": "running", "ours": true}}})
 	w.ok(err)
-	w.ok(w.Catalog.AppendJournal(w.ctx, safepoint.JournalEntry{OperationID: r.ID, Event: "done", State: record}))
+	w.ok(w.Catalog.AppendHeld(w.ctx, c, safepoint.JournalEntry{OperationID: r.ID, Event: "done", State: record}))
 	w.finish(c, op, safepoint.StatusSucceeded)
 	if st, err := w.State(w.ctx, w.viewer); err != nil || st.State != safepoint.StateHalted || len(st.Attention) != 1 {
 		t.Fatalf("got %+v, %v", st, err)

@@ -73,16 +73,9 @@ func (a *App) carryOut(ctx context.Context, c jobs.Claim, do func(*work) safepoi
 	if op.Failure != nil {
 		a.Log.WarnContext(ctx, "operation did not succeed", "operation", op.ID, "type", op.Type, "status", op.Status, "code", op.Failure.Code, "reason", op.Failure.Message)
 	}
-	if !op.Status.Ended() {
-		return op
+	if op.Status.Ended() {
+		a.letGo(op.ID)
 	}
-	a.letGo(op.ID)
-	if op.Trigger == safepoint.TriggerUndo && op.Status == safepoint.StatusSucceeded {
-		if err := a.Catalog.SetUndone(context.WithoutCancel(ctx), op.SourceID, op.ID); err != nil {
-			a.Log.ErrorContext(ctx, "undo was not recorded on its restore", "operation", op.ID, "error", err)
-		}
-	}
-	a.finishAudit(ctx, op)
 	return op
 }
 

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math"
@@ -45,6 +46,31 @@ func (c *Catalog) CompleteAudit(ctx context.Context, objectID, action, outcome, 
 	n, err := c.exec(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END
 		WHERE object_id = $3 AND action = $4 AND outcome = ''`, outcome, detail, objectID, action)
 	return n > 0, wrap("complete audit line", err)
+}
+
+// EndAudit writes the outcome of one line, if it is still open.
+func (c *Catalog) EndAudit(ctx context.Context, id, outcome, detail string) error {
+	_, err := c.exec(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END WHERE id = $3 AND outcome = ''`, outcome, detail, id)
+	return wrap("complete audit line", err)
+}
+
+// auditOperation writes how an operation ended into the line of who asked for it, in the transaction that ends it. One that
+// nobody asked for (a scheduled run, a safety backup) gets its line here.
+func (c *Catalog) auditOperation(ctx context.Context, tx *transaction, op safepoint.Operation) error {
+	detail := ""
+	if op.Failure != nil {
+		detail = op.Failure.Message
+	}
+	n, err := affected(tx.ExecContext(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END
+		WHERE object_id = $3 AND action = $4 AND outcome = ''`, string(op.Status), detail, op.ID, op.Action()))
+	if err != nil || n > 0 {
+		return err
+	}
+	_, err = c.addAudit(ctx, tx, safepoint.AuditEntry{
+		OrganizationID: op.OrganizationID, ActorID: op.CreatedBy, ActorName: cmp.Or(op.CreatedByName, "Scheduler"), Via: "system",
+		Action: op.Action(), ObjectType: "operation", ObjectID: op.ID, ObjectName: op.Name, Outcome: string(op.Status), Detail: detail,
+	})
+	return err
 }
 
 // OpenAudit are the lines of an action, of every organization, that have no outcome yet, among the newest 100,000.

@@ -3,7 +3,6 @@ package catalog
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -22,7 +21,7 @@ func (c *Catalog) AskCancel(ctx context.Context, orgID, id string) (safepoint.Op
 		case op.Status.Ended():
 			return safepoint.Errorf(safepoint.CodeConflict, "It has ended already.")
 		case op.Status == safepoint.StatusQueued:
-			err = cancelQueued(ctx, tx, id, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled before it started."), c.Now())
+			err = c.cancelQueued(ctx, tx, id, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled before it started."))
 		case op.Trigger == safepoint.TriggerSafety:
 			return safepoint.Errorf(safepoint.CodeConflict, "This backup is part of a restore.").WithHint("Cancel the restore instead.")
 		case op.Type == safepoint.TypeRestore && (op.Step >= safepoint.StepSwitch || op.Switched):
@@ -51,7 +50,7 @@ func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]sa
 			return err
 		}
 		for _, op := range queued {
-			if err := cancelQueued(ctx, tx, op.ID, errDisabled, c.Now()); err != nil {
+			if err := c.cancelQueued(ctx, tx, op.ID, errDisabled); err != nil {
 				return err
 			}
 			op, err = operationByID(ctx, tx, op.ID)
@@ -70,10 +69,18 @@ func (c *Catalog) CancelQueuedRuns(ctx context.Context, scheduleID string) ([]sa
 
 var errDisabled = safepoint.Errorf(safepoint.CodeCancelled, "The schedule was disabled before this run started.")
 
-func cancelQueued(ctx context.Context, tx *transaction, id string, why *safepoint.Error, now time.Time) error {
-	_, err := tx.ExecContext(ctx, `UPDATE operations SET status = 'cancelled', cancel_asked = 1, finished_at = $2, failure = $3
-		WHERE id = $1 AND status = 'queued'`, id, toMillis(now), toJSON(why.Failure()))
-	return err
+// cancelQueued ends a queued operation, in the audit log too.
+func (c *Catalog) cancelQueued(ctx context.Context, tx *transaction, id string, why *safepoint.Error) error {
+	n, err := affected(tx.ExecContext(ctx, `UPDATE operations SET status = 'cancelled', cancel_asked = 1, finished_at = $2, failure = $3
+		WHERE id = $1 AND status = 'queued'`, id, toMillis(c.Now()), toJSON(why.Failure())))
+	if err != nil || n == 0 {
+		return err
+	}
+	op, err := operationByID(ctx, tx, id)
+	if err != nil {
+		return err
+	}
+	return c.auditOperation(ctx, tx, op)
 }
 
 // cancelDisabled cancels queued runs of schedules that are disabled.
@@ -84,7 +91,7 @@ func (c *Catalog) cancelDisabled(ctx context.Context, tx *transaction) error {
 		return err
 	}
 	for _, op := range stale {
-		if err := cancelQueued(ctx, tx, op.ID, errDisabled, c.Now()); err != nil {
+		if err := c.cancelQueued(ctx, tx, op.ID, errDisabled); err != nil {
 			return err
 		}
 	}

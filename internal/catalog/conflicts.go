@@ -52,7 +52,7 @@ func (c *Catalog) yield(ctx context.Context, tx *transaction, op safepoint.Opera
 	}
 	for _, s := range stops {
 		if s.Status == safepoint.StatusQueued {
-			err = cancelQueued(ctx, tx, s.ID, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled, because the restore is undone."), c.Now())
+			err = c.cancelQueued(ctx, tx, s.ID, safepoint.Errorf(safepoint.CodeCancelled, "Cancelled, because the restore is undone."))
 		} else {
 			_, err = tx.ExecContext(ctx, `UPDATE operations SET cancel_asked = 1 WHERE id = $1`, s.ID)
 		}

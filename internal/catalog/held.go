@@ -14,17 +14,20 @@ import (
 // sure that the operation is still its own. A process that was overtaken while it stood still gets CodeConflict, and
 // has changed nothing.
 
-// AppendHeld is AppendJournal for the holder of claim.
+// AppendHeld adds entries to the journal of claim's operation, all or none, each with the next Seq, and At where it is
+// zero. When it returns nil they survive a power cut. A State may be nil, or must be JSON.
 func (c *Catalog) AppendHeld(ctx context.Context, claim jobs.Claim, entries ...safepoint.JournalEntry) error {
 	return wrap("append journal", c.held(ctx, claim, func(tx *transaction) error { return c.appendJournal(ctx, tx, entries) }))
 }
 
-// SetHaltedHeld is SetHalted for the holder of claim.
+// SetHaltedHeld records, before the first service is halted, that the organization is halted by claim's restore. From then on
+// nothing of it starts. Calling it again only changes reason and until (zero: not known); while another restore halts the
+// organization it fails with CodeConflict.
 func (c *Catalog) SetHaltedHeld(ctx context.Context, claim jobs.Claim, orgID, reason string, until time.Time) error {
 	return c.held(ctx, claim, func(tx *transaction) error { return c.setHalted(ctx, tx, orgID, claim.Operation.ID, reason, until) })
 }
 
-// ClearHaltedHeld is ClearHalted for the holder of claim.
+// ClearHaltedHeld records that everything runs again. It changes nothing if claim's restore is not what halted the organization.
 func (c *Catalog) ClearHaltedHeld(ctx context.Context, claim jobs.Claim, orgID string) error {
 	return c.held(ctx, claim, func(tx *transaction) error { return c.clearHalted(ctx, tx, orgID, claim.Operation.ID) })
 }

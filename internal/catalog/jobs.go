@@ -222,7 +222,7 @@ func (c *Catalog) Beat(ctx context.Context, claim jobs.Claim, p safepoint.Progre
 }
 
 // SaveOperation stores what a running operation has learned: every field but its identity, its origin, its status
-// and when it ended, its progress (Beat's), whether a person asked to cancel, and UndoneByID (SetUndone's).
+// and when it ended, its progress (Beat's), whether a person asked to cancel, and UndoneByID (of an undo's end).
 // It fails with CodeConflict if the claim was lost.
 func (c *Catalog) SaveOperation(ctx context.Context, claim jobs.Claim, op safepoint.Operation) error {
 	return wrap("save operation", c.tx(ctx, func(tx *transaction) error { return saveFields(ctx, tx, claim, op) }))
@@ -249,7 +249,8 @@ func saveFields(ctx context.Context, tx *transaction, claim jobs.Claim, op safep
 	return nil
 }
 
-// Finish implements jobs.Store. Finishing again with the same claim and status is fine: the first answer may have got lost.
+// Finish implements jobs.Store. With the end goes what it means: the outcome in the audit log, and that the restore which an
+// undo took back cannot be undone any more. Finishing again with the same claim and status is fine: the first answer may have got lost.
 func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Operation) error {
 	if !op.Status.Ended() {
 		return fmt.Errorf("finish operation: %q is not an end", op.Status)
@@ -274,7 +275,18 @@ func (c *Catalog) Finish(ctx context.Context, claim jobs.Claim, op safepoint.Ope
 		}
 		_, err = tx.ExecContext(ctx, `UPDATE operations SET status = $2, finished_at = $3, node = '', lease_until = 0 WHERE id = $1`,
 			claim.Operation.ID, string(op.Status), toMillis(op.FinishedAt))
-		return err
+		if err != nil {
+			return err
+		}
+		if op, err = operationByID(ctx, tx, claim.Operation.ID); err != nil {
+			return err
+		}
+		if op.Trigger == safepoint.TriggerUndo && op.Status == safepoint.StatusSucceeded {
+			if err := setUndone(ctx, tx, op.SourceID, op.ID); err != nil {
+				return err
+			}
+		}
+		return c.auditOperation(ctx, tx, op)
 	}))
 }
 

@@ -242,14 +242,14 @@ func TestExclusion(t *testing.T) {
 			case 4:
 				for id, c := range running {
 					if c.Operation.Type == "restore" && c.Operation.OrganizationID == "org_a" && halted == "" {
-						f.ok(f.SetHalted(f.ctx, "org_a", id, "", time.Time{}))
+						f.ok(f.SetHaltedHeld(f.ctx, c, "org_a", "", time.Time{}))
 						halted = id
 					}
 				}
 			case 5:
 				for id, c := range running {
 					if id == halted {
-						f.ok(f.ClearHalted(f.ctx, "org_a", id))
+						f.ok(f.ClearHaltedHeld(f.ctx, c, "org_a"))
 						halted = ""
 					}
 					f.finish(c, safepoint.StatusSucceeded)

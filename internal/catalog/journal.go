@@ -5,16 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
 )
-
-// AppendJournal adds entries to their operations' journals, all or none, each with the next Seq, and At where it is
-// zero. When it returns nil they survive a power cut. A State may be nil, or must be JSON.
-func (c *Catalog) AppendJournal(ctx context.Context, entries ...safepoint.JournalEntry) error {
-	return wrap("append journal", c.tx(ctx, func(tx *transaction) error { return c.appendJournal(ctx, tx, entries) }))
-}
 
 func (c *Catalog) appendJournal(ctx context.Context, tx *transaction, entries []safepoint.JournalEntry) error {
 	for _, e := range entries {
@@ -45,13 +40,6 @@ func (c *Catalog) Journal(ctx context.Context, operationID string) ([]safepoint.
 	return entries, wrap("read journal", err)
 }
 
-// SetHalted records, before the first service is halted, that the organization is halted by a restore. From then on
-// nothing of it starts. Calling it again for the same operation only changes reason and until (zero: not known);
-// while another restore halts the organization it fails with CodeConflict.
-func (c *Catalog) SetHalted(ctx context.Context, orgID, operationID, reason string, until time.Time) error {
-	return c.setHalted(ctx, c.db, orgID, operationID, reason, until)
-}
-
 func (c *Catalog) setHalted(ctx context.Context, q execer, orgID, operationID, reason string, until time.Time) error {
 	n, err := affected(q.ExecContext(ctx, `UPDATE organizations SET
 			state_since = CASE WHEN halted_since = 0 THEN $2 ELSE state_since END,
@@ -65,11 +53,6 @@ func (c *Catalog) setHalted(ctx context.Context, q execer, orgID, operationID, r
 		return fmt.Errorf("record halt: %w", safepoint.Errorf(safepoint.CodeConflict, "Another restore has halted this organization."))
 	}
 	return nil
-}
-
-// ClearHalted records that everything runs again. It changes nothing if operationID is not what halted the organization.
-func (c *Catalog) ClearHalted(ctx context.Context, orgID, operationID string) error {
-	return c.clearHalted(ctx, c.db, orgID, operationID)
 }
 
 func (c *Catalog) clearHalted(ctx context.Context, q execer, orgID, operationID string) error {
@@ -114,35 +97,45 @@ func (c *Catalog) State(ctx context.Context, orgID string) (safepoint.Organizati
 	return s, nil
 }
 
-// SetAttention replaces the names of the services that a restore could not resume.
-func (c *Catalog) SetAttention(ctx context.Context, operationID string, names []string) error {
-	_, err := c.exec(ctx, `UPDATE operations SET attention = $2 WHERE id = $1`, operationID, namesJSON(names))
-	if err != nil {
-		return fmt.Errorf("record attention: %w", err)
-	}
-	return nil
-}
-
-// Settle records that a person has brought a restore that ended to a good end: nothing of it needs anybody any more,
-// and it halts its organization no longer.
-func (c *Catalog) Settle(ctx context.Context, orgID, operationID string) error {
+// Settle records that a person has resumed the services of a restore that ended, but for those left. Once none is left,
+// it halts its organization no longer; and it needs nobody any more, unless its database is still not open.
+func (c *Catalog) Settle(ctx context.Context, orgID, operationID string, left []string, open bool) error {
 	return wrap("settle restore", c.tx(ctx, func(tx *transaction) error {
-		_, err := tx.ExecContext(ctx, `UPDATE operations SET attention = '[]', needs_operator = 0
-			WHERE id = $1 AND organization_id = $2 AND status NOT IN ('queued','running')`, operationID, orgID)
-		if err != nil {
+		n, err := affected(tx.ExecContext(ctx, `UPDATE operations SET attention = $3, needs_operator = CASE WHEN $4 THEN 0 ELSE needs_operator END
+			WHERE id = $1 AND organization_id = $2 AND status NOT IN ('queued','running')`, operationID, orgID, namesJSON(left), len(left) == 0 && open))
+		if err != nil || n == 0 || len(left) > 0 {
 			return err
 		}
 		return c.clearHalted(ctx, tx, orgID, operationID)
 	}))
 }
 
-// SetUndone records that undoID went back behind the restore: there is nothing to undo any more.
-func (c *Catalog) SetUndone(ctx context.Context, restoreID, undoID string) error {
-	_, err := c.exec(ctx, `UPDATE operations SET undone_by = $2, undo_until = 0 WHERE id = $1`, restoreID, undoID)
+// renameAttention keeps a service that needs a person on the lists of those under its new name.
+func renameAttention(ctx context.Context, tx *transaction, orgID, from, to string) error {
+	if from == to {
+		return nil
+	}
+	restores, err := operations(ctx, tx, `WHERE organization_id = $1 AND type = 'restore' AND attention <> '[]'`, orgID)
 	if err != nil {
-		return fmt.Errorf("record undo: %w", err)
+		return err
+	}
+	for _, op := range restores {
+		i := slices.Index(op.Attention, from)
+		if i < 0 {
+			continue
+		}
+		op.Attention[i] = to
+		if _, err := tx.ExecContext(ctx, `UPDATE operations SET attention = $2 WHERE id = $1`, op.ID, namesJSON(op.Attention)); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// setUndone records that undoID went back behind the restore: there is nothing to undo any more.
+func setUndone(ctx context.Context, q execer, restoreID, undoID string) error {
+	_, err := q.ExecContext(ctx, `UPDATE operations SET undone_by = $2, undo_until = 0 WHERE id = $1`, restoreID, undoID)
+	return wrap("record undo", err)
 }
 
 // unguarded selects what safepoint.Operation.Unguarded is true of.

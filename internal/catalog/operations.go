@@ -16,7 +16,7 @@ import (
 // database. A backup asked for while a restore runs is stored and waits, and so is a restore while a backup runs.
 // The source of a restore must be a backup that is kept, that of an undo a restore that can still be undone. While the
 // disk is so full that the reserve was given up, nothing is begun: CodeSpace.
-func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (safepoint.Operation, error) {
+func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation, asked ...safepoint.AuditEntry) (safepoint.Operation, error) {
 	if op.ID == "" {
 		op.ID = safepoint.NewID(safepoint.OperationPrefix)
 	}
@@ -37,6 +37,12 @@ func (c *Catalog) CreateOperation(ctx context.Context, op safepoint.Operation) (
 		}
 		if err := insertOperation(ctx, tx, op, job{}); err != nil {
 			return err
+		}
+		for _, line := range asked {
+			line.ObjectID = op.ID
+			if _, err := c.addAudit(ctx, tx, line); err != nil {
+				return err
+			}
 		}
 		var err error
 		op, err = operationByID(ctx, tx, op.ID)

@@ -268,9 +268,13 @@ func TestRestoreNeedsItsSource(t *testing.T) {
 	if ops, _ := f.ExpiredUndo(f.ctx, f.now); len(ops) != 0 {
 		t.Errorf("cleared, still there: %v", ops)
 	}
-	f.ok(f.SetUndone(f.ctx, restore.ID, u.ID))
-	if got := f.get(restore.ID); got.UndoneByID != u.ID {
-		t.Errorf("undone by %q", got.UndoneByID)
+
+	c = f.claim(f.create(restoreOf("org_a", "db_1", src.ID)).ID)
+	c.Operation.UndoUntil = f.now.Add(time.Hour)
+	undo.SourceID = f.finish(c, safepoint.StatusSucceeded).ID
+	u = f.finish(f.claim(f.create(undo).ID), safepoint.StatusSucceeded)
+	if got := f.get(undo.SourceID); got.UndoneByID != u.ID || !got.UndoUntil.IsZero() {
+		t.Errorf("undone by %q, until %s", got.UndoneByID, got.UndoUntil)
 	}
 }
 
@@ -446,14 +450,14 @@ func TestJournalAndState(t *testing.T) {
 		{OperationID: id, Step: safepoint.StepHalt, Event: "intent", State: []byte(`{"a":1}`)},
 		{OperationID: id, Step: safepoint.StepHalt, Event: "done", Detail: "all"},
 	} {
-		f.ok(f.AppendJournal(f.ctx, e))
+		f.ok(f.AppendHeld(f.ctx, c, e))
 		all, err := f.Journal(f.ctx, id)
 		f.ok(err)
 		if got := all[len(all)-1]; got.Seq != i+1 || !got.At.Equal(f.now) {
 			t.Errorf("entry %d: %+v", i, got)
 		}
 	}
-	if err := f.AppendJournal(f.ctx, safepoint.JournalEntry{OperationID: id, State: []byte("{")}); err == nil {
+	if err := f.AppendHeld(f.ctx, c, safepoint.JournalEntry{OperationID: id, State: []byte("{")}); err == nil {
 		t.Error("a state that recovery could not read was stored")
 	}
 	entries, err := f.Journal(f.ctx, id)
@@ -462,11 +466,10 @@ func TestJournalAndState(t *testing.T) {
 		t.Errorf("journal: %+v", entries)
 	}
 
-	f.ok(f.SetHalted(f.ctx, "org_a", id, "db_1 is restored", f.now.Add(time.Minute)))
+	f.ok(f.SetHaltedHeld(f.ctx, c, "org_a", "db_1 is restored", f.now.Add(time.Minute)))
 	since := f.now
 	f.now = f.now.Add(time.Second)
-	f.ok(f.SetHalted(f.ctx, "org_a", id, "still", f.now.Add(time.Hour)))
-	f.refused(f.SetHalted(f.ctx, "org_a", "op_x", "", f.now), safepoint.CodeConflict, "Another restore")
+	f.ok(f.SetHaltedHeld(f.ctx, c, "org_a", "still", f.now.Add(time.Hour)))
 	s, err := f.State(f.ctx, "org_a")
 	f.ok(err)
 	if s.State != safepoint.StateHalted || !s.Since.Equal(since) || s.Reason != "still" || s.OperationID != id || !s.Until.Equal(f.now.Add(time.Hour)) {
@@ -474,19 +477,109 @@ func TestJournalAndState(t *testing.T) {
 	}
 	f.create(backupOf("org_a", "db_2"))
 	other := f.create(backupOf("org_b", "db_9"))
-	f.claim(other.ID)
+	oc := f.claim(other.ID)
+	f.refused(f.SetHaltedHeld(f.ctx, oc, "org_a", "", f.now), safepoint.CodeConflict, "Another restore")
 	f.claim("") // db_2 waits for the resume
-	f.ok(f.ClearHalted(f.ctx, "org_a", "op_x"))
+	f.ok(f.ClearHaltedHeld(f.ctx, oc, "org_a"))
 	f.claim("")
-	f.ok(f.SetAttention(f.ctx, id, []string{"web"}))
-	f.ok(f.ClearHalted(f.ctx, "org_a", id))
+	c.Operation.Attention, c.Operation.NeedsOperator = []string{"web"}, true
+	f.ok(f.ClearHaltedHeld(f.ctx, c, "org_a"))
+	f.ok(f.SaveOperation(f.ctx, c, c.Operation))
 	s, err = f.State(f.ctx, "org_a")
 	f.ok(err)
 	if s.State != safepoint.StateOperating || !s.Since.Equal(f.now) || !slices.Equal(s.Attention, []string{"web"}) || s.OperationID != id {
 		t.Errorf("resumed: %+v", s)
 	}
-	f.ok(f.SetAttention(f.ctx, id, nil))
+	f.ok(f.Settle(f.ctx, "org_a", id, nil, true)) // it has not ended
+	if got := f.get(id); len(got.Attention) != 1 || !got.NeedsOperator {
+		t.Errorf("settled under way: %+v", got)
+	}
+	f.finish(c, safepoint.StatusFailed)
+	f.ok(f.Settle(f.ctx, "org_a", id, nil, false))
+	if got := f.get(id); got.Attention != nil || !got.NeedsOperator {
+		t.Errorf("resumed, and not open: %+v", got)
+	}
+	f.ok(f.Settle(f.ctx, "org_a", id, nil, true))
+	if got := f.get(id); got.NeedsOperator {
+		t.Errorf("settled: %+v", got)
+	}
 	if s, _ = f.State(f.ctx, "org_a"); s.Attention != nil || s.OperationID != "" {
 		t.Errorf("all well: %+v", s)
+	}
+}
+
+// TestEndsInTheAuditLog writes with an operation, and with its end, the line of who asked for it: neither is ever without the
+// other, whatever cannot be written.
+func TestEndsInTheAuditLog(t *testing.T) {
+	f := newFixture(t)
+	asked := safepoint.AuditEntry{OrganizationID: "org_a", ActorName: "Ines", IP: "192.0.2.1", Via: "session", Action: "backup", ObjectType: "operation", ObjectName: "shop"}
+	lines := func(id string) (found []string) {
+		t.Helper()
+		page, err := f.Audit(f.ctx, "org_a", AuditFilter{Limit: 200})
+		f.ok(err)
+		for _, e := range page.Entries {
+			if e.ObjectID == id {
+				found = append(found, e.ActorName+" "+e.Action+" "+e.Outcome+" "+e.Detail)
+			}
+		}
+		return found
+	}
+	op, err := f.CreateOperation(f.ctx, backupOf("org_a", "db_1"), asked)
+	f.ok(err)
+	if got := lines(op.ID); !slices.Equal(got, []string{"Ines backup  "}) {
+		t.Errorf("asked for: %q", got)
+	}
+	c := f.claim(op.ID)
+	f.sql(`CREATE TRIGGER no_audit BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	failed := c.Operation
+	failed.Status, failed.Failure = safepoint.StatusFailed, &safepoint.Failure{Message: "It broke."}
+	if err := f.Finish(f.ctx, c, failed); err == nil || f.get(op.ID).Status != safepoint.StatusRunning {
+		t.Errorf("ended without its line (%v): %+v", err, f.get(op.ID))
+	}
+	f.sql(`DROP TRIGGER no_audit`)
+	for range 2 { // the first answer may have got lost
+		f.ok(f.Finish(f.ctx, c, failed))
+	}
+	if got := lines(op.ID); !slices.Equal(got, []string{"Ines backup failed It broke."}) {
+		t.Errorf("ended: %q", got)
+	}
+	f.sql(`CREATE TRIGGER no_audit BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	before := len(f.list("org_a"))
+	if _, err := f.CreateOperation(f.ctx, backupOf("org_a", "db_1"), asked); err == nil || len(f.list("org_a")) != before {
+		t.Errorf("queued without a line (%v)", err)
+	}
+	f.sql(`DROP TRIGGER no_audit`)
+	due := backupOf("org_a", "db_1") // nobody asked
+	due.CreatedBy, due.CreatedByName = "", ""
+	scheduled := f.create(due)
+	_, err = f.AskCancel(f.ctx, "org_a", scheduled.ID)
+	f.ok(err)
+	if got := lines(scheduled.ID); !slices.Equal(got, []string{"Scheduler backup cancelled Cancelled before it started."}) {
+		t.Errorf("cancelled: %q", got)
+	}
+}
+
+// TestRenamedServiceStaysOnTheList: the name of a service that needs a person changes with the service, in one transaction.
+func TestRenamedServiceStaysOnTheList(t *testing.T) {
+	f := newFixture(t)
+	s, err := f.CreateService(f.ctx, safepoint.Service{OrganizationID: "org_a", Name: "web", Kind: safepoint.ServiceWebhook, Timeout: time.Second}, nil)
+	f.ok(err)
+	src := f.kept("org_a", "db_1")
+	c := f.claim(f.create(restoreOf("org_a", "db_1", src.ID)).ID)
+	c.Operation.Attention, c.Operation.NeedsOperator = []string{"till", "web"}, true
+	restore := f.finish(c, safepoint.StatusFailed)
+	s.Name = "storefront"
+	f.sql(`CREATE TRIGGER no_list BEFORE UPDATE OF attention ON operations BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	if _, err := f.UpdateService(f.ctx, s, nil, "Ines"); err == nil {
+		t.Error("renamed, and not on the list")
+	}
+	if list, err := f.Services(f.ctx, "org_a"); err != nil || list[0].Name != "web" {
+		t.Errorf("it is called %+v (%v)", list, err)
+	}
+	f.sql(`DROP TRIGGER no_list`)
+	_, err = f.UpdateService(f.ctx, s, nil, "Ines")
+	f.ok(err)
+	if got := f.get(restore.ID).Attention; !slices.Equal(got, []string{"till", "storefront"}) {
+		t.Errorf("on the list are %q", got)
 	}
 }

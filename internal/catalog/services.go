@@ -75,6 +75,10 @@ func (c *Catalog) UpdateService(ctx context.Context, s safepoint.Service, sealed
 		if err := c.refuseAtWork(ctx, tx, s.OrganizationID); err != nil {
 			return err
 		}
+		old, err := service(ctx, tx, s.OrganizationID, s.ID)
+		if err != nil {
+			return err
+		}
 		_, err = tx.ExecContext(ctx, `UPDATE services SET name = $1, timeout_ms = $2, halt_url = $3, resume_url = $4, health_url = $5, host = $6,
 			port = $7, username = $8, dbname = $9, sealed_secret = $10, updated_by_name = $11, updated_at = $12, version = version + 1
 			WHERE organization_id = $13 AND id = $14`,
@@ -82,6 +86,9 @@ func (c *Catalog) UpdateService(ctx context.Context, s safepoint.Service, sealed
 			byName, toMillis(c.Now()), s.OrganizationID, s.ID)
 		if err != nil {
 			return nameTaken(err, "service", s.Name)
+		}
+		if err := renameAttention(ctx, tx, s.OrganizationID, old.Name, s.Name); err != nil {
+			return err
 		}
 		s, err = service(ctx, tx, s.OrganizationID, s.ID)
 		return err

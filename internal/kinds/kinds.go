@@ -21,11 +21,6 @@ import (
 	"github.com/safepoint-db/safepoint/internal/storage/local"
 )
 
-// Engines are the database families, in the order they are offered.
-func Engines() []safepoint.Engine {
-	return []safepoint.Engine{safepoint.PostgreSQL, safepoint.SQLite}
-}
-
 // Engine is the engine of a database family, false for one that is not known.
 func Engine(family safepoint.Engine) (engine.Engine, bool) {
 	switch family {

@@ -42,6 +42,7 @@ func (s *shop) oracle(t *testing.T, a *attempt) {
 	s.checkBackups(t, s.api, s.other.api)
 	s.checkSecrets(t, a)
 	s.checkNeighbour(t, a)
+	s.checkAudit(t)
 	if a.story.check != nil {
 		a.story.check(s, t, a)
 	}
@@ -298,6 +299,32 @@ func (s *shop) checkSecrets(t *testing.T, a *attempt) {
 	}
 	for _, found := range s.watch.take() {
 		t.Errorf("G6: %s", found)
+	}
+}
+
+// checkAudit finds no line of the audit log that was begun and not ended, and how each operation ended in one line; and that a
+// restore is undone where its undo says so.
+func (s *shop) checkAudit(t *testing.T) {
+	t.Helper()
+	var open []string
+	defer func() {
+		if len(open) > 0 {
+			t.Logf("G5: lines of the audit log without an end: %q", open)
+		}
+	}()
+	s.until(t, "the ends in the audit log", endWithin, func() bool {
+		open = s.catalog(t, `SELECT action || ' ' || object_name FROM audit WHERE outcome = ''
+			AND NOT EXISTS (SELECT 1 FROM operations o WHERE o.id = audit.object_id AND o.deleting_at > 0 AND o.deleted_at = 0)`)
+		return len(open) == 0
+	})
+	for _, line := range s.catalog(t, `SELECT o.type || ' ' || o.name || ', ' || o.status || ': ' || (SELECT coalesce(group_concat(a.outcome), 'none') FROM audit a WHERE a.object_id = o.id)
+		FROM operations o WHERE o.status IN ('succeeded', 'failed', 'cancelled') AND o.finished_at > 0
+		AND (SELECT count(*) || coalesce(max(outcome), '') FROM audit a WHERE a.object_id = o.id AND a.action IN ('backup', 'restore', 'undo', 'upload')) <> '1' || o.status`) {
+		t.Errorf("G5: the audit log does not say once how it ended: %s", line)
+	}
+	for _, name := range s.catalog(t, `SELECT r.name FROM operations u JOIN operations r ON r.id = u.source_id
+		WHERE u.triggered_by = 'undo' AND u.status = 'succeeded' AND r.undone_by <> u.id`) {
+		t.Errorf("G5: %s was undone, and does not say so", name)
 	}
 }
 

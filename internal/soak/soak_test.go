@@ -175,6 +175,9 @@ func (s *shop) attempt(t *testing.T, a *attempt, f *fault) (sound bool) {
 	a.launched = time.Now()
 	a.met = f.strike(s, t, a)
 	took = s.awaitEnd(t, a)
+	if took > endWithin/2 {
+		s.sayWhereTimeWent(t, a, took)
+	}
 	s.oracle(t, a)
 	if a.story.back != nil {
 		a.story.back(s, t, a)
@@ -182,6 +185,19 @@ func (s *shop) attempt(t *testing.T, a *attempt, f *fault) (sound bool) {
 	s.tidy(t)
 	return !t.Failed()
 }
+
+// sayWhereTimeWent logs what was written meanwhile, of what came to a slow end.
+func (s *shop) sayWhereTimeWent(t *testing.T, a *attempt, took time.Duration) {
+	t.Helper()
+	t.Logf("%s took %s, from %s:\n%s", a.point, took.Round(time.Millisecond), a.launched.UTC().Format(clockMillis), strings.Join(s.catalog(t, `SELECT strftime('%H:%M:%f', at / 1000.0, 'unixepoch') || ' ' || what FROM (
+		SELECT at, 'step ' || step || ' ' || event || ': ' || detail AS what FROM journal WHERE operation_id = $1
+		UNION ALL SELECT created_at, type || ' asked for' FROM operations WHERE $1 IN (id, restore_id)
+		UNION ALL SELECT started_at, type || ' started' FROM operations WHERE $1 IN (id, restore_id)
+		UNION ALL SELECT finished_at, type || ' ' || status FROM operations WHERE $1 IN (id, restore_id)) ORDER BY at`, a.op.ID), "\n"))
+	t.Logf("the server's log:\n%s", s.proc.log.String())
+}
+
+const clockMillis = "15:04:05.000"
 
 // newDay begins with an empty till.
 func (s *shop) newDay(t *testing.T) {
