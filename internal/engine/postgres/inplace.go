@@ -174,8 +174,9 @@ func (x *inPlace) commit(ctx context.Context) error {
 		return err
 	} else if others {
 		if err := x.stillSame(ctx); safepoint.ErrorCode(err) == safepoint.CodeBlocked {
-			e := safepoint.UserError(err)
-			return safepoint.Errorf(safepoint.CodeConflict, "%s", e.Quoted()).HintedAs(e).WithCause(err) // nothing was changed, as engine.InPlace says it
+			refused := *safepoint.UserError(err)
+			refused.Code = safepoint.CodeConflict // nothing was changed, as engine.InPlace says it
+			return &refused
 		} else if err != nil {
 			return err
 		}
