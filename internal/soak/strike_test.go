@@ -182,7 +182,7 @@ func second(s *shop, t *testing.T, a *attempt) bool {
 		other.kill()
 		t.Error("a second server runs on the same data directory")
 	}
-	if log := other.log.String(); other.cmd.ProcessState.Success() || !strings.Contains(log, "using") {
+	if log := other.log.String(); other.cmd.ProcessState.Success() || !strings.Contains(log, "uses the data directory") {
 		t.Errorf("the second server ended with %s, saying %q", other.cmd.ProcessState, log)
 	}
 	if now := fingerprint(t, s.proc.data); now != before {
