@@ -219,6 +219,9 @@ var routes = map[string]route{
 	"ScheduleList": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.ScheduleList(w.ctx, by, ScheduleFilter{}))
 	}},
+	"DatabaseSchedules": {viewer, true, func(w *world, by safepoint.Actor, th things) (any, error) {
+		return value(w.DatabaseSchedules(w.ctx, by, th.database))
+	}},
 	"Health": {viewer, false, func(w *world, by safepoint.Actor, th things) (any, error) {
 		return value(w.Health(w.ctx, by, HealthFilter{}))
 	}},

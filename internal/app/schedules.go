@@ -22,7 +22,7 @@ func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (Sche
 	if err != nil {
 		return ScheduleCard{}, err
 	}
-	d, err := a.deck(ctx, by.OrganizationID)
+	d, err := a.deck(ctx, by.OrganizationID, s.DatabaseID)
 	if err != nil {
 		return ScheduleCard{}, err
 	}
@@ -41,7 +41,7 @@ func (a *App) Schedule(ctx context.Context, by safepoint.Actor, id string) (Sche
 	return card, err
 }
 
-// deck is what the cards of one organization have in common, read once for all of them.
+// deck is what the cards of one organization, or of one database of it, have in common, read once for all of them.
 type deck struct {
 	app       *App
 	orgID     string
@@ -54,19 +54,12 @@ type deck struct {
 	active    map[string]int                   // active schedules by database
 }
 
-func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
+// deck reads what cards need; databaseID "" is all databases.
+func (a *App) deck(ctx context.Context, orgID, databaseID string) (*deck, error) {
 	d := &deck{app: a, orgID: orgID, now: a.Now(), databases: map[string]safepoint.Database{}, active: map[string]int{}, backups: map[string]int{},
 		runs: map[string][]safepoint.Operation{}, open: map[string]*safepoint.Operation{}}
-	var err error
-	if d.schedules, err = a.Catalog.Schedules(ctx, orgID); err != nil {
+	if err := d.readSchedules(ctx, databaseID); err != nil {
 		return nil, err
-	}
-	all, err := a.Catalog.Databases(ctx, orgID)
-	if err != nil {
-		return nil, err
-	}
-	for _, db := range all {
-		d.databases[db.ID] = db
 	}
 	for _, s := range d.schedules {
 		if s.IsActive {
@@ -87,6 +80,29 @@ func (a *App) deck(ctx context.Context, orgID string) (*deck, error) {
 		d.backups[s.DatabaseID] = s.Backups
 	}
 	return d, err
+}
+
+// readSchedules reads the schedules and their databases; of one that was removed there is none.
+func (d *deck) readSchedules(ctx context.Context, databaseID string) (err error) {
+	if databaseID == "" {
+		if d.schedules, err = d.app.Catalog.Schedules(ctx, d.orgID); err != nil {
+			return err
+		}
+		all, err := d.app.Catalog.Databases(ctx, d.orgID)
+		for _, db := range all {
+			d.databases[db.ID] = db
+		}
+		return err
+	}
+	if d.schedules, err = d.app.Catalog.DatabaseSchedules(ctx, d.orgID, databaseID); err != nil {
+		return err
+	}
+	db, err := d.app.Catalog.Database(ctx, d.orgID, databaseID)
+	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
+		return nil
+	}
+	d.databases[db.ID] = db
+	return err
 }
 
 // all are the cards of all schedules, of whose last runs only ID and status are there.

@@ -64,7 +64,7 @@ func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFi
 	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
 		return ScheduleList{}, err
 	}
-	d, err := a.deck(ctx, by.OrganizationID)
+	d, err := a.deck(ctx, by.OrganizationID, "")
 	if err != nil {
 		return ScheduleList{}, err
 	}
@@ -78,15 +78,36 @@ func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFi
 	if f.Bare {
 		return l, nil
 	}
-	ids := make([]string, len(l.Cards))
-	for i, c := range l.Cards {
+	return l, d.addRuns(ctx, l.Cards)
+}
+
+// DatabaseSchedules returns the cards of one database, in the order of ScheduleList and without their Runs. What other
+// databases have is not read.
+func (a *App) DatabaseSchedules(ctx context.Context, by safepoint.Actor, databaseID string) ([]ScheduleCard, error) {
+	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
+		return nil, err
+	}
+	if _, err := a.Catalog.Database(ctx, by.OrganizationID, databaseID); err != nil {
+		return nil, notHere(err, "database")
+	}
+	d, err := a.deck(ctx, by.OrganizationID, databaseID)
+	if err != nil {
+		return nil, err
+	}
+	return d.fill(ctx, d.all())
+}
+
+// addRuns reads the runs of cards, all at once.
+func (d *deck) addRuns(ctx context.Context, cards []ScheduleCard) error {
+	ids := make([]string, len(cards))
+	for i, c := range cards {
 		ids[i] = c.ID
 	}
-	runs, err := a.Catalog.RunsSince(ctx, by.OrganizationID, d.now.Add(-runsShown), ids...)
-	for i, c := range l.Cards {
-		l.Cards[i].Runs = runs[c.ID]
+	runs, err := d.app.Catalog.RunsSince(ctx, d.orgID, d.now.Add(-runsShown), ids...)
+	for i, c := range cards {
+		cards[i].Runs = runs[c.ID]
 	}
-	return l, err
+	return err
 }
 
 // ListSchedules makes the page of f out of all cards.

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,23 @@ func TestNewScheduleRunsAtOnce(t *testing.T) {
 	w.ok(err)
 	if cards := list.Cards; len(cards) != 1 || cards[0].LastGood == nil || cards[0].Backups != 1 || list.NextOf != s.Name || list.Next != "" {
 		t.Errorf("got %+v", list)
+	}
+}
+
+// The cards of one database are those of the list, without what other databases have and without runs.
+func TestDatabaseSchedules(t *testing.T) {
+	w := newWorld(t)
+	shop, other := w.shop("shop"), w.shop("other")
+	for _, in := range []ScheduleInput{every("nightly", shop.ID), every("weekly", shop.ID), every("elsewhere", other.ID)} {
+		_, err := w.CreateSchedule(w.ctx, w.admin, in)
+		w.ok(err)
+	}
+	list, err := w.ScheduleList(w.ctx, w.viewer, ScheduleFilter{DatabaseID: shop.ID, Bare: true})
+	w.ok(err)
+	cards, err := w.DatabaseSchedules(w.ctx, w.viewer, shop.ID)
+	w.ok(err)
+	if len(cards) != 2 || !reflect.DeepEqual(cards, list.Cards) || cards[0].OnlyOne || cards[0].Database.ID != shop.ID {
+		t.Errorf("got %+v\nwant %+v", cards, list.Cards)
 	}
 }
 

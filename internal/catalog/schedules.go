@@ -79,6 +79,13 @@ func (c *Catalog) Schedules(ctx context.Context, orgID string) ([]Schedule, erro
 	return list, wrap("list schedules", err)
 }
 
+// DatabaseSchedules returns those of one database, in the same order.
+func (c *Catalog) DatabaseSchedules(ctx context.Context, orgID, databaseID string) ([]Schedule, error) {
+	list, err := collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
+		WHERE organization_id = $1 AND database_id = $2 AND removed_at = 0 ORDER BY is_active DESC, lower(name), id`, orgID, databaseID)
+	return list, wrap("list schedules", err)
+}
+
 // UpdateSchedule stores name, description and interval of s, unless s.Version is neither 0 nor the stored one.
 // byName is who changes it. With a new interval, times of it that have passed are not made up for.
 func (c *Catalog) UpdateSchedule(ctx context.Context, s safepoint.Schedule, byName string) (safepoint.Schedule, error) {

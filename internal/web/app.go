@@ -86,6 +86,7 @@ type App interface {
 	ResumeRestore(ctx context.Context, a safepoint.Actor, id string) error
 
 	ScheduleList(ctx context.Context, a safepoint.Actor, f app.ScheduleFilter) (app.ScheduleList, error)
+	DatabaseSchedules(ctx context.Context, a safepoint.Actor, databaseID string) ([]app.ScheduleCard, error)
 	Schedule(ctx context.Context, a safepoint.Actor, id string) (app.ScheduleCard, error)
 	CreateSchedule(ctx context.Context, a safepoint.Actor, in app.ScheduleInput) (safepoint.Schedule, error)
 	UpdateSchedule(ctx context.Context, a safepoint.Actor, id string, in app.ScheduleInput) (safepoint.Schedule, error)

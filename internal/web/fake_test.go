@@ -243,6 +243,9 @@ func (f *fake) ResumeRestore(_ context.Context, _ safepoint.Actor, id string) er
 func (f *fake) ScheduleList(_ context.Context, _ safepoint.Actor, q app.ScheduleFilter) (app.ScheduleList, error) {
 	return app.ListSchedules(f.cards, q), f.broken
 }
+func (f *fake) DatabaseSchedules(_ context.Context, _ safepoint.Actor, id string) ([]app.ScheduleCard, error) {
+	return app.ListSchedules(f.cards, app.ScheduleFilter{DatabaseID: id}).Cards, f.broken
+}
 func (f *fake) Schedule(_ context.Context, _ safepoint.Actor, id string) (app.ScheduleCard, error) {
 	return find(f.cards, func(c app.ScheduleCard) string { return c.ID }, id)
 }

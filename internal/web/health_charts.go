@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -14,28 +15,28 @@ func newChart(c locale, id, title string, days int) (chart, time.Time) {
 	return chart{ID: id, Title: title, From: c.short(from), To: c.Say("Today"), Empty: c.Say("There is nothing to show of this time yet.")}, from
 }
 
-// drawn puts into k a line of each backup that succeeded.
-func drawn(c locale, k *chart, h app.DatabaseHealth, from time.Time, value func(app.HealthRun) (float64, string)) (first, last string) {
+// drawn puts into k a line of the backups that succeeded, and a row for each of the newest. It says the first and the last.
+func drawn(c locale, k *chart, h app.DatabaseHealth, from time.Time, value func(app.HealthRun) float64, words func(app.HealthRun) string) (first, last string) {
+	var good []app.HealthRun
 	var marks []mark
-	top := 0.0
 	for _, r := range h.Runs {
-		if r.Status != safepoint.StatusSucceeded {
-			continue
+		if r.Status == safepoint.StatusSucceeded {
+			good, marks = append(good, r), append(marks, mark{r.At, value(r)})
 		}
-		x, said := value(r)
-		if x > top {
-			top, k.Top = x, said
-		}
-		if first == "" {
-			first = said
-		}
-		last = said
-		marks = append(marks, mark{r.At, x})
-		k.Rows = append(k.Rows, []string{c.Year(r.At) + ", " + c.Hour(r.At), said})
 	}
-	k.SVG = line(marks, top, from, c.now)
+	if len(good) == 0 {
+		return "", ""
+	}
+	top := slices.MaxFunc(good, func(a, b app.HealthRun) int { return cmp.Compare(value(a), value(b)) })
+	if value(top) > 0 {
+		k.Top = words(top)
+	}
+	k.SVG = line(marks, value(top), from, c.now)
+	for _, r := range good[max(0, len(good)-tableRows):] {
+		k.Rows = append(k.Rows, []string{c.Year(r.At) + ", " + c.Hour(r.At), words(r)})
+	}
 	k.Rows = newest(k.Rows)
-	return first, last
+	return words(good[0]), words(good[len(good)-1])
 }
 
 // tableRows is how many rows the table behind a figure has: the newest.
@@ -51,7 +52,7 @@ func newest(rows [][]string) [][]string {
 
 func sizeChart(c locale, h app.DatabaseHealth, days int) chart {
 	k, from := newChart(c, "size", c.Say("Size of each backup"), days)
-	first, last := drawn(c, &k, h, from, func(r app.HealthRun) (float64, string) { return float64(r.Size), c.Size(r.Size) })
+	first, last := drawn(c, &k, h, from, func(r app.HealthRun) float64 { return float64(r.Size) }, func(r app.HealthRun) string { return c.Size(r.Size) })
 	k.Head = []string{c.Say("When"), c.Say("Size")}
 	k.Says = c.Say("From {first} to {last}. The largest had {top}.", "first", first, "last", last, "top", k.Top)
 	return k
@@ -59,7 +60,7 @@ func sizeChart(c locale, h app.DatabaseHealth, days int) chart {
 
 func durationChart(c locale, h app.DatabaseHealth, days int) chart {
 	k, from := newChart(c, "duration", c.Say("Time each backup took"), days)
-	first, last := drawn(c, &k, h, from, func(r app.HealthRun) (float64, string) { return r.Took.Seconds(), c.Lasted(r.Took) })
+	first, last := drawn(c, &k, h, from, func(r app.HealthRun) float64 { return r.Took.Seconds() }, func(r app.HealthRun) string { return c.Lasted(r.Took) })
 	k.Head = []string{c.Say("When"), c.Say("Took")}
 	k.Says = c.Say("From {first} to {last}. The slowest took {top}.", "first", first, "last", last, "top", k.Top)
 	return k

@@ -71,11 +71,9 @@ func (v *visit) databasePage(id string) (*page, error) {
 		return nil, err
 	}
 	d := databaseView{DB: db, Where: v.t.where(db), Connection: newConnectionView(v.t, db, known.About(db))}
-	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{DatabaseID: id})
-	if err != nil {
+	if d.Schedules, err = v.app.DatabaseSchedules(v.ctx, v.actor, id); err != nil {
 		return nil, err
 	}
-	d.Schedules = list.Cards
 	ops, err := v.app.Operations(v.ctx, v.actor, safepoint.OperationFilter{DatabaseID: id, Type: safepoint.TypeBackup, Status: safepoint.StatusSucceeded, Limit: 1})
 	if err != nil {
 		return nil, err

@@ -35,11 +35,11 @@ func (v *visit) points(databaseID string) ([]pointDay, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := v.app.ScheduleList(v.ctx, v.actor, app.ScheduleFilter{DatabaseID: databaseID})
-	if err != nil {
+	schedules, err := v.app.DatabaseSchedules(v.ctx, v.actor, databaseID)
+	if err != nil && safepoint.ErrorCode(err) != safepoint.CodeNotFound { // of a database that was removed nothing is planned
 		return nil, err
 	}
-	return withPlanned(v.t, pointDays(v.t, page.Operations), list.Cards), nil
+	return withPlanned(v.t, pointDays(v.t, page.Operations), schedules), nil
 }
 
 // pointDays groups backups by day, the newest day first, the earliest point of a day first.
