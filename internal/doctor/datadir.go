@@ -21,8 +21,8 @@ const silence = 2 * time.Second
 // dataDir looks at the data directory.
 func (d *doctor) dataDir(ctx context.Context) {
 	d.keys()
-	d.space()
 	if d.Catalog == nil {
+		d.space(0)
 		d.lostCatalog()
 		return
 	}
@@ -36,7 +36,7 @@ func (d *doctor) dataDir(ctx context.Context) {
 	}
 	d.halts(ctx)
 	d.operations(ctx)
-	d.files(ctx)
+	d.space(d.files(ctx))
 }
 
 func recoverCommand(backups string) string {
@@ -67,10 +67,19 @@ func (d *doctor) keys() {
 	}
 }
 
-// space looks at the room on the disks of the catalog and of the backups.
-func (d *doctor) space() {
+// Free room, in bytes, below which a disk is told of.
+const (
+	noRoom     = 64 << 20 // hardly anything can be stored
+	littleRoom = 1 << 30
+	ahead      = 3 // so many more backups of the largest size should fit
+)
+
+// space looks at the room on the disks of the catalog and of the backups, the largest of which has that many bytes. What
+// counts is whether the next backups fit: a percentage would warn of 10 free GiB beside backups of a megabyte, and not of
+// 300 beside one of 400.
+func (d *doctor) space(largest int64) {
 	var before uint64
-	for _, dir := range []string{d.DataDir, d.Backups} {
+	for _, dir := range []string{d.Backups, d.DataDir} {
 		var st unix.Statfs_t
 		var at unix.Stat_t
 		if unix.Statfs(dir, &st) != nil || unix.Stat(dir, &at) != nil || uint64(at.Dev) == before {
@@ -78,15 +87,24 @@ func (d *doctor) space() {
 		}
 		before = uint64(at.Dev)
 		free, total := int64(st.Bavail)*int64(st.Bsize), int64(st.Blocks)*int64(st.Bsize)
-		f := Finding{Severity: Info, Code: "space", Where: dir, What: fmt.Sprintf("%s of %s are free.", safepoint.Bytes(free), safepoint.Bytes(total))}
-		switch {
-		case free < 64<<20:
-			f.Severity, f.Next = Problem, "Free some space now: when it is full nothing can be stored or recorded."
-		case total > 0 && free < total/20:
-			f.Severity, f.Next = Warning, "Free some space, or delete backups that nobody needs."
-		}
-		d.add(f)
+		d.add(room(dir, free, total, largest))
+		largest = 0 // the catalog's own disk holds no backups
 	}
+}
+
+// room judges the free bytes of a disk on which more backups of that size are to be stored.
+func room(dir string, free, total, largest int64) Finding {
+	f := Finding{Severity: Info, Code: "space", Where: dir, What: fmt.Sprintf("%s of %s are free.", safepoint.Bytes(free), safepoint.Bytes(total))}
+	switch {
+	case free < noRoom:
+		f.Severity, f.Next = Problem, "Free some space now: when it is full nothing can be stored or recorded."
+	case free/ahead < largest:
+		f.What += fmt.Sprintf(" The largest backup has %s.", safepoint.Bytes(largest))
+		fallthrough
+	case free < littleRoom:
+		f.Severity, f.Next = Warning, "Free some space, or delete backups that nobody needs."
+	}
+	return f
 }
 
 // halts tells of organizations that are halted.
@@ -208,8 +226,8 @@ func (d *doctor) lastEntry(ctx context.Context, id string) string {
 	return fmt.Sprintf(" Its journal ends at %s in step %s: %s", stamp(e.At), e.Step, e.Detail)
 }
 
-// files compares the backup files with the catalog.
-func (d *doctor) files(ctx context.Context) {
+// files compares the backup files with the catalog, and returns the size of the largest that is kept, in bytes.
+func (d *doctor) files(ctx context.Context) (largest int64) {
 	there := map[string]int64{}
 	unfinished := 0
 	err := filepath.WalkDir(d.Backups, func(path string, e fs.DirEntry, err error) error {
@@ -232,7 +250,7 @@ func (d *doctor) files(ctx context.Context) {
 	})
 	if err != nil && !os.IsNotExist(err) {
 		d.failed("storage.unreadable", d.Backups, "The backup files cannot be listed", err)
-		return
+		return 0
 	}
 	var missing, other []catalog.StoredFile
 	kept := 0
@@ -247,11 +265,12 @@ func (d *doctor) files(ctx context.Context) {
 			other = append(other, f)
 		default:
 			kept++
+			largest = max(largest, size)
 		}
 	})
 	if err != nil {
 		d.failed("catalog.unreadable", d.DataDir, "The backups cannot be read from the catalog", err)
-		return
+		return 0
 	}
 	d.add(Finding{Severity: Info, Code: "storage.files", Where: d.Backups, What: fmt.Sprintf("%d backup files are there and have the size that was stored.", kept),
 		Next: "Whether each byte is what was written, safepoint verify FILE says."})
@@ -274,6 +293,7 @@ func (d *doctor) files(ctx context.Context) {
 	if unfinished > 0 && d.Running == 0 {
 		d.add(Finding{Severity: Info, Code: "storage.unfinished", Where: d.Backups, What: fmt.Sprintf("%d unfinished files are left.", unfinished), Next: "The next start of the server removes them."})
 	}
+	return largest
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
