@@ -13,10 +13,11 @@ import (
 )
 
 // Follower reads an archive again while it is still being written, frame after frame, so that little is left to be read
-// at its end. What it found right is what Verify would find right: each frame, as the file gives it back, has the hash and
-// the length that its writer noted, and decompresses to its stated length.
+// at its end. Each frame, as the file gives it back, has the hash and the length that its writer noted. A sample of the
+// frames, or all of them, is decompressed to its stated length, too, as Verify does it.
 type Follower struct {
 	src  io.ReaderAt
+	all  bool // decompresses all
 	ctx  context.Context
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -25,6 +26,8 @@ type Follower struct {
 	wake  sync.Cond
 	queue []Entry   // written, and not yet read again
 	first int       // number of the first in queue
+	raw   int64     // uncompressed bytes of the frames before it
+	deep  int64     // of which so many were decompressed
 	noted hash.Hash // of every frame's place and hash, as its writer noted them
 	ended bool      // nothing more comes
 	wrong firstWrong
@@ -35,10 +38,18 @@ type Follower struct {
 	sum  string
 }
 
+// What a Follower decompresses of an archive, unless it decompresses all: its first bytes, and a share of the rest. That
+// shows a compressor, or a processor, that does not do its work; what a disk does to any frame its hash shows.
+const (
+	sampleFirst = 64 << 20
+	sampleShare = 8
+)
+
 // Follow has everything that w writes from now on read again from src, which must give back what w's destination was
-// given as soon as it was. It is called before the first frame. Stop or VerifyFollowed must be called in the end.
-func (w *Writer) Follow(ctx context.Context, src io.ReaderAt) *Follower {
-	f := &Follower{src: src, noted: sha256.New()}
+// given as soon as it was; all has every frame decompressed, not a sample of them. It is called before the first frame.
+// Stop or VerifyFollowed must be called in the end.
+func (w *Writer) Follow(ctx context.Context, src io.ReaderAt, all bool) *Follower {
+	f := &Follower{src: src, all: all, noted: sha256.New()}
 	f.wake.L = &f.mu
 	f.ctx, f.stop = context.WithCancel(ctx)
 	context.AfterFunc(f.ctx, f.wakeAll)
@@ -78,32 +89,37 @@ func note(sum hash.Hash, e Entry) {
 // work reads frames until all are read, one is wrong, or the context ends.
 func (f *Follower) work() {
 	for {
-		e, i, ok := f.next()
-		if !ok {
+		e, i, check := f.next()
+		if check == nil {
 			return
 		}
-		if f.wrong.note(i, verifyFrame(e, i, io.NewSectionReader(f.src, e.Offset, e.Length), nil)) != nil {
+		if f.wrong.note(i, check(e, i, io.NewSectionReader(f.src, e.Offset, e.Length), nil)) != nil {
 			f.stop()
 			return
 		}
 	}
 }
 
-func (f *Follower) next() (e Entry, i int, ok bool) {
+// next waits for a frame to read again, and says how to check it; check is nil when there are no more.
+func (f *Follower) next() (e Entry, i int, check frameCheck) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.queue) == 0 && !f.ended && f.ctx.Err() == nil {
 		f.wake.Wait()
 	}
 	if len(f.queue) == 0 || f.ctx.Err() != nil {
-		return e, 0, false
+		return e, 0, nil
 	}
 	e, i = f.queue[0], f.first
 	f.first++
 	if f.queue = f.queue[1:]; len(f.queue) == 0 {
 		f.queue = nil // what is behind us can go
 	}
-	return e, i, true
+	if f.raw += e.RawLength; !f.all && f.deep+e.RawLength > sampleFirst+f.raw/sampleShare {
+		return e, i, hashFrame
+	}
+	f.deep += e.RawLength
+	return e, i, verifyFrame
 }
 
 // Stop ends the reading, whatever was read until then.

@@ -45,7 +45,7 @@ func followed(t *testing.T, ctx context.Context, d *disk) (*archive.Follower, ar
 	t.Helper()
 	frames, fingerprint := shop()
 	w := archive.NewWriter(d, testHeader(), testKey)
-	f := w.Follow(ctx, d)
+	f := w.Follow(ctx, d, false)
 	for _, fr := range frames {
 		fw, err := w.Frame(fr.Entry)
 		if err != nil {
@@ -154,9 +154,9 @@ func TestFollowEnds(t *testing.T) {
 
 	var b bytes.Buffer
 	w := archive.NewWriter(&b, testHeader(), testKey)
-	f = w.Follow(t.Context(), bytes.NewReader(nil))
+	f = w.Follow(t.Context(), bytes.NewReader(nil), false)
 	if _, err := r.VerifyFollowed(f); err == nil {
 		t.Error("an archive that was not closed passes")
 	}
-	w.Follow(t.Context(), bytes.NewReader(nil)).Stop()
+	w.Follow(t.Context(), bytes.NewReader(nil), false).Stop()
 }

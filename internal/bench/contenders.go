@@ -16,18 +16,22 @@ const (
 
 // Contender is one way to do a phase's work.
 type Contender struct {
-	Key     string
-	Phase   Phase
-	Name    string // for people
-	Command string // for bash -o pipefail, in the work folder, with PGHOST, PGPORT and PGUSER set
-	Output  string // what a dump makes: a file or a folder
-	Input   string // what it reads: the Key of the dump that makes it
-	Process string // whose peak memory counts; "" is the largest of the command's processes
-	Ours    bool
-	Once    bool // in the first repetition only: it says nothing that another contender does not
-	Limit   bool // no dump at all, but what no dump can be faster than
-	Checks  bool // its result is compared with the source
+	Key       string
+	Phase     Phase
+	Name      string // for people
+	Command   string // for bash -o pipefail, in the work folder, with PGHOST, PGPORT and PGUSER set
+	Output    string // what a dump makes: a file or a folder
+	Input     string // what it reads: the Key of the dump that makes it
+	Process   string // whose peak memory counts; "" is the largest of the command's processes
+	Ours      bool
+	Arguments string // of ours, beside those that all have
+	Once      bool   // in the first repetition only: it says nothing that another contender does not
+	Limit     bool   // no dump at all, but what no dump can be faster than
+	Checks    bool   // its result is compared with the source
 }
+
+// libzstd says that it is our program built with libzstd.
+func (c Contender) libzstd() bool { return c.Ours && strings.HasSuffix(c.Key, "-cgo") }
 
 // The databases of the cluster.
 const (
@@ -51,7 +55,8 @@ func contenders(jobs int, cgo bool) []Contender {
 		{Key: "pgbackweb", Phase: Dump, Name: "pgBackWeb: pg_dump into a zip", Command: `pg_dump "` + connSource + `" | ./bench zip pgbackweb.zip dump.sql`, Output: "pgbackweb.zip"},
 		{Key: "directory", Phase: Dump, Once: true, Name: "pg_dump -Fd -j" + j, Command: "pg_dump -Fd -j" + j + " -d " + source + " -f peer.dir", Output: "peer.dir"},
 		{Key: "plain", Phase: Dump, Once: true, Name: "pg_dump, plain file", Command: "pg_dump -d " + source + " -f peer.sql", Output: "peer.sql"},
-		{Key: "verify", Phase: Dump, Once: true, Name: "part of ours: reading it again", Command: "./safepoint verify -q --key " + keyFile + " ours.sql.zst >/dev/null", Input: "ours"},
+		{Key: "thorough", Phase: Dump, Ours: true, Once: true, Name: "safepoint dump --verify, pure Go", Arguments: " --verify"},
+		{Key: "thorough-cgo", Phase: Dump, Ours: true, Name: "safepoint dump --verify, libzstd", Arguments: " --verify"},
 
 		{Key: "ours", Phase: Load, Ours: true, Checks: true, Name: "safepoint load, pure Go", Input: "ours"},
 		{Key: "ours-cgo", Phase: Load, Ours: true, Checks: true, Name: "safepoint load, libzstd", Input: "ours-cgo"},
@@ -72,11 +77,13 @@ func contenders(jobs int, cgo bool) []Contender {
 	kept := all[:0]
 	for _, c := range all {
 		if c.Ours {
-			c.Process = map[string]string{"ours": "safepoint", "ours-cgo": "safepoint-cgo"}[c.Key]
+			if c.Process = "safepoint"; c.libzstd() {
+				c.Process = "safepoint-cgo"
+			}
 			c.Command, c.Output = own(c, j)
-			c.Once = c.Phase == Load && cgo && c.Key == "ours" // a load compresses nothing
+			c.Once = c.Once || c.Phase == Load && cgo && !c.libzstd() // a load compresses nothing
 		}
-		if cgo || c.Key != "ours-cgo" {
+		if cgo || !c.libzstd() {
 			kept = append(kept, c)
 		}
 	}
@@ -93,7 +100,7 @@ func own(c Contender, jobs string) (command, output string) {
 	if c.Phase == Tables {
 		db, file = tinySource, "tables-"+file
 	}
-	return fmt.Sprintf(`./%s dump -q --jobs %s --sign-key %s --from "%s" -o %s >/dev/null`, c.Process, jobs, keyFile, urlOf(db), file), file
+	return fmt.Sprintf(`./%s dump -q%s --jobs %s --sign-key %s --from "%s" -o %s >/dev/null`, c.Process, c.Arguments, jobs, keyFile, urlOf(db), file), file
 }
 
 func urlOf(database string) string {

@@ -60,11 +60,12 @@ type NewFile struct {
 	Recipients
 	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
 	Force   bool   `help:"Replace a file that is there."`
+	Verify  bool   `help:"Decompress the whole file before it gets its name. Without it every byte is compared with what was written, and an eighth is decompressed."`
 }
 
 // file is the backup file to make at a path, once what is asked for it can be had.
 func (f NewFile) file(env *Env, path string) (n newBackup, err error) {
-	n = newBackup{path: path, force: f.Force}
+	n = newBackup{path: path, force: f.Force, all: f.Verify}
 	if f.SignKey != "" {
 		if n.key, err = privateKey(f.SignKey); err != nil {
 			return n, err
@@ -93,6 +94,7 @@ func (env *Env) nameFits(path string, to []encrypt.Recipient) error {
 type newBackup struct {
 	path  string
 	force bool
+	all   bool               // of it is decompressed before it gets its name
 	key   ed25519.PrivateKey // signs it; nil leaves it unsigned
 	to    []encrypt.Recipient
 }
@@ -121,7 +123,7 @@ func (env *Env) writeBackup(ctx context.Context, n newBackup, dump func(*archive
 	defer again.Close()
 	var follower *archive.Follower // of what is not encrypted
 	if sealing == nil {
-		follower = w.Follow(ctx, again)
+		follower = w.Follow(ctx, again, n.all)
 		defer follower.Stop()
 	}
 	m := env.meter(bytesText)

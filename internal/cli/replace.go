@@ -55,7 +55,7 @@ func (cmd *loadCmd) replaceOnce(ctx context.Context, env *Env, e engine.Engine, 
 		Engine: e, Target: t, Ledger: ledger, Patience: time.Minute,
 		Source: func(context.Context) (*archive.Reader, io.Closer, error) { return b.Reader, io.NopCloser(nil), nil },
 		Guard: func(ctx context.Context, dump restore.DumpFunc) (string, error) {
-			_, err := env.writeBackup(ctx, newBackup{path: safety, force: true, to: to}, func(w *archive.Writer, opt engine.DumpOptions) error {
+			_, err := env.writeBackup(ctx, newBackup{path: safety, force: true, all: true, to: to}, func(w *archive.Writer, opt engine.DumpOptions) error {
 				return dump(ctx, w, opt)
 			})
 			return safety, err
