@@ -39,8 +39,8 @@ type Catalog struct {
 
 // Open opens or creates the catalog in the SQLite file at path and brings its schema up to date. One of a newer version of
 // this program is CodeVersion, and stays as it is.
-// Commits survive a power cut: the file is in WAL mode with synchronous=FULL. SQLite writes no other files: what it sorts, and
-// what takes back half a statement, is in memory.
+// Commits survive a power cut: the file is in WAL mode with synchronous=FULL. SQLite writes nothing but it and its -wal and -shm
+// beside it: what it sorts, and what takes back half a statement, is in memory.
 func Open(ctx context.Context, path string) (*Catalog, error) {
 	return open(ctx, path, (*Catalog).migrate)
 }

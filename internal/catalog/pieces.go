@@ -29,17 +29,15 @@ func (c *Catalog) letters(ctx context.Context, orgID string) (letters string, er
 }
 
 // words is an index of words: how it is asked for each of its columns, and how the words of some rows of its table are
-// read again, of the numbers $1 and more, about $2 apart. It reads samples rows.
+// read again: $3 of the numbers $1 and more, about $2 apart.
 type words struct {
 	columns []string
 	rows    string
 }
 
-const samples = 96
-
 // A row is taken from each stretch of the table, not always from the same place in it: rows that come in turns would
 // be taken always from the same.
-const stretches = `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 95) `
+const stretches = `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < $3) `
 
 var (
 	logWords = words{[]string{""}, stretches + `SELECT g.letters || ' ' || o.name || '  ', '' FROM n
@@ -63,6 +61,9 @@ func (w words) match(terms []term) string {
 	return strings.Join(parts, " AND ")
 }
 
+// samples are so many rows that tell how rare a piece is.
+const samples = 96
+
 // rowCost says how long it takes to look at a row: as long as to pass so many of a term in an index of words.
 const rowCost = 40
 
@@ -73,7 +74,7 @@ func (c *Catalog) rare(ctx context.Context, w words, first, last int64, terms []
 	rows, err := collect(ctx, c.db, func(row scanner) (texts [2]string, err error) {
 		err = row.Scan(&texts[0], &texts[1])
 		return [2]string{strings.ToLower(texts[0]), strings.ToLower(texts[1])}, err
-	}, w.rows, first, max((last-first)/samples, 1))
+	}, w.rows, first, max((last-first)/samples, 1), samples)
 	if err != nil {
 		return nil, err
 	}

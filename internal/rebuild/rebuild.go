@@ -96,11 +96,11 @@ func (t Into) add(ctx context.Context, dir string, f *File, sum *Added) error {
 	}
 	proven := op.SHA256 != "" // each byte was read and is what was signed
 	if !here {
-		sum, err := t.copy(ctx, dir, *f, op.StorageKey)
+		stored, err := t.copy(ctx, dir, *f, op.StorageKey)
 		if err != nil {
 			return err
 		}
-		op.SHA256 = sum // also of a file that was not read to its end: the next who reads it has something to compare
+		op.SHA256 = stored // also of a file that was not read to its end: the next who reads it has something to compare
 	}
 	if proven {
 		op.VerifiedAt = t.Now().UTC()
