@@ -29,6 +29,7 @@ func TestFirstRun(t *testing.T) {
 			said := launch(t, `Open (http://\S+)/setup and enter this code within 30 minutes: (\S+)`, "serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"))
 			c := &console{Page: b.NewPage(t), t: t, origin: said[1], scripts: scripts}
 			c.Scripts(scripts)
+			c.zone()
 			c.setup(said[2])
 			c.connect(file)
 			c.schedule()
@@ -159,6 +160,30 @@ const (
 	adminEmail    = "ada@example.org"
 	adminPassword = "seven boats under one lamp"
 )
+
+// zone looks at the time zone that the setup offers: the browser's where it can say it, by the name that the list has for
+// it; UTC else; and what was typed, once something was.
+func (c *console) zone() {
+	c.t.Helper()
+	for _, zone := range []struct{ here, offered string }{{"America/Bogota", "America/Bogota"}, {"Europe/Kiev", "Europe/Kyiv"}, {"Asia/Calcutta", "Asia/Kolkata"}, {"Asia/Yerevan", "Asia/Yerevan"}} {
+		if !c.scripts {
+			zone.offered = "UTC"
+		}
+		c.TimeZone(zone.here)
+		c.open("/setup")
+		if got := c.Value("Time zone"); got != zone.offered {
+			c.t.Errorf("in %s the setup offers the time zone %q, want %q", zone.here, got, zone.offered)
+		}
+	}
+	c.Fill("Time zone", "UTC")
+	c.Fill("Setup code", "AAAAA-AAAAA-AAAAA-AAAAA-AAAAAA")
+	c.Expect("status of 4")
+	c.Follow("Set up")
+	c.WaitText("This setup code is wrong")
+	if got := c.Value("Time zone"); got != "UTC" {
+		c.t.Errorf("UTC was typed, and the form that comes back says %q", got)
+	}
+}
 
 // setup makes the first admin, after a code that was mistyped.
 func (c *console) setup(code string) {

@@ -42,6 +42,18 @@ func (p *Page) TextSize(pixels int64) {
 	}
 }
 
+// TimeZone is the zone that the system says it is in, such as "Europe/Kyiv".
+func (p *Page) TimeZone(name string) {
+	p.tab.t.Helper()
+	err := p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, emulation.SetTimezoneOverride, emulation.SetTimezoneOverrideParams{TimezoneID: name})
+		return err
+	}))
+	if err != nil {
+		p.tab.t.Fatalf("emulate the time zone %s: %v", name, err)
+	}
+}
+
 // Paper is a sheet's size in inches.
 type Paper struct{ Width, Height float64 }
 

@@ -8,6 +8,7 @@ import (
 type setupView struct {
 	F     *form
 	Zones []string
+	Fresh bool // nobody has answered yet: the time zone is the browser's, where it says it
 }
 
 func showSetup(v *visit) (reply, error) {
@@ -18,16 +19,17 @@ func showSetup(v *visit) (reply, error) {
 	if !needed {
 		return redirect("/signin"), nil
 	}
-	return v.setupPage(newForm("code", v.r.URL.Query().Get("code"), "time_zone", "UTC")), nil
+	return v.setupPage(setupView{F: newForm("code", v.r.URL.Query().Get("code"), "time_zone", "UTC"), Fresh: true}), nil
 }
 
-func (v *visit) setupPage(f *form) *page {
-	return &page{Name: "setup", Title: v.t.Say("Set up Safepoint"), Data: setupView{F: f, Zones: zones}}
+func (v *visit) setupPage(d setupView) *page {
+	d.Zones = zones
+	return &page{Name: "setup", Title: v.t.Say("Set up Safepoint"), Data: d}
 }
 
 func doSetup(v *visit) (reply, error) {
 	f := v.posted("password", "password2")
-	p := v.setupPage(f)
+	p := v.setupPage(setupView{F: f})
 	in := app.Setup{Code: v.value("code"), Email: v.value("email"), Name: v.value("name"), Password: v.r.PostFormValue("password"),
 		Organization: v.value("organization"), TimeZone: v.value("time_zone")}
 	if in.Password != v.r.PostFormValue("password2") {

@@ -286,10 +286,18 @@ function toast(text) {
   setTimeout(() => t.remove(), 5000);
 }
 
+// zoneHere is the browser's time zone by the name that the list has for it: Chromium calls Europe/Kyiv by its old name
+function zoneHere(listed) {
+  const resolved = timeZone => { try { return new Intl.DateTimeFormat('en', { timeZone }).resolvedOptions().timeZone; } catch { return; } };
+  const here = resolved();
+  if (!here || here === 'Etc/Unknown') return;
+  return listed.includes(here) ? here : listed.find(name => resolved(name) === here) ?? here;
+}
+
 for (const f of document.forms) { showGroups(f); syncGate(f); }
 reveal(document);
 document.querySelector('.filters[data-filter] > button')?.classList.add('vh');
-const zone = document.querySelector('[data-zone]');
-if (zone && zone.value === 'UTC' && location.pathname === '/setup') zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+const zone = document.querySelector('form[data-fresh] [name="time_zone"]');
+if (zone && zone.value === zone.defaultValue) zone.value = zoneHere([...zone.list.options].map(o => o.value)) ?? zone.value;
 (document.querySelector('main [data-summary]') ?? document.querySelector('main form [aria-invalid="true"]'))?.focus();
 document.querySelector('.tabs [aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'center' });
