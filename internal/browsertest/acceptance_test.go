@@ -175,7 +175,28 @@ func (c *console) menuKeys() {
 		c.holds("the question is closed", "!document.getElementById('dlg').open")
 		c.stays("the menu is closed", "!document.querySelector('.menu:popover-open')")
 	}
+	c.spaceKeys(button, name)
 	c.WaitText("Active")
+}
+
+// spaceKeys press links that look like buttons, and items of a menu: in a dialog and on a page.
+func (c *console) spaceKeys(button, name string) {
+	c.t.Helper()
+	c.keys("Disable", kb.ArrowUp)
+	c.keys("Cancel", " ")
+	c.holds("Cancel closes, and says that it is a button", "document.activeElement.matches('[role=button]')")
+	c.keys(name, " ")
+	c.holds("the question is closed", "!document.getElementById('dlg').open")
+	c.stays("the menu is closed", "!document.querySelector('.menu:popover-open')")
+	c.focus("main a.btn[href='/backups/manual']")
+	c.Press(" ")
+	c.WaitText("Start a manual backup?")
+	c.keys("Manual Backup", kb.Escape)
+	c.open("/backups/manual")
+	c.focus("main footer a.btn")
+	c.Press(" ")
+	c.Wait("Cancel leads back to DB Backup", patience, func() bool { return strings.HasSuffix(c.URL(), "/backups") })
+	c.focus(button)
 }
 
 // restoreKeys opens the restore dialog from a row's menu, and restores with keys alone.

@@ -55,6 +55,16 @@ document.addEventListener('keydown', e => {
 }, true);
 document.addEventListener('keypress', e => { if (spent) e.preventDefault(); }, true);
 
+/* ---- Space presses what looks like a button, or is an item of a menu, also where it is a link: as on a button, when the key
+   goes up where it went down ---- */
+const buttonLike = 'a.btn, a.icon-btn, a[role="button"], a[role="menuitem"]';
+let held = null;
+document.addEventListener('keydown', e => {
+  held = e.key === ' ' && !e.ctrlKey && !e.altKey && !e.metaKey && !e.shiftKey ? e.target.closest?.(buttonLike) : null;
+  if (held) e.preventDefault(); // the page does not scroll
+});
+document.addEventListener('keyup', e => { if (e.key === ' ' && held && held === e.target) held.click(); held = null; });
+
 /* ---- typed confirmation: the button says why it will not act instead of being dead ---- */
 const gateOf = form => form?.querySelector('[data-gate]');
 const goOf = form => form.querySelector('footer button[type="submit"]');
@@ -89,6 +99,7 @@ function fill(html) {
   if (body?.hasAttribute('data-alert')) dlg.setAttribute('role', 'alertdialog'); else dlg.removeAttribute('role');
   if (dlg.querySelector('#dlg-b')) dlg.setAttribute('aria-describedby', 'dlg-b'); else dlg.removeAttribute('aria-describedby');
   for (const f of dlg.querySelectorAll('form')) syncGate(f);
+  for (const a of dlg.querySelectorAll('a[data-close]')) a.setAttribute('role', 'button'); // here it closes, and leads nowhere
   reveal(dlg);
 }
 function focusIn() {
