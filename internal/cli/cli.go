@@ -84,6 +84,7 @@ type Env struct {
 	Out, Err io.Writer
 
 	command *kong.Node // the one that runs; nil while it is not known
+	values  values     // what is written after its flags
 }
 
 // Main runs one command line (without the program's name) and returns the exit code.
@@ -149,6 +150,10 @@ func run(ctx context.Context, args []string, env *Env) (code int) {
 		if errors.As(err, &parse) {
 			k = parse.Context
 		}
+		if e := env.values.behind(err); e != nil && k != nil {
+			env.command = k.Selected()
+			return env.fail(ctx, e)
+		}
 		return env.fail(ctx, usage{error: err, hint: seeHelp(k)})
 	}
 	env.command = k.Selected()
@@ -171,14 +176,14 @@ func seeHelp(k *kong.Context) string {
 
 // newCommandLine is the command line, declared by c.
 func newCommandLine(c *commands, env *Env) (*kong.Kong, error) {
-	p, err := kong.New(c,
+	p, err := kong.New(c, append(env.values.options(),
 		kong.Name("safepoint"),
 		kong.Description(description()),
 		kong.Vars{"version": "safepoint " + Version, "addr": server.DefaultAddr},
 		kong.Writers(env.Out, env.Err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-	)
+	)...)
 	if err == nil {
 		addHelp(p.Model.Node)
 	}

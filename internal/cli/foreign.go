@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/safepoint-db/safepoint"
@@ -33,17 +32,6 @@ type Foreign struct {
 
 // sizeFlag is a number of bytes: "64MiB", "1GiB", "1000000".
 type sizeFlag int64
-
-func (s *sizeFlag) UnmarshalText(text []byte) error {
-	digits := strings.TrimRight(string(text), "KMGTiBb ")
-	n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
-	shift, known := map[string]int{"": 0, "B": 0, "K": 10, "KIB": 10, "M": 20, "MIB": 20, "G": 30, "GIB": 30, "T": 40, "TIB": 40}[strings.ToUpper(strings.TrimSpace(strings.TrimPrefix(string(text), digits)))]
-	if err != nil || !known || n < 1 || n > (1<<62)>>shift {
-		return fmt.Errorf("%q is not a size such as 64MiB, 10GiB or 1TiB", text)
-	}
-	*s = sizeFlag(n << shift)
-	return nil
-}
 
 func (f Foreign) options(env *Env, m *meter) foreign.Options {
 	return foreign.Options{
