@@ -204,13 +204,9 @@ func (a *App) askOne(ctx context.Context, d safepoint.Database) {
 }
 
 func (a *App) inspect(ctx context.Context, d safepoint.Database) (engine.Info, error) {
-	t, err := a.target(ctx, d)
+	e, t, err := a.reach(ctx, d)
 	if err != nil {
 		return engine.Info{}, err
-	}
-	e, ok := a.Engine(t.Engine)
-	if !ok {
-		return engine.Info{}, safepoint.Invalid("engine", "This program cannot work with %s.", t.Engine.Label())
 	}
 	return e.Inspect(ctx, t)
 }

@@ -188,11 +188,7 @@ const answersWithin = 15 * time.Second
 
 // serverAnswers says whether a database's server answers, be it that the database is not there any more.
 func (a *App) serverAnswers(ctx context.Context, d safepoint.Database) bool {
-	e, ok := a.Engine(d.Engine)
-	if !ok {
-		return false
-	}
-	t, err := a.target(ctx, d)
+	e, t, err := a.reach(ctx, d)
 	if err != nil {
 		return false
 	}
@@ -318,6 +314,25 @@ func (a *App) target(ctx context.Context, d safepoint.Database) (engine.Target, 
 		return engine.Target{}, err
 	}
 	return targetOf(d, password), nil
+}
+
+// reach is how a database is worked with: by its family's engine, at its target.
+func (a *App) reach(ctx context.Context, d safepoint.Database) (engine.Engine, engine.Target, error) {
+	e, ok := a.Engine(d.Engine)
+	if !ok {
+		return nil, engine.Target{}, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
+	}
+	t, err := a.target(ctx, d)
+	return e, t, err
+}
+
+// reachOf is reach of an operation's database.
+func (a *App) reachOf(ctx context.Context, op safepoint.Operation) (engine.Engine, engine.Target, error) {
+	d, err := a.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
+	if err != nil {
+		return nil, engine.Target{}, err
+	}
+	return a.reach(ctx, d)
 }
 
 func targetOf(d safepoint.Database, password string) engine.Target {

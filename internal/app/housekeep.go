@@ -130,6 +130,9 @@ func (a *App) KeepTime(ctx context.Context) error {
 	return nil
 }
 
+// errUnknownKept is said of a restore whose journal holds no plan.
+var errUnknownKept = safepoint.Errorf(safepoint.CodeInternal, "Nothing is known of what this restore kept.")
+
 func (a *App) dropKept(ctx context.Context, op safepoint.Operation) error {
 	if op.Unguarded() {
 		return safepoint.Errorf(safepoint.CodeConflict, "What this restore set aside has no safety backup yet.")
@@ -142,17 +145,12 @@ func (a *App) dropKept(ctx context.Context, op safepoint.Operation) error {
 	if err != nil {
 		return err
 	}
-	db, err := a.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
+	if plan == nil {
+		return errUnknownKept
+	}
+	e, target, err := a.reachOf(ctx, op)
 	if err != nil {
 		return err
-	}
-	target, err := a.target(ctx, db)
-	if err != nil {
-		return err
-	}
-	e, ok := a.Engine(db.Engine)
-	if !ok || plan == nil {
-		return safepoint.Errorf(safepoint.CodeInternal, "Nothing is known of what this restore kept.")
 	}
 	if err := restore.Clean(ctx, e, target, *plan, op.Trigger == safepoint.TriggerUndo); err != nil {
 		return err

@@ -15,10 +15,7 @@ func TestSafetyBackupReachesItsRestoreAtOnce(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	r := w.work()
-	w.Storage = healthy
+	r := w.workFull()
 	w.pass(2 * time.Minute)
 	w.Housekeep(w.ctx)
 	made := w.work()

@@ -44,13 +44,26 @@ func (w *world) startInstant(d safepoint.Database) safepoint.Operation {
 	return r
 }
 
+// fillDisk has no backup stored until free is called.
+func (w *world) fillDisk() (free func()) {
+	healthy := w.Storage
+	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
+	return func() { w.Storage = healthy }
+}
+
+// workFull does the next operation while the disk of the backups is full.
+func (w *world) workFull() safepoint.Operation {
+	w.t.Helper()
+	defer w.fillDisk()()
+	return w.work()
+}
+
 // What an instant restore set aside is kept, beyond the time to undo it, until there is a safety backup of it.
 func TestInstantRestoreWithoutItsSafetyBackup(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	r := w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
+	free := w.fillDisk()
 	if r = w.work(); r.Status != safepoint.StatusSucceeded || !r.Unguarded() || r.SafetyFailure == nil || r.SafetyFailure.Code != safepoint.CodeSpace {
 		t.Fatalf("ended %s: %+v", r.Status, r)
 	}
@@ -76,7 +89,7 @@ func TestInstantRestoreWithoutItsSafetyBackup(t *testing.T) {
 	if again.Trigger != safepoint.TriggerSafety || again.Status != safepoint.StatusFailed || again.RestoreID != r.ID {
 		t.Fatalf("the second try: %+v", again)
 	}
-	w.Storage = healthy
+	free()
 	w.pass(2 * time.Minute)
 	w.Housekeep(w.ctx)
 	if again = w.work(); again.Status != safepoint.StatusSucceeded || again.Rows != 3 {
@@ -100,12 +113,9 @@ func TestRemoveLostDatabase(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	r := w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	if r := w.work(); !r.Unguarded() {
+	if r := w.workFull(); !r.Unguarded() {
 		t.Fatalf("ended %s: %+v", r.Status, r)
 	}
-	w.Storage = healthy
 	err := w.RemoveDatabase(w.ctx, w.admin, d.ID)
 	w.refused(err, safepoint.CodeConflict, "can be undone until")
 	if field := safepoint.UserError(err).Field; field != FieldGone {
@@ -185,10 +195,7 @@ func TestSafetyBackupAfterACrash(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	r := w.work()
-	w.Storage = healthy
+	r := w.workFull()
 	w.pass(2 * time.Minute)
 	w.Housekeep(w.ctx)
 	c := w.claim() // by a process that dies
@@ -218,10 +225,7 @@ func TestSetAsideThatIsGone(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	r := w.work()
-	w.Storage = healthy
+	r := w.workFull()
 	w.ok(os.Remove(filepath.Join(filepath.Dir(d.Path), engine.AsideName(r.ID)+".sqlite")))
 	w.pass(2 * time.Minute)
 	w.Housekeep(w.ctx)
@@ -239,10 +243,7 @@ func TestSetAsideThatIsOutOfReach(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	r := w.work()
-	w.Storage = healthy
+	r := w.workFull()
 	folder := filepath.Dir(d.Path)
 	again := func() jobs.Claim {
 		t.Helper()
@@ -288,10 +289,7 @@ func TestSafetyBackupThatIsGone(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
 	w.startInstant(d)
-	healthy := w.Storage
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
-	r := w.work()
-	w.Storage = healthy
+	r := w.workFull()
 	w.pass(25 * time.Hour)
 	w.Housekeep(w.ctx)
 	made := w.work()
@@ -302,12 +300,10 @@ func TestSafetyBackupThatIsGone(t *testing.T) {
 	if _, err := os.Stat(aside); err != nil || !w.operation(r.ID).Unguarded() {
 		t.Fatalf("the only copy: %v", err)
 	}
-	w.Storage = moody{healthy, func(context.Context) error { return safepoint.Errorf(safepoint.CodeSpace, "The disk is full.") }}
 	w.pass(365 * 24 * time.Hour)
-	if failed := w.work(); failed.Status != safepoint.StatusFailed {
+	if failed := w.workFull(); failed.Status != safepoint.StatusFailed {
 		t.Fatalf("ended %s", failed.Status)
 	}
-	w.Storage = healthy
 	w.pass(-365 * 24 * time.Hour)
 	w.Housekeep(w.ctx)
 	if again := w.work(); again.Status != safepoint.StatusSucceeded || again.Rows != 3 {

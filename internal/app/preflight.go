@@ -306,11 +306,7 @@ func (a *App) look(ctx context.Context, op safepoint.Operation, d safepoint.Data
 			l.findings = append(l.findings, f)
 		}
 	}
-	e, ok := a.Engine(d.Engine)
-	if !ok {
-		return l, safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", d.Engine.Label())
-	}
-	t, err := a.target(ctx, d)
+	e, t, err := a.reach(ctx, d)
 	if err != nil {
 		return l, err
 	}

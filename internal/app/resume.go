@@ -142,17 +142,9 @@ func (a *App) openAgain(ctx context.Context, op safepoint.Operation, entries []s
 	if err != nil || plan == nil {
 		return err
 	}
-	db, err := a.Catalog.Database(ctx, op.OrganizationID, op.DatabaseID)
+	e, target, err := a.reachOf(ctx, op)
 	if err != nil {
 		return err
-	}
-	target, err := a.target(ctx, db)
-	if err != nil {
-		return err
-	}
-	e, ok := a.Engine(db.Engine)
-	if !ok {
-		return safepoint.Errorf(safepoint.CodeVersion, "This program cannot work with %s.", db.Engine.Label())
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.testLimit)
 	defer cancel()

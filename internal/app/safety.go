@@ -172,7 +172,7 @@ func (w *work) backUpAside(ctx context.Context, report func(safepoint.Progress))
 	}
 	plan, err := restore.PlanOf(entries)
 	if err != nil || plan == nil {
-		return op, errors.Join(err, safepoint.Errorf(safepoint.CodeInternal, "Nothing is known of what this restore kept."))
+		return op, errors.Join(err, errUnknownKept)
 	}
 	return w.makeBackup(ctx, w.claim, func(ctx context.Context, aw *archive.Writer, opt engine.DumpOptions) error {
 		return e.DumpAside(ctx, w.target, *plan, aw, opt)

@@ -87,15 +87,8 @@ func (w *work) prepare(ctx context.Context) (err error) {
 	if w.org, err = w.Catalog.Organization(ctx, op.OrganizationID); err != nil {
 		return fmt.Errorf("find organization: %w", err)
 	}
-	if w.target, err = w.App.target(ctx, w.db); err != nil {
-		return err
-	}
-	e, ok := w.Engine(w.db.Engine)
-	if !ok {
-		return safepoint.Errorf(safepoint.CodeInternal, "This program knows no databases of the kind %s.", w.db.Engine)
-	}
-	w.engine = e
-	return nil
+	w.engine, w.target, err = w.reach(ctx, w.db)
+	return err
 }
 
 // backup makes a scheduled or manual backup.

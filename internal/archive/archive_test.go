@@ -75,7 +75,13 @@ func script(frames []frame) string {
 func write(t testing.TB, key ed25519.PrivateKey, frames []frame, f archive.Fingerprint) ([]byte, archive.Summary) {
 	t.Helper()
 	var b bytes.Buffer
-	w := archive.NewWriter(&b, testHeader(), key)
+	sum := fill(t, archive.NewWriter(&b, testHeader(), key), frames, f)
+	return b.Bytes(), sum
+}
+
+// fill writes frames and closes the archive.
+func fill(t testing.TB, w *archive.Writer, frames []frame, f archive.Fingerprint) archive.Summary {
+	t.Helper()
 	for _, fr := range frames {
 		fw, err := w.Frame(fr.Entry)
 		if err != nil {
@@ -93,7 +99,7 @@ func write(t testing.TB, key ed25519.PrivateKey, frames []frame, f archive.Finge
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes(), sum
+	return sum
 }
 
 // accept opens and verifies data, and returns its script.

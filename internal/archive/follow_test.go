@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"sync"
 	"testing"
 
@@ -46,24 +45,7 @@ func followed(t *testing.T, ctx context.Context, d *disk) (*archive.Follower, ar
 	frames, fingerprint := shop()
 	w := archive.NewWriter(d, testHeader(), testKey)
 	f := w.Follow(ctx, d, false)
-	for _, fr := range frames {
-		fw, err := w.Frame(fr.Entry)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.WriteString(fw, fr.sql); err != nil {
-			t.Fatal(err)
-		}
-		if err := fw.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	w.SetFingerprint(fingerprint)
-	sum, err := w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f, sum
+	return f, fill(t, w, frames, fingerprint)
 }
 
 // judgeFollowed is what becomes of the file.

@@ -97,25 +97,7 @@ func TestFound(t *testing.T) {
 
 // TestFoundEveryCallEveryFate lets each call fail or crash, and any two of them.
 func TestFoundEveryCallEveryFate(t *testing.T) {
-	clean := newWorld()
-	live(t, clean, clean.foundJob(t))
-	hows := []fate{failBefore, failAfter, crashBefore, crashAfter}
-	for first := 1; first <= clean.calls; first++ {
-		for second := first; second <= clean.calls+15; second++ {
-			for _, how := range hows {
-				for _, then := range hows {
-					w := newWorld()
-					w.fates[second] = then
-					w.fates[first] = how
-					op := live(t, w, w.foundJob(t))
-					judgeFound(t, w, op)
-					if t.Failed() {
-						t.Fatalf("call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", first, how, second, then, op.Status, op.Step, op.Failure, w.log)
-					}
-				}
-			}
-		}
-	}
+	everyFate(t, newWorld, (*world).foundJob, judgeFound)
 }
 
 // TestLateFound has the server give the name only some calls after its sender gave up or died.

@@ -115,25 +115,13 @@ func (r *run) verifyInPlace(ctx context.Context) error {
 	return r.compared(ctx, ar, got)
 }
 
-// commit makes it live. After its intent is written there is no cancelling: the server decides, and is asked.
+// commit makes it live.
 func (r *run) commit(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+	sent, err := r.send(ctx, "Commit: the restored content becomes the database's, at once and as a whole.", "restore.inplace.commit", "restore.inplace.sent", r.within.Commit)
+	if !sent {
+		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := r.enter(ctx, safepoint.StepSwitch, "Commit: the restored content becomes the database's, at once and as a whole."); err != nil {
-		return err
-	}
-	if err := r.stillWanted(ctx); err != nil {
-		return err
-	}
-	if err := fault.Point("restore.inplace.commit"); err != nil {
-		return err
-	}
-	err := r.within.Commit(ctx)
-	if ferr := fault.Point("restore.inplace.sent"); err == nil {
-		err = ferr
-	}
 	if err != nil {
 		if code := safepoint.ErrorCode(err); code == safepoint.CodeConflict || code == safepoint.CodeNeedsOperator {
 			return err

@@ -153,25 +153,7 @@ func TestInPlace(t *testing.T) {
 
 // TestInPlaceEveryCallEveryFate lets each call fail or crash, and any two of them.
 func TestInPlaceEveryCallEveryFate(t *testing.T) {
-	clean := tenantWorld()
-	live(t, clean, clean.job(t))
-	hows := []fate{failBefore, failAfter, crashBefore, crashAfter}
-	for first := 1; first <= clean.calls; first++ {
-		for second := first; second <= clean.calls+15; second++ {
-			for _, how := range hows {
-				for _, then := range hows {
-					w := tenantWorld()
-					w.fates[second] = then
-					w.fates[first] = how
-					op := live(t, w, w.job(t))
-					judgeInPlace(t, w, op)
-					if t.Failed() {
-						t.Fatalf("call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", first, how, second, then, op.Status, op.Step, op.Failure, w.log)
-					}
-				}
-			}
-		}
-	}
+	everyFate(t, tenantWorld, (*world).job, judgeInPlace)
 }
 
 // TestLateCommit has the server commit only some calls after its sender gave up or died.

@@ -307,25 +307,13 @@ func (r *run) guard(ctx context.Context) error {
 
 var errChangedMeanwhile = errors.New("a row changed after the safety backup")
 
-// swap makes staging live. After its intent is written there is no cancelling: the server decides, and is asked.
+// swap makes staging live.
 func (r *run) swap(ctx context.Context, swap func(context.Context) error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
+	sent, err := r.send(ctx, "Put the restored database in the place of the live one.", "restore.switch.intent", "restore.switch.sent", swap)
+	if !sent {
+		return err
 	}
 	ctx = context.WithoutCancel(ctx)
-	if err := r.enter(ctx, safepoint.StepSwitch, "Put the restored database in the place of the live one."); err != nil {
-		return err
-	}
-	if err := r.stillWanted(ctx); err != nil {
-		return err
-	}
-	if err := fault.Point("restore.switch.intent"); err != nil {
-		return err
-	}
-	err := swap(ctx)
-	if ferr := fault.Point("restore.switch.sent"); err == nil {
-		err = ferr
-	}
 	switch {
 	case err == nil:
 	case safepoint.ErrorCode(err) == safepoint.CodeConflict:
@@ -339,6 +327,30 @@ func (r *run) swap(ctx context.Context, swap func(context.Context) error) error 
 	fault.Point("restore.switch.confirmed")
 	r.Operation.Switched, r.switched = true, true
 	return r.done(ctx, "The restored database is live.")
+}
+
+// send writes the intent, and then has the server do what makes the restored content live. After the intent there is no
+// cancelling: the server decides, and is asked. What it decided is not known where sent and err are both there. intended and
+// done are points of fault.
+func (r *run) send(ctx context.Context, intent, intended, done string, decide func(context.Context) error) (sent bool, err error) {
+	if ctx.Err() != nil {
+		return false, ctx.Err()
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := r.enter(ctx, safepoint.StepSwitch, intent); err != nil {
+		return false, err
+	}
+	if err := r.stillWanted(ctx); err != nil {
+		return false, err
+	}
+	if err := fault.Point(intended); err != nil {
+		return false, err
+	}
+	err = decide(ctx)
+	if ferr := fault.Point(done); err == nil {
+		err = ferr
+	}
+	return true, err
 }
 
 // stillWanted honours a cancel that was accepted after the last look and before the row said "switch".

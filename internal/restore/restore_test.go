@@ -192,19 +192,32 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// TestEveryCallEveryFate lets each call of a restore fail or crash, before and after its effect.
+// TestEveryCallEveryFate lets each call of a restore fail or crash, before and after its effect, and any two of them: the
+// second one often meets the way back from the first.
 func TestEveryCallEveryFate(t *testing.T) {
 	for _, mode := range modes {
-		clean := newWorldOf(mode)
-		live(t, clean, clean.job(t))
-		for n := 1; n <= clean.calls; n++ {
-			for _, how := range []fate{failBefore, failAfter, crashBefore, crashAfter} {
-				w := newWorldOf(mode)
-				w.fates[n] = how
-				op := live(t, w, w.job(t))
-				judge(t, w, op)
-				if t.Failed() {
-					t.Fatalf("%s, call %d, %s, %s: ended %s in step %s: %+v\ncalls: %v", mode, n, clean.log[n-1], how, op.Status, op.Step, op.Failure, w.log)
+		t.Run(string(mode), func(t *testing.T) {
+			everyFate(t, func() *world { return newWorldOf(mode) }, (*world).job, judge)
+		})
+	}
+}
+
+func everyFate(t *testing.T, newWorld func() *world, job func(*world, *testing.T) Job, judge func(*testing.T, *world, safepoint.Operation)) {
+	clean := newWorld()
+	live(t, clean, job(clean, t))
+	hows := []fate{failBefore, failAfter, crashBefore, crashAfter}
+	for first := 1; first <= clean.calls; first++ {
+		for second := first; second <= clean.calls+20; second++ { // the same call is one fate
+			for _, how := range hows {
+				for _, then := range hows {
+					w := newWorld()
+					w.fates[second] = then
+					w.fates[first] = how
+					op := live(t, w, job(w, t))
+					judge(t, w, op)
+					if t.Failed() {
+						t.Fatalf("call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", first, how, second, then, op.Status, op.Step, op.Failure, w.log)
+					}
 				}
 			}
 		}
@@ -264,34 +277,6 @@ func TestUndoEveryCallEveryFate(t *testing.T) {
 					}
 				}
 			}()
-		}
-	}
-}
-
-// TestTwoFates lets any two calls of a restore go wrong: the second one often meets the way back from the first.
-func TestTwoFates(t *testing.T) {
-	for _, mode := range modes {
-		twoFates(t, mode)
-	}
-}
-
-func twoFates(t *testing.T, mode safepoint.RestoreMode) {
-	clean := newWorldOf(mode)
-	live(t, clean, clean.job(t))
-	hows := []fate{failBefore, failAfter, crashBefore, crashAfter}
-	for first := 1; first <= clean.calls; first++ {
-		for second := first + 1; second <= clean.calls+20; second++ {
-			for _, how := range hows {
-				for _, then := range hows {
-					w := newWorldOf(mode)
-					w.fates[first], w.fates[second] = how, then
-					op := live(t, w, w.job(t))
-					judge(t, w, op)
-					if t.Failed() {
-						t.Fatalf("%s, call %d %s, call %d %s: ended %s in step %s: %+v\ncalls: %v", mode, first, how, second, then, op.Status, op.Step, op.Failure, w.log)
-					}
-				}
-			}
 		}
 	}
 }
