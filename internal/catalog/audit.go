@@ -263,9 +263,7 @@ func (c *Catalog) auditWords(ctx context.Context, l auditLines) (string, error) 
 		text   string
 	}{{0, l.who}, {1, l.what}, {1, l.action}} {
 		if searchable(part.text) && utf8.RuneCountInString(part.text) >= piece {
-			for _, p := range pieces(part.text) {
-				terms = append(terms, term{part.column, p})
-			}
+			terms = append(terms, pieces(part.text, part.column)...)
 		}
 	}
 	if len(terms) == 0 {
@@ -275,14 +273,12 @@ func (c *Catalog) auditWords(ctx context.Context, l auditLines) (string, error) 
 	if err != nil {
 		return "", err
 	}
-	terms = append([]term{{0, letters}}, terms...)
+	terms = append([]term{{piece: letters}}, terms...)
 	var first, last int64
 	if err := c.db.QueryRowContext(ctx, `SELECT coalesce((SELECT min(seq) FROM audit), 0), coalesce((SELECT max(seq) FROM audit), 0)`).Scan(&first, &last); err != nil {
 		return "", err
 	}
-	if first, last = max(first, l.first), min(last, l.last); last-first >= int64(c.limits.uncertain) {
-		terms, err = c.rare(ctx, auditWords, first, last, terms)
-	}
+	terms, err = c.rare(ctx, auditWords, max(first, l.first), min(last, l.last), terms)
 	return auditWords.match(terms), err
 }
 

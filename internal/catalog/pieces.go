@@ -10,13 +10,15 @@ import (
 // piece is how many letters a piece of an index of words has.
 const piece = 3
 
-// pieces are those that cover text, each once.
-func pieces(text string) (found []string) {
+// pieces are those of a text that is looked for in a column of an index of words, each once. The last come first: names
+// differ in their ends rather than in their beginnings.
+func pieces(text string, column int) (found []term) {
 	letters := []rune(text)
-	for i := 0; i < len(letters); i += piece {
-		i = min(i, len(letters)-piece)
-		if p := string(letters[i : i+piece]); !slices.Contains(found, p) {
-			found = append(found, p)
+	seen := map[string]bool{}
+	for at := len(letters) - piece; at >= 0; at-- {
+		if p := string(letters[at : at+piece]); !seen[p] {
+			seen[p] = true
+			found = append(found, term{column: column, piece: p, text: text, at: at})
 		}
 	}
 	return found
@@ -50,6 +52,13 @@ var (
 type term struct {
 	column int
 	piece  string
+	text   string // what it is a piece of
+	at     int    // its place there, in letters
+}
+
+// near says that two pieces of a text have two letters in common: where one is found, the other most often is, too.
+func (t term) near(other term) bool {
+	return t.column == other.column && t.text == other.text && max(t.at-other.at, other.at-t.at) < piece-1
 }
 
 // match asks an index of words for rows that have every one of terms.
@@ -67,37 +76,60 @@ const samples = 96
 // rowCost says how long it takes to look at a row: as long as to pass so many of a term in an index of words.
 const rowCost = 40
 
+// mostTerms is how many terms an index of words is asked for at most.
+const mostTerms = 16
+
 // rare are those of terms that an index of words is asked for, so that it finds quickly what has all of them: the
-// rare ones, and of the others those that spare more than it takes to pass their rows. Who asks compares what is found
-// with the text. How rare they are is guessed from a few rows from first to last; a bad guess costs time and nothing else.
+// rare ones, and of the others those that leave a quarter of the rest or spare more than it takes to pass their rows. Who asks
+// compares what is found with the text. How rare they are is guessed from a few rows from first to last, or not at all
+// where there are few; a bad guess costs time and nothing else.
 func (c *Catalog) rare(ctx context.Context, w words, first, last int64, terms []term) ([]term, error) {
-	rows, err := collect(ctx, c.db, func(row scanner) (texts [2]string, err error) {
-		err = row.Scan(&texts[0], &texts[1])
-		return [2]string{strings.ToLower(texts[0]), strings.ToLower(texts[1])}, err
-	}, w.rows, first, max((last-first)/samples, 1), samples)
-	if err != nil {
-		return nil, err
+	var rows [][2]string
+	if last-first >= int64(c.limits.uncertain) {
+		var err error
+		if rows, err = c.sample(ctx, w, first, last); err != nil {
+			return nil, err
+		}
 	}
 	with := func(rows [][2]string, t term) (some [][2]string) {
+		piece := strings.ToLower(t.piece)
 		for _, texts := range rows {
-			if strings.Contains(texts[t.column], strings.ToLower(t.piece)) {
+			if strings.Contains(texts[t.column], piece) {
 				some = append(some, texts)
 			}
 		}
 		return some
 	}
-	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(len(with(rows, a)), len(with(rows, b))) })
+	common := map[term]int{}
+	for _, t := range terms {
+		common[t] = len(with(rows, t))
+	}
+	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(common[a], common[b]) })
 	var chosen []term
 	left, about := rows, float64(len(rows)) // those that have all chosen terms; about how many, also where none has them
 	for _, t := range terms {
-		n, both := len(with(rows, t)), with(left, t)
+		if len(left) == 0 && slices.ContainsFunc(chosen, t.near) {
+			continue // nothing says that it is rarer than what was chosen
+		}
+		n, both := common[t], with(left, t)
 		then := float64(len(both))
 		if then == 0 {
 			then = about * (float64(n) + 0.5) / samples
 		}
-		if chosen == nil || n == 0 || (about-then)*rowCost > float64(n) {
+		if chosen == nil || n == 0 || 4*then <= about || (about-then)*rowCost > float64(n) {
 			chosen, left, about = append(chosen, t), both, then
+		}
+		if len(chosen) == mostTerms {
+			break
 		}
 	}
 	return chosen, nil
+}
+
+// sample reads the words of a few rows from first to last, in small letters.
+func (c *Catalog) sample(ctx context.Context, w words, first, last int64) ([][2]string, error) {
+	return collect(ctx, c.db, func(row scanner) (texts [2]string, err error) {
+		err = row.Scan(&texts[0], &texts[1])
+		return [2]string{strings.ToLower(texts[0]), strings.ToLower(texts[1])}, err
+	}, w.rows, first, max((last-first)/samples, 1), samples)
 }

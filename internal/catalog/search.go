@@ -15,7 +15,7 @@ type limits struct {
 	counted   int // matches that are counted at most; not less than a page has rows
 	readable  int // rows that are read one by one rather than asking an index of words
 	pieces    int // places where pieces begin with a short text, which are read one by one
-	uncertain int // lines of the audit log from which on it is worth the time to ask how common words are
+	uncertain int // rows from which on it is worth the time to ask how common words are
 }
 
 var searchLimits = limits{counted: 1000, readable: 20_000, pieces: 5000, uncertain: 20_000}
@@ -165,10 +165,7 @@ func (c *Catalog) words(ctx context.Context, l logs) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	terms := []term{{0, letters}}
-	for _, p := range pieces(l.text) {
-		terms = append(terms, term{0, p})
-	}
+	terms := append([]term{{piece: letters}}, pieces(l.text, 0)...)
 	var first, last int64
 	if err := c.db.QueryRowContext(ctx, `SELECT coalesce((SELECT min(rowid) FROM operations), 0), coalesce((SELECT max(rowid) FROM operations), 0)`).Scan(&first, &last); err != nil {
 		return "", err
