@@ -81,6 +81,7 @@ type placed struct {
 
 // show puts rows on a page, with cursors to its neighbours.
 func show(page *safepoint.OperationPage, rows []placed, newer, older bool) {
+	page.Operations = make([]safepoint.Operation, 0, len(rows))
 	for _, r := range rows {
 		page.Operations = append(page.Operations, r.Operation)
 	}

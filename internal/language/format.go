@@ -32,7 +32,7 @@ func (l *Language) Decimal(f float64, decimals int) string {
 
 // Size words bytes as safepoint.Bytes does: "1.4 MiB", or 1,4 MiB.
 func (l *Language) Size(n int64) string {
-	return strings.NewReplacer(".", l.mark, " ", nb).Replace(safepoint.Bytes(n).String())
+	return strings.ReplaceAll(strings.ReplaceAll(safepoint.Bytes(n).String(), ".", l.mark), " ", nb)
 }
 
 // Bytes is the exact size: "19,756,849,152 bytes".

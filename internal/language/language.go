@@ -139,6 +139,11 @@ func (l *Language) CountHTML(n any, one, many string, values ...any) template.HT
 	return template.HTML(l.fill(bold(html.EscapeString(l.plural(n, one, many))), append(values, "n", n), html.EscapeString))
 }
 
+// Fill is a pattern that Word returned, with its values.
+func (l *Language) Fill(pattern string, values ...any) string {
+	return l.fill(pattern, values, func(s string) string { return s })
+}
+
 // Word is a word or a pattern that needs its context to be translated.
 func (l *Language) Word(context, word string) string {
 	if l.translations != nil {
@@ -260,6 +265,9 @@ func (l *Language) value(v any, escape func(string) string) string {
 
 // bold turns pairs of ** into <b>.
 func bold(s string) string {
+	if !strings.Contains(s, "**") {
+		return s
+	}
 	parts := strings.Split(s, "**")
 	if len(parts)%2 == 0 {
 		return s

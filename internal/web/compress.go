@@ -28,6 +28,7 @@ func pack(b []byte, level int) packed {
 	}
 	defer pool.Put(w)
 	var out bytes.Buffer
+	out.Grow(len(b) / 8) // lists become a twelfth, texts a third
 	w.Reset(&out)
 	w.Write(b)
 	if err := w.Close(); err != nil || out.Len() >= len(b) {

@@ -171,15 +171,16 @@ func (st *stream) lookAt(now *visit, page string) bool {
 		delete(st.seen, page)
 		return true
 	}
-	var b []byte
+	text := newBuffer()
+	defer buffers.Put(text)
 	if err == nil {
-		b, err = v.s.render(v.t.Language, p.Name, "patch", v.view(p))
+		err = render(text, v.t.Language, p.Name, "patch", v.view(p))
 	}
 	if err != nil {
 		st.failed(v, f.target.Path, err)
 		return false
 	}
-	first := !f.sent
+	b, first := text.Bytes(), !f.sent
 	if sum := sha256.Sum256(b); first || sum != f.sum {
 		f.sent, f.sum = true, sum
 		st.send("patch", page, string(b))

@@ -73,8 +73,7 @@ func (c locale) dayMonthYear() string { return c.Word("date", "{day} {month} {ye
 
 func (c locale) dated(pattern string, t time.Time, month string) string {
 	t = c.in(t)
-	said := strings.NewReplacer("{day}", t.Format("2"), "{month}", month, "{year}", t.Format("2006")).Replace(pattern)
-	return strings.ReplaceAll(said, " ", nb)
+	return strings.ReplaceAll(c.Fill(pattern, "day", t.Format("2"), "month", month, "year", t.Format("2006")), " ", nb)
 }
 
 func (c locale) month(t time.Time) string { return c.Word("month", months[c.in(t).Month()-1]) }
@@ -193,8 +192,7 @@ func (c locale) Short(t time.Time) string {
 }
 
 func (c locale) weekdayDate(t time.Time) string {
-	said := strings.NewReplacer("{weekday}", c.weekday(t), "{date}", c.short(t)).Replace(c.Word("date", "{weekday} {date}"))
-	return strings.ReplaceAll(said, " ", nb)
+	return strings.ReplaceAll(c.Fill(c.Word("date", "{weekday} {date}"), "weekday", c.weekday(t), "date", c.short(t)), " ", nb)
 }
 
 // Since is how long something has lasted that began at t and goes on: in whole seconds, so that it does not flicker.

@@ -127,10 +127,12 @@ func (p *page) write(v *visit) error {
 	if v.fragment() && hasDialog(v.t.Language, p.Name) {
 		name = "dialog"
 	}
-	b, err := v.s.render(v.t.Language, p.Name, name, v.view(p))
-	if err != nil {
+	text := newBuffer()
+	defer buffers.Put(text)
+	if err := render(text, v.t.Language, p.Name, name, v.view(p)); err != nil {
 		return err
 	}
+	b := text.Bytes()
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	v.w.Header().Set("Vary", "X-Fragment, Cookie, Accept-Encoding, Accept-Language, Sec-Fetch-Site")
 	answer, compressed := packed{plain: b}, v.mayCompress()
@@ -146,17 +148,23 @@ func hasDialog(l *language.Language, page string) bool {
 	return err == nil && pages[page].Lookup("dialog") != nil
 }
 
-// render executes one template of a page to the end before anything is sent.
-func (s *server) render(l *language.Language, page, name string, data any) ([]byte, error) {
+// render executes one template of a page to the end, into b, before anything is sent.
+func render(b *bytes.Buffer, l *language.Language, page, name string, data any) error {
 	pages, err := pagesIn(l)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var b bytes.Buffer
-	if err := pages[page].ExecuteTemplate(&b, name, data); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	return pages[page].ExecuteTemplate(b, name, data)
+}
+
+// buffers are used for one page after another: a long list is more than a hundred thousand bytes.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// newBuffer is an empty one of buffers. Whoever puts it back keeps none of its bytes.
+func newBuffer() *bytes.Buffer {
+	b := buffers.Get().(*bytes.Buffer)
+	b.Reset()
+	return b
 }
 
 // embedded are the static files, which are the same for every console of the process.
