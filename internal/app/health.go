@@ -126,12 +126,12 @@ func rangeOf(days int) int {
 	return HealthRanges[len(HealthRanges)-1]
 }
 
-// schedulesOf are the schedules of a database if it is one alone, and otherwise those of all.
+// schedulesOf are the schedules of a database if it is one alone, and otherwise the plans of all.
 func (a *App) schedulesOf(ctx context.Context, orgID string, databases []safepoint.Database) ([]catalog.Schedule, error) {
 	if len(databases) == 1 {
 		return a.Catalog.DatabaseSchedules(ctx, orgID, databases[0].ID)
 	}
-	return a.Catalog.Schedules(ctx, orgID)
+	return a.Catalog.SchedulePlans(ctx, orgID)
 }
 
 func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safepoint.Database, proven map[string]catalog.Proven, days int, counted bool) ([]DatabaseHealth, error) {

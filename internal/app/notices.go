@@ -200,7 +200,7 @@ func (a *App) backupNotices(ctx context.Context, orgID string, now time.Time) (f
 	if err != nil {
 		return nil, err
 	}
-	schedules, err := a.Catalog.Schedules(ctx, orgID)
+	schedules, err := a.Catalog.SchedulePlans(ctx, orgID)
 	if err != nil {
 		return nil, err
 	}

@@ -82,10 +82,10 @@ func (a *App) deck(ctx context.Context, orgID, databaseID string) (*deck, error)
 	return d, err
 }
 
-// readSchedules reads the schedules and their databases; of one that was removed there is none.
+// readSchedules reads the schedules and their databases: those of one database in full, those of all as plans.
 func (d *deck) readSchedules(ctx context.Context, databaseID string) (err error) {
 	if databaseID == "" {
-		if d.schedules, err = d.app.Catalog.Schedules(ctx, d.orgID); err != nil {
+		if d.schedules, err = d.app.Catalog.SchedulePlans(ctx, d.orgID); err != nil {
 			return err
 		}
 		all, err := d.app.Catalog.Databases(ctx, d.orgID)
@@ -94,14 +94,12 @@ func (d *deck) readSchedules(ctx context.Context, databaseID string) (err error)
 		}
 		return err
 	}
-	if d.schedules, err = d.app.Catalog.DatabaseSchedules(ctx, d.orgID, databaseID); err != nil {
-		return err
-	}
 	db, err := d.app.Catalog.Database(ctx, d.orgID, databaseID)
-	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
-		return nil
+	if err != nil {
+		return notHere(err, "database")
 	}
 	d.databases[db.ID] = db
+	d.schedules, err = d.app.Catalog.DatabaseSchedules(ctx, d.orgID, databaseID)
 	return err
 }
 
@@ -137,6 +135,23 @@ func nextRun(s catalog.Schedule, now time.Time) time.Time {
 		return time.Time{}
 	}
 	return s.NextRun(now)
+}
+
+// whole are cards that were made of plans, made again of all that is known of their schedules. One that was removed
+// meanwhile is left out.
+func (d *deck) whole(ctx context.Context, cards []ScheduleCard) ([]ScheduleCard, error) {
+	ids := make([]string, len(cards))
+	for i, c := range cards {
+		ids[i] = c.ID
+	}
+	schedules, err := d.app.Catalog.SchedulesByID(ctx, d.orgID, ids...)
+	var there []ScheduleCard
+	for _, id := range ids {
+		if s, ok := schedules[id]; ok {
+			there = append(there, d.card(s))
+		}
+	}
+	return there, err
 }
 
 // fill reads the last runs of cards, all at once.

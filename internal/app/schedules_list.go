@@ -58,7 +58,7 @@ type ScheduleList struct {
 }
 
 // ScheduleList returns the cards that f selects, active ones first, then by name, with their Runs. What it reads of
-// schedules that are not on the page is one row each. A page that is asked for by After neither repeats nor passes over
+// schedules that are not on the page is their plans. A page that is asked for by After neither repeats nor passes over
 // a schedule because others were added or removed meanwhile.
 func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFilter) (ScheduleList, error) {
 	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
@@ -72,6 +72,9 @@ func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFi
 		return ScheduleList{}, err
 	}
 	l := ListSchedules(d.all(), f)
+	if l.Cards, err = d.whole(ctx, l.Cards); err != nil {
+		return ScheduleList{}, err
+	}
 	if l.Cards, err = d.fill(ctx, l.Cards); err != nil {
 		return ScheduleList{}, err
 	}
@@ -86,9 +89,6 @@ func (a *App) ScheduleList(ctx context.Context, by safepoint.Actor, f ScheduleFi
 func (a *App) DatabaseSchedules(ctx context.Context, by safepoint.Actor, databaseID string) ([]ScheduleCard, error) {
 	if err := a.authorize(ctx, by, viewer, "schedule.read"); err != nil {
 		return nil, err
-	}
-	if _, err := a.Catalog.Database(ctx, by.OrganizationID, databaseID); err != nil {
-		return nil, notHere(err, "database")
 	}
 	d, err := a.deck(ctx, by.OrganizationID, databaseID)
 	if err != nil {

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/safepoint-db/safepoint"
@@ -72,14 +73,42 @@ func schedule(ctx context.Context, q querier, orgID, id string) (Schedule, error
 	return s, absent(err, "schedule")
 }
 
-// Schedules returns the schedules of the organization, active ones first, then by name.
-func (c *Catalog) Schedules(ctx context.Context, orgID string) ([]Schedule, error) {
-	list, err := collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
+// SchedulePlans returns the schedules of the organization, active ones first, then by name: what each is called, when it
+// runs and how it stands. Nothing else of them is filled in, for there may be a thousand of which a page shows a few.
+func (c *Catalog) SchedulePlans(ctx context.Context, orgID string) ([]Schedule, error) {
+	list, err := collect(ctx, c.db, func(row scanner) (Schedule, error) {
+		s := Schedule{Schedule: safepoint.Schedule{OrganizationID: orgID}}
+		var interval, anchor, enabled, updated, done int64
+		err := row.Scan(&s.ID, &s.DatabaseID, &s.Name, &s.IsActive, &interval, &anchor, &enabled, &updated, &done, &s.LastRun, &s.LastStatus, &s.LastGood)
+		s.Interval = safepoint.Interval(time.Duration(interval) * time.Millisecond)
+		s.Anchor, s.EnabledAt, s.UpdatedAt, s.Done = fromMillis(anchor), fromMillis(enabled), fromMillis(updated), fromMillis(done)
+		return s, err
+	}, `SELECT id, database_id, name, is_active, interval_ms, anchor, enabled_at, updated_at, done_until, last_run, last_status, last_good FROM schedules
 		WHERE organization_id = $1 AND removed_at = 0 ORDER BY is_active DESC, lower(name), id`, orgID)
 	return list, wrap("list schedules", err)
 }
 
-// DatabaseSchedules returns those of one database, in the same order.
+// SchedulesByID returns those of some IDs that are there, by ID.
+func (c *Catalog) SchedulesByID(ctx context.Context, orgID string, ids ...string) (map[string]Schedule, error) {
+	byID := map[string]Schedule{}
+	for some := range slices.Chunk(ids, 10_000) { // a statement has at most 32,766 arguments
+		args := []any{orgID}
+		for _, id := range some {
+			args = append(args, id)
+		}
+		list, err := collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
+			WHERE coalesce(organization_id, '') = $1 AND removed_at = 0 AND id IN (`+placeholdersFrom(2, len(some))+`)`, args...)
+		if err != nil {
+			return nil, wrap("list schedules", err)
+		}
+		for _, s := range list {
+			byID[s.ID] = s
+		}
+	}
+	return byID, nil
+}
+
+// DatabaseSchedules returns the schedules of one database, in the same order.
 func (c *Catalog) DatabaseSchedules(ctx context.Context, orgID, databaseID string) ([]Schedule, error) {
 	list, err := collect(ctx, c.db, scanSchedule, `SELECT `+scheduleColumns+` FROM schedules
 		WHERE organization_id = $1 AND database_id = $2 AND removed_at = 0 ORDER BY is_active DESC, lower(name), id`, orgID, databaseID)

@@ -127,7 +127,7 @@ func TestRemoveDatabase(t *testing.T) {
 	if sealed != nil {
 		t.Error("its password is still here")
 	}
-	if all, err := f.Schedules(f.ctx, "org_a"); err != nil || len(all) != 0 {
+	if all, err := f.SchedulePlans(f.ctx, "org_a"); err != nil || len(all) != 0 {
 		t.Errorf("its schedules are still here: %v, %v", all, err)
 	}
 	// Its names are free again.

@@ -17,7 +17,7 @@ import (
 const cardsShown = 24
 
 type backupsView struct {
-	Databases []safepoint.Database
+	Connected bool          // there is a database
 	Unbacked  template.HTML // said where there is no schedule
 	List      app.ScheduleList
 	Cards     []card
@@ -51,14 +51,18 @@ var showLabels = map[app.ScheduleState]string{
 func showBackups(v *visit) (reply, error) {
 	d := backupsView{Filter: scheduleFilter(v.r.URL.Query())}
 	var err error
-	if d.Databases, err = v.app.Databases(v.ctx, v.actor); err != nil {
-		return nil, err
-	}
 	if d.List, err = v.app.ScheduleList(v.ctx, v.actor, d.Filter); err != nil {
 		return nil, err
 	}
 	if d.Overview, err = v.app.Overview(v.ctx, v.actor); err != nil {
 		return nil, err
+	}
+	if d.Connected = d.List.All > 0; !d.Connected {
+		databases, err := v.app.Databases(v.ctx, v.actor)
+		if err != nil {
+			return nil, err
+		}
+		d.Connected, d.Unbacked = len(databases) > 0, unbacked(v.t, databases)
 	}
 	for _, s := range d.List.Cards {
 		d.Cards = append(d.Cards, newCard(v.t, s))
@@ -69,7 +73,6 @@ func showBackups(v *visit) (reply, error) {
 	d.Many = d.List.All > cardsShown || d.Filter.Text != "" || d.Filter.Show != ""
 	d.Pager = cardPager(v.t, v.r.URL, d.List, d.Filter)
 	d.facts(v.t)
-	d.Unbacked = unbacked(v.t, d.Databases)
 	d.Verdict = newVerdict(v.t, d.List)
 	p := &page{Name: "backups", Title: v.t.Say("DB Backup"), Tab: "backups", Live: true, Busy: len(v.running) > 0, Data: d}
 	if n := d.List.States[app.ScheduleFailing]; n > 0 {

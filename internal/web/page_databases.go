@@ -79,7 +79,7 @@ func (v *visit) databasePage(id string) (*page, error) {
 		return nil, err
 	}
 	d.Backups = ops.Total
-	if d.Days, err = v.points(id); err != nil {
+	if d.Days, err = v.points(id, d.Schedules); err != nil {
 		return nil, err
 	}
 	return &page{Name: "database", Title: v.t.Say("{name} · Databases", "name", db.Name), Tab: "databases", Live: true, Data: d}, nil

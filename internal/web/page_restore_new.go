@@ -103,7 +103,11 @@ func (v *visit) restoreNew(f *form) (*page, error) {
 
 // otherPoints are the restore points of a backup's database, each a restore of its own. The backup is marked.
 func (v *visit) otherPoints(chosen safepoint.Operation) ([]pointDay, error) {
-	days, err := v.points(chosen.DatabaseID)
+	schedules, err := v.app.DatabaseSchedules(v.ctx, v.actor, chosen.DatabaseID)
+	if err != nil {
+		return nil, err
+	}
+	days, err := v.points(chosen.DatabaseID, schedules)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,11 @@ func showSchedule(v *visit) (reply, error) {
 		return nil, err
 	}
 	d := scheduleView{Card: newCard(v.t, s), Points: s.Backups, All: "/logs?type=backup&database=" + s.DatabaseID}
-	if d.Days, err = v.points(s.DatabaseID); err != nil {
+	all, err := v.app.DatabaseSchedules(v.ctx, v.actor, s.DatabaseID)
+	if err != nil {
+		return nil, err
+	}
+	if d.Days, err = v.points(s.DatabaseID, all); err != nil {
 		return nil, err
 	}
 	p := &page{Name: "schedule", Title: v.t.Say("{name} · DB Backup", "name", s.Name), Tab: "backups", Live: true, Busy: s.Running != nil, Data: d}

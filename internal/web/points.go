@@ -29,14 +29,10 @@ const (
 	plannedMost   = 3
 )
 
-// points are the restore points of a database and its next planned runs, the newest day first.
-func (v *visit) points(databaseID string) ([]pointDay, error) {
+// points are the restore points of a database and the next planned runs of its schedules, the newest day first.
+func (v *visit) points(databaseID string, schedules []app.ScheduleCard) ([]pointDay, error) {
 	page, err := v.app.Operations(v.ctx, v.actor, safepoint.OperationFilter{Type: safepoint.TypeBackup, DatabaseID: databaseID, Limit: pointsShown})
 	if err != nil {
-		return nil, err
-	}
-	schedules, err := v.app.DatabaseSchedules(v.ctx, v.actor, databaseID)
-	if err != nil && safepoint.ErrorCode(err) != safepoint.CodeNotFound { // of a database that was removed nothing is planned
 		return nil, err
 	}
 	return withPlanned(v.t, pointDays(v.t, page.Operations), schedules), nil
