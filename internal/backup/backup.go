@@ -210,7 +210,7 @@ func (b *backup) verify(ctx context.Context, w written) (Result, error) {
 		return Result{}, err
 	}
 	if f.Size() != w.file().Size || sum != w.SHA256 {
-		return Result{}, safepoint.Errorf(safepoint.CodeArchive, "What %s gives back is not what was written.", b.Storage.Name()).
+		return Result{}, safepoint.Errorf(safepoint.CodeArchive, "What the storage gives back is not what was written.").
 			WithHint("Check the disk it is on. The unusable file was removed.")
 	}
 	h := r.Header()

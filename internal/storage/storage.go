@@ -67,6 +67,6 @@ type Storage interface {
 	// Sweep removes what unfinished uploads left behind, and returns how many.
 	Sweep(ctx context.Context) (int, error)
 	Space(ctx context.Context) (Space, error)
-	// Name is what people call it, such as "local: /var/lib/safepoint/backups".
+	// Name is what it is called, such as "local"; every organization's people see it.
 	Name() string
 }

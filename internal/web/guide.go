@@ -97,14 +97,14 @@ func (v *visit) guide() (guideView, error) {
 		{Title: c.Say("Your account"), Done: true, Fact: v.actor.UserName + ", " + v.actor.Email},
 		{Title: c.Say("Organization and time zone"), Done: true, Fact: v.org.Name + ", " + v.org.TimeZone, Also: "/settings/general", AlsoText: c.Say("Change")},
 		v.guideDatabase(dbs, over.Backups),
-		{Title: c.Say("Storage"), Done: over.StorageName != "", Fact: over.StorageName, Also: "/storage", AlsoText: c.Say("Look at it")},
+		{Title: c.Say("Storage"), Done: over.StorageName != "", Fact: c.storage(over.StorageName), Also: "/storage", AlsoText: c.Say("Look at it")},
 		{Title: c.Say("First schedule"), Done: list.All > 0, Lead: c.Say("A schedule backs up one database at an interval you choose. Its first run starts within a minute."),
 			Link: "/backups/new", LinkText: c.Say("New schedule")},
 		{Title: c.Say("First backup"), Done: over.Backups > 0, Lead: c.Say("A backup counts when its file was read again and found whole."),
 			Link: "/backups/manual", LinkText: c.Say("Start it now"), Dialog: true},
 	}
 	if over.Space.Total > 0 {
-		d.Steps[3].Fact = c.Say("{storage}: {free} free of {total}", "storage", over.StorageName, "free", c.Size(over.Space.Free), "total", c.Size(over.Space.Total))
+		d.Steps[3].Fact = c.Say("{free} free of {total}", "free", c.Size(over.Space.Free), "total", c.Size(over.Space.Total))
 	}
 	if len(dbs) > 0 {
 		d.Steps[4].Link += "?database=" + dbs[0].ID

@@ -42,7 +42,7 @@ func (v *visit) manual(f *form) (*page, error) {
 		}
 	}
 	if over.Space.Total > 0 {
-		note = append(note, v.t.Say("Storage {name} has {size} free.", "name", over.StorageName, "size", v.t.Size(over.Space.Free)))
+		note = append(note, v.t.Say("The storage has {size} free.", "size", v.t.Size(over.Space.Free)))
 	}
 	d.Note = strings.Join(note, " ")
 	return &page{Name: "manual", Title: v.t.Say("Manual Backup"), Tab: "backups", Data: d}, nil

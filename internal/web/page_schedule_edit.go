@@ -17,7 +17,6 @@ type scheduleForm struct {
 	Intervals []safepoint.Interval
 	Next      string // of the schedule as it is
 	Changed   string // who changed it meanwhile: a 409
-	Storage   string
 	Action    string
 	Back      string
 }
@@ -31,11 +30,7 @@ func (v *visit) scheduleNew(f *form) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	over, err := v.app.Overview(v.ctx, v.actor)
-	if err != nil {
-		return nil, err
-	}
-	d := scheduleForm{F: f, New: true, Databases: dbs, Intervals: safepoint.Intervals, Storage: over.StorageName, Action: "/backups/new", Back: "/backups"}
+	d := scheduleForm{F: f, New: true, Databases: dbs, Intervals: safepoint.Intervals, Action: "/backups/new", Back: "/backups"}
 	return &page{Name: "schedule_edit", Title: v.t.Say("New schedule · DB Backup"), Tab: "backups", Data: d}, nil
 }
 

@@ -7,10 +7,19 @@ import (
 	"github.com/safepoint-db/safepoint/internal/app"
 )
 
-// storageUse is a storage with its room in words.
+// storageUse is a storage with its name and its room in words.
 type storageUse struct {
 	app.StorageUse
+	Called   string
 	Forecast template.HTML
+}
+
+// storage is what a storage is called.
+func (c locale) storage(name string) string {
+	if name == app.StorageID {
+		return c.Say("Local folder")
+	}
+	return name
 }
 
 type storagesView struct{ Rows []storageUse }
@@ -33,7 +42,7 @@ func showStorages(v *visit) (reply, error) {
 
 func (v *visit) storageUse(s app.StorageUse) (storageUse, error) {
 	h, err := v.app.StorageForecast(v.ctx, v.actor, s.ID)
-	return storageUse{s, forecast(v.t, h)}, err
+	return storageUse{s, v.t.storage(s.Name), forecast(v.t, h)}, err
 }
 
 type storageView struct {
@@ -86,7 +95,7 @@ func (v *visit) storagePage(id string) (*page, error) {
 		d.Databases = append(d.Databases, l)
 	}
 	d.More = len(stored) - len(d.Databases)
-	return &page{Name: "storage", Title: v.t.Say("{name} · Storage", "name", s.Name), Tab: "storage", Live: true, Data: d}, nil
+	return &page{Name: "storage", Title: v.t.Say("{name} · Storage", "name", d.Use.Called), Tab: "storage", Live: true, Data: d}, nil
 }
 
 // doStorageTest shows what the test found on the storage's page itself: it leaves nothing behind.

@@ -45,7 +45,7 @@ func sample() *fake {
 		actor: safepoint.Actor{UserID: "usr_ines", UserName: "Ines Marlow", Email: "ines.marlow@harborline.example", Display: safepoint.Display{Theme: "system", Hours: "24"}, OrganizationID: org.ID, Role: safepoint.RoleAdmin, Via: "session"},
 		orgs:  []safepoint.Membership{{Organization: org, Role: safepoint.RoleAdmin}, {Organization: other, Role: safepoint.RoleViewer}},
 		state: safepoint.OrganizationState{State: safepoint.StateOperating},
-		over:  app.Overview{Backups: 143, Bytes: 2507 * gib, StorageName: "local: /var/lib/safepoint/backups", Space: storage.Space{Free: 412 * gib, Total: 2800 * gib}},
+		over:  app.Overview{Backups: 143, Bytes: 2507 * gib, StorageName: "local", Space: storage.Space{Free: 412 * gib, Total: 2800 * gib}},
 		dbs: []safepoint.Database{
 			{ID: "db_harbor_prod", Name: "harbor_prod", Engine: safepoint.PostgreSQL, Host: "db-01", Port: 5432, User: "backup", DBName: "harbor", TLS: safepoint.TLSVerifyFull, HasPassword: true, ServerVersion: "17.6", CreatedAt: ago(200 * 24 * time.Hour), CreatedByName: "Ines Marlow", Version: 3},
 			{ID: "db_billing_prod", Name: "billing_prod", Engine: safepoint.PostgreSQL, Host: "db-02", Port: 5432, User: "backup", DBName: "billing", TLS: safepoint.TLSVerifyFull, HasPassword: true, ServerVersion: "16.4", CreatedAt: ago(180 * 24 * time.Hour), CreatedByName: "Ines Marlow", Version: 1},

@@ -55,18 +55,19 @@ func (s *Storage) failedAt(act, key string, err error) error {
 	return s.failed(act+" "+key, err)
 }
 
-// failed words any other failure: what the operator of this machine can mend as such, the rest with the act for the log.
+// failed words any other failure: what the operator of this machine can mend as such, the rest with the act for the log. Where
+// the folder is, an organization's people need not know: it stands in the cause alone, which is for the log.
 func (s *Storage) failed(act string, err error) error {
-	cause := fmt.Errorf("%s in backup storage: %w", act, err)
+	cause := fmt.Errorf("%s in backup storage %s: %w", act, s.dir, err)
 	switch {
 	case errors.Is(err, unix.ENOSPC), errors.Is(err, unix.EDQUOT):
-		return s.full(err).WithCause(cause)
+		return s.full(err).WithHint("Delete backups that are no longer needed, or give the folder of backups more room. Nothing that was stored before is affected.").WithCause(cause)
 	case errors.Is(err, unix.EROFS):
 		return safepoint.Errorf(safepoint.CodePrivilege, "The disk that holds the backups can only be read.").
-			WithHint("A disk with errors is often made so: look at the machine's system log. Then let the folder %s be written again.", s.dir).WithCause(cause)
+			WithHint("A disk with errors is often made so: look at the machine's system log. Then let the folder of backups be written again.").WithCause(cause)
 	case errors.Is(err, fs.ErrPermission):
-		return safepoint.Errorf(safepoint.CodePrivilege, "Safepoint may not use the folder of backups %s, or not all that is in it.", s.dir).
-			WithHint("Give it, and everything in it, to the user that Safepoint runs as.").WithCause(cause)
+		return safepoint.Errorf(safepoint.CodePrivilege, "Safepoint may not use the folder of backups, or not all that is in it.").
+			WithHint("Give it, and everything in it, to the user that Safepoint runs as. The server's log names the folder.").WithCause(cause)
 	case errors.Is(err, unix.EIO):
 		return safepoint.Errorf(safepoint.CodeUnreachable, "The disk that holds the backups answered with an error.").
 			WithHint("Look at the machine's system log for errors of the disk.").WithCause(cause)
@@ -75,13 +76,11 @@ func (s *Storage) failed(act string, err error) error {
 }
 
 func (s *Storage) full(err error) *safepoint.Error {
-	message := "The disk that holds the backups is full"
-	if space, spaceErr := s.space(); spaceErr == nil {
-		message += fmt.Sprintf(": %s of %s are free", safepoint.Bytes(space.Free), safepoint.Bytes(space.Total))
-	}
 	if errors.Is(err, unix.EDQUOT) {
-		message = "The disk quota for the backups is used up"
+		return safepoint.Errorf(safepoint.CodeSpace, "The disk quota for the backups is used up.")
 	}
-	return safepoint.Errorf(safepoint.CodeSpace, "%s.", message).
-		WithHint("Delete backups that are no longer needed, or give the folder %s more room. Nothing that was stored before is affected.", s.dir)
+	if space, err := s.space(); err == nil {
+		return safepoint.Errorf(safepoint.CodeSpace, "The disk that holds the backups is full: %s of %s are free.", safepoint.Bytes(space.Free), safepoint.Bytes(space.Total))
+	}
+	return safepoint.Errorf(safepoint.CodeSpace, "The disk that holds the backups is full.")
 }

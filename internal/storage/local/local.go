@@ -103,8 +103,8 @@ func (s *Storage) Close() error {
 	return errors.Join(err, s.root.Close())
 }
 
-// Name is "local: " and the folder.
-func (s *Storage) Name() string { return "local: " + s.dir }
+// Name is "local": which folder it is, only the operator needs to know.
+func (s *Storage) Name() string { return "local" }
 
 // Open opens an object for reading. It stays readable until it is closed, even if it is deleted meanwhile.
 func (s *Storage) Open(ctx context.Context, key string) (storage.File, error) {

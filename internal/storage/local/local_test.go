@@ -196,3 +196,23 @@ func TestFailuresOfTheDisk(t *testing.T) {
 		}
 	}
 }
+
+// TestFailuresNameNoFolder: an organization's people see no path of the server, and its log the folder and the cause.
+func TestFailuresNameNoFolder(t *testing.T) {
+	s := open(t, filepath.Join(t.TempDir(), "backups"))
+	if strings.Contains(s.Name(), string(filepath.Separator)) {
+		t.Errorf("the storage is called %s", s.Name())
+	}
+	for cause, says := range map[error]string{
+		unix.ENOSPC: "is full: ", unix.EDQUOT: "quota", unix.EROFS: "only be read", unix.EACCES: "may not use the folder", unix.EIO: "answered with an error",
+	} {
+		err := s.failedAt("write", "org_1/op_1.sql.zst", &fs.PathError{Op: "openat", Path: filepath.Join(s.dir, "org_1/op_1.sql.zst"), Err: cause})
+		shown := safepoint.UserError(err)
+		if !strings.Contains(shown.Message, says) || shown.Hint == "" || strings.Contains(shown.Message+shown.Hint, s.dir) {
+			t.Errorf("%v: a person sees %q, %q", cause, shown.Message, shown.Hint)
+		}
+		if logged := err.Error(); !strings.Contains(logged, s.dir) || !strings.Contains(logged, "write org_1/op_1.sql.zst") || !errors.Is(err, cause) {
+			t.Errorf("%v: the log says %s", cause, logged)
+		}
+	}
+}
