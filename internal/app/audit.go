@@ -85,18 +85,24 @@ func (a *App) auditBegin(ctx context.Context, by safepoint.Actor, e act) (end fu
 			a.audit(ctx, by, e)
 		}
 	}
-	a.acting[line.ID] = true
+	a.acting[line.ID] = nil
 	return func(err error) {
-		outcome, detail := outcomeAnd(err)
-		err = a.Catalog.EndAudit(ctx, line.ID, outcome, detail)
-		if err != nil {
-			a.Log.ErrorContext(ctx, "audit entry was not completed", "action", e.action, "object", e.id, "error", err)
-		}
+		how := new(ending)
+		how.outcome, how.detail = outcomeAnd(err)
+		err = a.Catalog.EndAudit(ctx, line.ID, how.outcome, how.detail)
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		delete(a.acting, line.ID)
+		if err == nil {
+			delete(a.acting, line.ID)
+			return
+		}
+		a.Log.ErrorContext(ctx, "audit entry was not completed", "action", e.action, "object", e.id, "error", err)
+		a.acting[line.ID] = how
 	}
 }
+
+// ending is how an act ended.
+type ending struct{ outcome, detail string }
 
 func outcomeAnd(err error) (outcome, detail string) {
 	if err != nil {
@@ -105,7 +111,8 @@ func outcomeAnd(err error) (outcome, detail string) {
 	return done, ""
 }
 
-// endActs ends the lines of the audit log in which something was begun that no process is at any more.
+// endActs ends the lines of the audit log in which something was begun that no process is at any more: with how it ended,
+// where only that could not be written then.
 func (a *App) endActs(ctx context.Context) error {
 	for _, action := range []string{resumeServiceAction, resumeRestoreAction} {
 		open, err := a.Catalog.OpenAudit(ctx, action)
@@ -114,14 +121,20 @@ func (a *App) endActs(ctx context.Context) error {
 		}
 		for _, line := range open {
 			a.mu.Lock()
-			inHand := a.acting[line.ID]
+			how, ours := a.acting[line.ID]
 			a.mu.Unlock()
-			if inHand {
-				continue
+			switch {
+			case !ours:
+				how = &ending{failed, "What became of it was not recorded: the server stopped meanwhile."}
+			case how == nil:
+				continue // in hand
 			}
-			if err := a.Catalog.EndAudit(ctx, line.ID, failed, "What became of it was not recorded: the server stopped meanwhile."); err != nil {
+			if err := a.Catalog.EndAudit(ctx, line.ID, how.outcome, how.detail); err != nil {
 				return err
 			}
+			a.mu.Lock()
+			delete(a.acting, line.ID)
+			a.mu.Unlock()
 		}
 	}
 	return nil

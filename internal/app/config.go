@@ -65,8 +65,8 @@ type App struct {
 	testLimit time.Duration // defaultTestLimit; tests wait less long
 
 	mu      sync.Mutex
-	acting  map[string]bool   // lines of the audit log whose act this process has begun and not ended
-	testing map[string]string // organization → name of the service being tested: no restore starts meanwhile
+	acting  map[string]*ending // lines of the audit log that this process has begun and not ended; how the act ended, nil while it goes on
+	testing map[string]string  // organization → name of the service being tested: no restore starts meanwhile
 
 	untidy chan struct{}
 
@@ -116,7 +116,7 @@ func New(cfg Config) *App {
 	if cfg.SessionLife == 0 {
 		cfg.SessionLife = 7 * 24 * time.Hour
 	}
-	a := &App{Config: cfg, passkeys: passkey.NewChallenges(cfg.Elapsed), testLimit: defaultTestLimit, hashing: make(chan struct{}, 2), testing: map[string]string{}, acting: map[string]bool{},
+	a := &App{Config: cfg, passkeys: passkey.NewChallenges(cfg.Elapsed), testLimit: defaultTestLimit, hashing: make(chan struct{}, 2), testing: map[string]string{}, acting: map[string]*ending{},
 		untidy: make(chan struct{}, 1), answers: map[string]*answers{}, toAsk: make(chan string, 256)}
 	if a.LocalPaths == nil {
 		a.LocalPaths = a.outsideDataDir

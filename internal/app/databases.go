@@ -122,7 +122,7 @@ func mayKeepPassword(old, d safepoint.Database) error {
 	case d.Host != old.Host || d.Port != old.Port:
 		return safepoint.Invalid("password", "Enter the password again, because the address changed.")
 	case d.TLS.WeakerThan(old.TLS) || d.CACert != old.CACert && d.TLS != safepoint.TLSDisable && d.TLS != safepoint.TLSRequire:
-		return safepoint.Invalid("password", "Enter the password again, because the connection would be protected otherwise than before.")
+		return safepoint.Invalid("password", "Enter the password again, because the connection would be protected differently.")
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 
@@ -231,4 +232,35 @@ func TestResumeCutShort(t *testing.T) {
 	check("")
 	end(nil)
 	check("succeeded")
+}
+
+// TestEndWrittenLater: where only how an act ended could not be written, housekeeping writes it, and not that the server stopped.
+func TestEndWrittenLater(t *testing.T) {
+	w := newWorld(t)
+	begin := func(name string) (end func(error)) {
+		return w.auditBegin(w.ctx, w.admin, act{action: resumeServiceAction, object: "service", id: name, name: name})
+	}
+	good, bad := begin("good"), begin("bad")
+	w.sql(`CREATE TRIGGER refuse BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'refused by the test'); END`)
+	good(nil)
+	bad(safepoint.Errorf(safepoint.CodeUnreachable, "The service did not answer."))
+	if !w.Housekeep(w.ctx) {
+		t.Error("housekeeping says that it did all, while the catalog refuses")
+	}
+	w.sql(`DROP TRIGGER refuse`)
+	if w.Housekeep(w.ctx) {
+		t.Error("housekeeping found something that it could not do")
+	}
+	page, err := w.Audit(w.ctx, w.admin, AuditFilter{Limit: 2})
+	w.ok(err)
+	got := map[string]string{}
+	for _, e := range page.Entries {
+		got[e.ObjectName] = e.Outcome + ": " + e.Detail
+	}
+	if want := map[string]string{"good": "succeeded: ", "bad": "failed: The service did not answer."}; !maps.Equal(got, want) {
+		t.Errorf("the audit log says %q, want %q", got, want)
+	}
+	if n := len(w.acting); n != 0 {
+		t.Errorf("%d acts are still kept in mind", n)
+	}
 }

@@ -3,7 +3,7 @@ package wire
 // Storage is where backups are kept, and what the organization keeps there.
 type Storage struct {
 	ID         string `json:"id" example:"local"`
-	Name       string `json:"name" example:"local: /var/lib/safepoint/backups"`
+	Name       string `json:"name" example:"local"`
 	Backups    int    `json:"backups" doc:"The organization's kept backups"`
 	Bytes      int64  `json:"bytes" doc:"What they take"`
 	SpaceFree  int64  `json:"space_free,omitempty" doc:"Where space_total is known"`
