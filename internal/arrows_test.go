@@ -91,6 +91,7 @@ var arrows = map[string][]string{
 	"internal/bench/cmd":           {"internal/bench", "internal/bench/pages"},
 	"internal/bench/pages":         {"internal/server", "internal/app", "internal/web"},
 	"internal/browsertest":         {},
+	"internal/certtest":            {},
 	"internal/e2e":                 {},
 	"internal/engine/enginetest":   {"internal/engine", "internal/archive"},
 	"internal/halt/halttest":       {"internal/halt"},
@@ -103,7 +104,7 @@ var arrows = map[string][]string{
 }
 
 // testOnly are the packages of the table's last block.
-var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/bench/pages", "internal/browsertest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
+var testOnly = []string{"internal/bench", "internal/bench/cmd", "internal/bench/pages", "internal/browsertest", "internal/certtest", "internal/e2e", "internal/engine/enginetest", "internal/halt/halttest", "internal/pgtest",
 	"internal/many", "internal/passkey/passkeytest", "internal/soak", "internal/measure", "internal/storage/storagetest"}
 
 // standardOnly import nothing from outside the standard library and this module: words, rules and contracts.

@@ -2,18 +2,8 @@ package browsertest
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/sha256"
-	"crypto/x509"
 	"database/sql"
-	"encoding/base64"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -21,12 +11,14 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"github.com/safepoint-db/safepoint/internal/certtest"
 )
 
 // TestLiveOverHTTP2 follows a backup over HTTPS, where the server speaks HTTP/2 itself: in tabs that share one stream,
 // and in more tabs with a stream of their own each than HTTP/1.1 has connections.
 func TestLiveOverHTTP2(t *testing.T) {
-	cert, key, hash := certificate(t)
+	cert, key, hash := certtest.New(t)
 	b := Start(t, chromedp.Flag("ignore-certificate-errors-spki-list", hash))
 	said := launch(t, `Open (https://\S+)/setup and enter this code within 30 minutes: (\S+)`,
 		"serve", "--addr", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--tls-cert", cert, "--tls-key", key)
@@ -71,35 +63,4 @@ func (p *Page) before(script string) {
 	if err != nil {
 		p.tab.t.Fatalf("add a script: %v", err)
 	}
-}
-
-// certificate writes one for 127.0.0.1, its key, and returns what Chromium knows its key by.
-func certificate(t *testing.T) (cert, key, hash string) {
-	t.Helper()
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	public, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(name, kind string, b []byte) string {
-		path := filepath.Join(t.TempDir(), name)
-		if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: b}), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	sum := sha256.Sum256(public)
-	return write("cert.pem", "CERTIFICATE", der), write("key.pem", "PRIVATE KEY", secret), base64.StdEncoding.EncodeToString(sum[:])
 }
