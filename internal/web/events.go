@@ -174,7 +174,7 @@ func (st *stream) lookAt(now *visit, page string) bool {
 	text := newBuffer()
 	defer buffers.Put(text)
 	if err == nil {
-		err = render(text, v.t.Language, p.Name, "patch", v.view(p))
+		err = render(text, v.t.Language, v.view(p), "patch", p.Name+"/live", "patch-end")
 	}
 	if err != nil {
 		st.failed(v, f.target.Path, err)

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -33,7 +34,7 @@ func (to redirect) write(v *visit) error {
 }
 
 // page answers with a template. A template file defines "content", and where it is a dialog or is followed by a
-// stream also "dialog" or "live".
+// stream also "dialog" or "live", in <div id="live">.
 type page struct {
 	Name    string // the template file without ".html"
 	Title   string // what the tab says
@@ -123,13 +124,13 @@ func (v *visit) done() string {
 func (p *page) write(v *visit) error {
 	v.restoreKept(p)
 	v.showAccount()
-	name := "base"
+	parts := []string{"top", p.Name + "/content", "bottom"}
 	if v.fragment() && hasDialog(v.t.Language, p.Name) {
-		name = "dialog"
+		parts = []string{p.Name + "/dialog"}
 	}
 	text := newBuffer()
 	defer buffers.Put(text)
-	if err := render(text, v.t.Language, p.Name, name, v.view(p)); err != nil {
+	if err := render(text, v.t.Language, v.view(p), parts...); err != nil {
 		return err
 	}
 	b := text.Bytes()
@@ -144,17 +145,19 @@ func (p *page) write(v *visit) error {
 }
 
 func hasDialog(l *language.Language, page string) bool {
-	pages, err := pagesIn(l)
-	return err == nil && pages[page].Lookup("dialog") != nil
+	t, err := templatesIn(l)
+	return err == nil && t.Lookup(page+"/dialog") != nil
 }
 
-// render executes one template of a page to the end, into b, before anything is sent.
-func render(b *bytes.Buffer, l *language.Language, page, name string, data any) error {
-	pages, err := pagesIn(l)
-	if err != nil {
-		return err
+// render executes templates one after another to the end, into b, before anything is sent.
+func render(b *bytes.Buffer, l *language.Language, data any, names ...string) error {
+	t, err := templatesIn(l)
+	for _, name := range names {
+		if err == nil {
+			err = t.ExecuteTemplate(b, name, data)
+		}
 	}
-	return pages[page].ExecuteTemplate(b, name, data)
+	return err
 }
 
 // buffers are used for one page after another: a long list is more than a hundred thousand bytes.
@@ -170,28 +173,29 @@ func newBuffer() *bytes.Buffer {
 // embedded are the static files, which are the same for every console of the process.
 var embedded = sync.OnceValues(loadAssets)
 
-// spoken are the pages by the tag of the language they are in, parsed when they are first asked for.
+// spoken are the templates by the tag of the language they are in, parsed when they are first asked for.
 var spoken sync.Map
 
-// pagesIn are the pages in a language.
-func pagesIn(l *language.Language) (map[string]*template.Template, error) {
-	parse, _ := spoken.LoadOrStore(l.Tag, sync.OnceValues(func() (map[string]*template.Template, error) {
+// templatesIn are the templates in a language.
+func templatesIn(l *language.Language) (*template.Template, error) {
+	parse, _ := spoken.LoadOrStore(l.Tag, sync.OnceValues(func() (*template.Template, error) {
 		a, err := embedded()
 		if err != nil {
 			return nil, fmt.Errorf("load assets: %w", err)
 		}
-		pages, err := loadPages(a, l)
+		t, err := loadTemplates(a, l)
 		if err != nil {
 			return nil, fmt.Errorf("load templates: %w", err)
 		}
-		return pages, nil
+		return t, nil
 	}))
-	return parse.(func() (map[string]*template.Template, error))()
+	return parse.(func() (*template.Template, error))()
 }
 
-// loadPages parses each page's templates into a set of its own, with the shared ones.
-func loadPages(a assets, l *language.Language) (map[string]*template.Template, error) {
-	shared, err := template.New("").Option("missingkey=error").Funcs(funcs(a, l)).ParseFS(templateFS, "templates/shared/*.html")
+// loadTemplates parses the templates of all pages into one set, with the shared ones. What the file of a page defines,
+// such as "content" of logs.html, is called "logs/content" there, so that each page can have its own.
+func loadTemplates(a assets, l *language.Language) (*template.Template, error) {
+	set, err := template.New("").Option("missingkey=error").Funcs(funcs(a, l)).ParseFS(templateFS, "templates/shared/*.html")
 	if err != nil {
 		return nil, err
 	}
@@ -199,17 +203,34 @@ func loadPages(a assets, l *language.Language) (map[string]*template.Template, e
 	if err != nil {
 		return nil, err
 	}
-	pages := map[string]*template.Template{}
-	for _, f := range files {
-		t, err := shared.Clone()
+	for _, file := range files {
+		text, err := templateFS.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
-		if pages[strings.TrimSuffix(path.Base(f), ".html")], err = t.ParseFS(templateFS, f); err != nil {
+		page := strings.TrimSuffix(path.Base(file), ".html")
+		if _, err := set.New(page).Parse(ownNames(page, string(text))); err != nil {
 			return nil, err
 		}
 	}
-	return pages, nil
+	return set, nil
+}
+
+var defined, called = regexp.MustCompile(`\{\{define "([^"]+)"`), regexp.MustCompile(`\{\{template "([^"]+)"`)
+
+// ownNames puts the page's name before those of the templates that its file defines.
+func ownNames(page, text string) string {
+	own := map[string]bool{}
+	for _, found := range defined.FindAllStringSubmatch(text, -1) {
+		own[found[1]] = true
+	}
+	text = defined.ReplaceAllString(text, `{{define "`+page+`/$1"`)
+	return called.ReplaceAllStringFunc(text, func(call string) string {
+		if name := called.FindStringSubmatch(call)[1]; own[name] {
+			return `{{template "` + page + "/" + name + `"`
+		}
+		return call
+	})
 }
 
 func funcs(a assets, l *language.Language) template.FuncMap {

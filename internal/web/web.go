@@ -81,7 +81,7 @@ func newServer(c Config) (*server, error) {
 		return nil, err
 	}
 	for _, l := range language.All() { // a broken template is found now, in whatever language
-		if _, err := pagesIn(l); err != nil {
+		if _, err := templatesIn(l); err != nil {
 			return nil, err
 		}
 	}
