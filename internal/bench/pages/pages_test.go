@@ -31,9 +31,13 @@ func TestPagesReadLittle(t *testing.T) {
 	for i, s := range small {
 		l := large[i]
 		// Filters by time may count one edge more; health reads the runs of each database: of 25 on a page, of all in the API.
+		// Where a filter selects no card of the small one, neither schedules nor their last runs nor their strips are read.
 		may := 2
-		if strings.Contains(s.path, "/health") {
+		switch {
+		case strings.Contains(s.path, "/health"):
 			may = 30
+		case strings.HasPrefix(s.path, "/backups?show="):
+			may = 3
 		}
 		if n, m := len(s.statements), len(l.statements); m > n+may || n == 0 && strings.HasPrefix(s.path, "/logs") {
 			t.Errorf("%s: %d statements with 3 schedules, %d with 300:\n%s", l.path, n, m, strings.Join(l.statements, "\n"))
