@@ -288,7 +288,7 @@ func (a *App) storageNotice(ctx context.Context, orgID string, _ time.Time) ([]N
 		n.Said = safepoint.Errorf(safepoint.CodeSpace, "The storage is almost full.").WithHint("The next backups may fail. Delete backups that are no longer needed, or give it more room.")
 	}
 	if bytes < (space.Total-space.Free)/10 { // deleting them would help little
-		n.Said = n.Said.WithHint("Little of what fills its disk are your backups: the operator can free some room on it, or give it more.")
+		n.Said = n.Said.WithHint("Your backups are a small part of what fills its disk: the operator can free some room on it, or give it more.")
 	}
 	return []Notice{n}, nil
 }

@@ -54,6 +54,9 @@ func (l *Language) Lasted(d time.Duration) string {
 	if d < 0 {
 		d = 0
 	}
+	if d > 0 && d < time.Millisecond {
+		return "<" + nb + "1" + nb + l.Word("unit", "ms")
+	}
 	if d < time.Second {
 		return fmt.Sprintf("%d%s%s", d.Milliseconds(), nb, l.Word("unit", "ms"))
 	}

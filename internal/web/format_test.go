@@ -13,7 +13,7 @@ func plain(s string) string { return strings.ReplaceAll(s, nb, " ") }
 
 func TestLasted(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		-time.Second: "0 ms", 153 * time.Millisecond: "153 ms", 4 * time.Second: "4 s", 60 * time.Second: "1 min", 365 * time.Second: "6 min 05 s",
+		-time.Second: "0 ms", 0: "0 ms", 300 * time.Microsecond: "< 1 ms", 153 * time.Millisecond: "153 ms", 4 * time.Second: "4 s", 60 * time.Second: "1 min", 365 * time.Second: "6 min 05 s",
 		17*time.Hour + 14*time.Minute: "17 h 14 min", 3 * time.Hour: "3 h", 205 * time.Hour: "8 d 13 h", 59*time.Second + 900*time.Millisecond: "1 min",
 	} {
 		if got := plain(english.Lasted(d)); got != want {

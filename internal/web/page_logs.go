@@ -252,7 +252,11 @@ func (v *visit) row(op safepoint.Operation) logRow {
 		if op.Mode == safepoint.RestoreInstant {
 			r.Facts = append(r.Facts, c.Say("instant switch"))
 		}
-		if t := op.HaltTime(); t > 0 {
+		switch t := op.HaltTime(); {
+		case t <= 0:
+		case op.Services == 0:
+			r.Facts = append(r.Facts, c.Say("database closed {time}", "time", c.Lasted(t)))
+		default:
 			r.Facts = append(r.Facts, c.Say("services halted {time}", "time", c.Lasted(t)))
 		}
 	} else if op.Size > 0 {

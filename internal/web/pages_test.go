@@ -63,6 +63,7 @@ type story struct {
 	status   int
 	fragment bool
 	want     []string // words that must be on it
+	not      []string // words that must not
 }
 
 func with(f *fake, change func(*fake)) *fake { change(f); return f }
@@ -314,7 +315,10 @@ func stories() []story {
 		{name: "restore-attention", fake: with(ended(func(o *safepoint.Operation) { o.Attention = []string{"reports"} }), func(f *fake) { f.state.Attention = []string{"reports"} }), path: "/restores/op_restore", want: []string{"1\u00a0service did not resume", "Resume reports", "reports is still halted"}},
 		{name: "restore-undone", fake: ended(func(o *safepoint.Operation) { o.UndoneByID = "op_undo" }), path: "/restores/op_restore", want: []string{"by a later undo"}},
 		{name: "restore-is-undo", fake: ended(func(o *safepoint.Operation) { o.Trigger, o.SourceID = safepoint.TriggerUndo, "op_2200" }), path: "/restores/op_restore", want: []string{"The restore was undone."}},
+		{name: "restore-done-alone", fake: alone(), path: "/restores/op_restore", want: []string{"so none was halted", "No service is set up. The database lets nobody else in.", "The database is open."}, not: []string{"Services are halted", "services run again"}},
+		{name: "logs-alone", fake: alone(), path: "/logs?type=restore", want: []string{"database closed 8\u00a0min\u00a037\u00a0s"}, not: []string{"services halted"}},
 		{name: "undo", fake: sample(), path: "/restores/op_restore/undo", want: []string{"Undo this restore?", "Keep the restore"}},
+		{name: "undo-alone", fake: alone(), path: "/restores/op_restore/undo", want: []string{"No service will be halted, because none is set up."}, not: []string{"are halted"}},
 		{name: "undo-too-late", fake: ended(func(o *safepoint.Operation) { o.UndoUntil = ago(time.Hour) }), path: "/restores/op_restore/undo", status: 409, want: []string{"cannot be undone any more"}},
 
 		{name: "databases", fake: sample(), path: "/databases", want: []string{"db-01:5432/harbor", "/srv/docs/archive.db", " databases does not answer.", "last answered", "71.0\u00a0GiB", "of 64.0\u00a0GiB"}},
@@ -581,6 +585,11 @@ func TestPages(t *testing.T) {
 			for _, want := range s.want {
 				if !strings.Contains(html, want) {
 					t.Errorf("%q is not on the page", want)
+				}
+			}
+			for _, not := range s.not {
+				if strings.Contains(html, not) {
+					t.Errorf("%q is on the page", not)
 				}
 			}
 			if strings.Contains(html, "secret-typed") {

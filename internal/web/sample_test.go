@@ -243,6 +243,13 @@ func ended(change func(*safepoint.Operation)) *fake {
 	return f
 }
 
+// alone is the sample with a restore where no service is set up.
+func alone() *fake {
+	f := ended(func(o *safepoint.Operation) { o.Services = 0 })
+	f.svcs = nil
+	return f
+}
+
 // instantly is the sample with a restore of mode instant that went well, changed by change.
 func instantly(change func(*safepoint.Operation)) *fake {
 	f := sample()

@@ -122,10 +122,25 @@ func stepSays(op safepoint.Operation, s safepoint.Step) stepWords {
 	case op.Mode == safepoint.RestoreInPlace:
 		inPlaceWords(&w, s)
 	}
+	if op.Services == 0 && op.NewName == "" {
+		noServiceWords(&w, op, s)
+	}
 	if s == safepoint.StepVerify && op.SourceAt.IsZero() { // a dump of another program carries no record
 		w.done = language.Mark("The server took as many rows of each block as the file holds. It carries nothing to compare their contents with.")
 	}
 	return w
+}
+
+// noServiceWords are those where no service is set up, once the step is done: until then that is not known.
+func noServiceWords(w *stepWords, op safepoint.Operation, s safepoint.Step) {
+	switch {
+	case s == safepoint.StepHalt && op.Mode == safepoint.RestoreInPlace:
+		w.done = language.Mark("No service is set up, so none is halted.")
+	case s == safepoint.StepHalt:
+		w.done = language.Mark("No service is set up. The database lets nobody else in.")
+	case s == safepoint.StepResume:
+		w.done = language.Mark("The database is open.")
+	}
 }
 
 func intoWords(w *stepWords, s safepoint.Step) {
