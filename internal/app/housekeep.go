@@ -12,13 +12,15 @@ import (
 )
 
 // Housekeep ends what was begun and lets go of what is no longer kept: deletions and tests of services that a crash cut
-// short, safety backups that instant restores could not make, and databases whose undo window has passed. A server calls
+// short, safety backups that instant restores could not make, and databases whose undo window has passed; and it merges
+// what lists are searched by. A server calls
 // it at its start, before it claims any operation, every minute, and when Untidy says so. again says that something could
 // not be done now, and is worth another try soon.
 func (a *App) Housekeep(ctx context.Context) (again bool) {
 	for what, do := range map[string]func(context.Context) error{
 		"end deletions": a.endDeletions, "end tests of services": a.endTests, "end lines of the audit log": a.endActs, "make safety backups": a.queueSafety,
 		"drop expired databases": a.dropExpired, "keep a reserve on the disk": a.keepReserve,
+		"merge the indices of words": a.mergeWords,
 	} {
 		if err := do(ctx); err != nil {
 			a.Log.WarnContext(ctx, "housekeeping", "what", what, "error", err)
@@ -32,6 +34,14 @@ func (a *App) Housekeep(ctx context.Context) (again bool) {
 // storage's notices tell of a disk that is almost full.
 func (a *App) keepReserve(context.Context) error {
 	if err := a.Catalog.FillReserve(); safepoint.ErrorCode(err) != safepoint.CodeSpace {
+		return err
+	}
+	return nil
+}
+
+// mergeWords keeps searches quick. On a full disk it waits for room, which notices ask for.
+func (a *App) mergeWords(ctx context.Context) error {
+	if err := a.Catalog.MergeWords(ctx); safepoint.ErrorCode(err) != safepoint.CodeSpace {
 		return err
 	}
 	return nil

@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -132,4 +133,48 @@ func (c *Catalog) sample(ctx context.Context, w words, first, last int64) ([][2]
 		err = row.Scan(&texts[0], &texts[1])
 		return [2]string{strings.ToLower(texts[0]), strings.ToLower(texts[1])}, err
 	}, w.rows, first, max((last-first)/samples, 1), samples)
+}
+
+// mergePages is how many pages of an index of words are merged in one transaction: a few milliseconds. mergeSteps is how
+// many of these follow one another at most.
+const (
+	mergePages = 64
+	mergeSteps = 200
+)
+
+// MergeWords merges the parts that single lines leave in the indices of words, which are slow to search when they are many.
+// It is called now and then, leaves to the next time what would take long, and takes no room of the reserve.
+func (c *Catalog) MergeWords(ctx context.Context) error {
+	for _, merge := range []string{
+		`INSERT INTO log_words (log_words, rank) VALUES ('merge', $1)`,
+		`INSERT INTO audit_words (audit_words, rank) VALUES ('merge', $1)`,
+	} {
+		for range mergeSteps {
+			if more, err := c.mergeStep(ctx, merge); err != nil || !more {
+				if err != nil {
+					return fmt.Errorf("merge words: %w", err)
+				}
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// mergeStep says whether there was anything to merge: beside the statement itself something was changed.
+func (c *Catalog) mergeStep(ctx context.Context, merge string) (more bool, err error) {
+	err = c.once(ctx, func(tx *transaction) error {
+		const changes = `SELECT total_changes()`
+		var before, after int
+		if err := tx.QueryRowContext(ctx, changes).Scan(&before); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, merge, mergePages); err != nil {
+			return err
+		}
+		err := tx.QueryRowContext(ctx, changes).Scan(&after)
+		more = after-before > 1
+		return err
+	})
+	return more, err
 }

@@ -25,6 +25,9 @@ func TestListsAreRight(t *testing.T) {
 				g.operations(120)
 				g.change(80)
 				g.audit(100)
+				if r.IntN(2) == 0 {
+					f.ok(f.MergeWords(f.ctx))
+				}
 				g.checkCounts()
 				for range 40 {
 					g.checkLogs()
@@ -270,6 +273,33 @@ func (g *generator) checkAudit() {
 			return
 		}
 		f.Cursor = page.Next
+	}
+}
+
+// TestWordsAreMerged has single lines leave parts in the indices of words, and merges them.
+func TestWordsAreMerged(t *testing.T) {
+	f := newFixture(t)
+	g := &generator{fixture: f, Rand: rand.New(rand.NewPCG(1, 5))}
+	g.operations(15)
+	g.audit(15)
+	parts := func(index string) (n int) {
+		f.ok(f.db.QueryRow(`SELECT count(DISTINCT segid) FROM ` + index + `_idx`).Scan(&n))
+		return n
+	}
+	for _, index := range []string{"log_words", "audit_words"} {
+		if n := parts(index); n < 10 {
+			t.Errorf("%s has %d parts: they are merged while lines are written", index, n)
+		}
+	}
+	f.ok(f.MergeWords(f.ctx))
+	for _, index := range []string{"log_words", "audit_words"} {
+		if n := parts(index); n > 3 {
+			t.Errorf("%s still has %d parts", index, n)
+		}
+	}
+	more, err := f.mergeStep(f.ctx, `INSERT INTO log_words (log_words, rank) VALUES ('merge', $1)`)
+	if f.ok(err); more {
+		t.Error("there is something left to merge")
 	}
 }
 

@@ -324,6 +324,8 @@ var derived = []string{
 	`INSERT INTO audit_words (rowid, who, what)
 		SELECT a.seq, coalesce(g.letters, '') || ' ' || a.actor_name || '  ', a.action || '  ' || a.object_name || '  ' || a.object_id || '  '
 		FROM audit a LEFT JOIN organizations g ON g.id = a.organization_id ORDER BY a.seq`,
+	`INSERT INTO log_words (log_words, rank) VALUES ('merge', 1000000)`, // as Catalog.MergeWords leaves them
+	`INSERT INTO audit_words (audit_words, rank) VALUES ('merge', 1000000)`,
 	`CREATE INDEX bench ON operations (schedule_id, due_at, status, id)`,
 	`UPDATE schedules SET
 		(last_run, last_status) = (SELECT coalesce(max(id), ''), coalesce(max(status), '') FROM (SELECT id, status FROM operations
