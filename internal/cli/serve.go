@@ -45,6 +45,7 @@ func (cmd *serveCmd) uploads() app.Uploads {
 }
 
 func (cmd *serveCmd) Run(ctx context.Context, env *Env) error {
+	defer collectSeldom()()
 	s, err := server.Open(ctx, server.Config{
 		DataDir: cmd.Data, Addr: cmd.Addr, TLSCert: cmd.TLSCert, TLSKey: cmd.TLSKey, BaseURL: cmd.BaseURL, Support: cmd.Support,
 		TrustedProxies: cmd.TrustedProxies, Programs: cmd.PgBin, Services: cmd.Services, Uploads: cmd.uploads(), Version: Version, Log: cmd.logger(env),
