@@ -126,17 +126,22 @@ func rangeOf(days int) int {
 	return HealthRanges[len(HealthRanges)-1]
 }
 
-// schedulesOf are the schedules of a database if it is one alone, and otherwise the plans of all.
-func (a *App) schedulesOf(ctx context.Context, orgID string, databases []safepoint.Database) ([]catalog.Schedule, error) {
-	if len(databases) == 1 {
-		return a.Catalog.DatabaseSchedules(ctx, orgID, databases[0].ID)
+// plansOf are the plans of the schedules of databases: of a page of them, or of more than that the plans of all there are.
+func (a *App) plansOf(ctx context.Context, orgID string, databases []safepoint.Database) ([]catalog.Schedule, error) {
+	const page = 100
+	if len(databases) == 0 || len(databases) > page {
+		return a.Catalog.SchedulePlans(ctx, orgID)
 	}
-	return a.Catalog.SchedulePlans(ctx, orgID)
+	ids := make([]string, len(databases))
+	for i, db := range databases {
+		ids[i] = db.ID
+	}
+	return a.Catalog.SchedulePlans(ctx, orgID, ids...)
 }
 
 func (a *App) databaseHealth(ctx context.Context, orgID string, databases []safepoint.Database, proven map[string]catalog.Proven, days int, counted bool) ([]DatabaseHealth, error) {
 	now := a.Now()
-	schedules, err := a.schedulesOf(ctx, orgID, databases)
+	schedules, err := a.plansOf(ctx, orgID, databases)
 	if err != nil {
 		return nil, err
 	}

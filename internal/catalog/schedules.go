@@ -73,9 +73,17 @@ func schedule(ctx context.Context, q querier, orgID, id string) (Schedule, error
 	return s, absent(err, "schedule")
 }
 
-// SchedulePlans returns the schedules of the organization, active ones first, then by name: what each is called, when it
-// runs and how it stands. Nothing else of them is filled in, for there may be a thousand of which a page shows a few.
-func (c *Catalog) SchedulePlans(ctx context.Context, orgID string) ([]Schedule, error) {
+// SchedulePlans returns the schedules of the organization, of some databases if any are named, active ones first, then by
+// name: what each is called, when it runs and how it stands. Nothing else of them is filled in, for there may be a thousand
+// of which a page shows a few.
+func (c *Catalog) SchedulePlans(ctx context.Context, orgID string, databaseIDs ...string) ([]Schedule, error) {
+	only, args := "", []any{orgID}
+	if len(databaseIDs) > 0 {
+		only = ` AND database_id IN (` + placeholdersFrom(2, len(databaseIDs)) + `)`
+		for _, id := range databaseIDs {
+			args = append(args, id)
+		}
+	}
 	list, err := collect(ctx, c.db, func(row scanner) (Schedule, error) {
 		s := Schedule{Schedule: safepoint.Schedule{OrganizationID: orgID}}
 		var interval, anchor, enabled, updated, done int64
@@ -84,7 +92,7 @@ func (c *Catalog) SchedulePlans(ctx context.Context, orgID string) ([]Schedule, 
 		s.Anchor, s.EnabledAt, s.UpdatedAt, s.Done = fromMillis(anchor), fromMillis(enabled), fromMillis(updated), fromMillis(done)
 		return s, err
 	}, `SELECT id, database_id, name, is_active, interval_ms, anchor, enabled_at, updated_at, done_until, last_run, last_status, last_good FROM schedules
-		WHERE organization_id = $1 AND removed_at = 0 ORDER BY is_active DESC, lower(name), id`, orgID)
+		WHERE organization_id = $1 AND removed_at = 0`+only+` ORDER BY is_active DESC, lower(name), id`, args...)
 	return list, wrap("list schedules", err)
 }
 
