@@ -41,6 +41,28 @@
     if (out > 1.5) found.push(said(e) + ' is cut by ' + Math.round(out) + ' px' + (clip ? ' in ' + said(clip).split('> ')[0] + '>' : ''));
   }
 
+  // Buttons beside and above one another do not touch.
+  for (const row of new Set([...base.querySelectorAll('.btn')].filter(seen).map((e) => e.parentElement))) {
+    const boxes = [...row.children].filter((e) => e.matches('.btn') && seen(e)).map((e) => [e, e.getBoundingClientRect()]);
+    boxes.forEach(([e, a], i) => {
+      for (const [, b] of boxes.slice(i + 1)) if (a.left < b.right + 3.5 && b.left < a.right + 3.5 && a.top < b.bottom + 3.5 && b.top < a.bottom + 3.5) { found.push(said(e) + ' touches the next button'); break; }
+    });
+  }
+
+  // The words of a label stay whole, or break where they may (a name is none: it may be of any length).
+  for (const e of base.querySelectorAll('dt, th, label, legend, h1, h2, h3, .btn, .pill, .tabs a')) {
+    if (!seen(e) || hidden(e) || e.matches('[translate="no"], [translate="no"] *')) continue;
+    for (const n of e.childNodes) {
+      if (n.nodeType !== 3) continue;
+      for (const word of n.data.matchAll(/[\p{L}\u00ad]{6,}/gu)) {
+        if (word[0].includes('\u00ad')) continue; // it says where
+        const r = document.createRange();
+        r.setStart(n, word.index); r.setEnd(n, word.index + word[0].length);
+        if (new Set([...r.getClientRects()].map((b) => Math.round(b.top))).size > 1) { found.push('"' + word[0] + '" is broken in ' + said(e)); break; }
+      }
+    }
+  }
+
   // What is pressed with a finger is large enough: a control 44 px high, anything else 24 px in both directions, but for
   // a link inside a sentence.
   if (phone) {
