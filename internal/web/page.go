@@ -209,25 +209,26 @@ func loadTemplates(a assets, l *language.Language) (*template.Template, error) {
 			return nil, err
 		}
 		page := strings.TrimSuffix(path.Base(file), ".html")
-		if _, err := set.New(page).Parse(ownNames(page, string(text))); err != nil {
+		if _, err := set.New(page + "/").Parse(ownNames(page, string(text))); err != nil {
 			return nil, err
 		}
 	}
 	return set, nil
 }
 
-var defined, called = regexp.MustCompile(`\{\{define "([^"]+)"`), regexp.MustCompile(`\{\{template "([^"]+)"`)
+var defined, called = regexp.MustCompile(`(\{\{-?\s*define\s+")([^"]+)`), regexp.MustCompile(`(\{\{-?\s*template\s+")([^"]+)`)
 
 // ownNames puts the page's name before those of the templates that its file defines.
 func ownNames(page, text string) string {
 	own := map[string]bool{}
 	for _, found := range defined.FindAllStringSubmatch(text, -1) {
-		own[found[1]] = true
+		own[found[2]] = true
 	}
-	text = defined.ReplaceAllString(text, `{{define "`+page+`/$1"`)
+	text = defined.ReplaceAllString(text, "${1}"+page+"/${2}")
 	return called.ReplaceAllStringFunc(text, func(call string) string {
-		if name := called.FindStringSubmatch(call)[1]; own[name] {
-			return `{{template "` + page + "/" + name + `"`
+		found := called.FindStringSubmatch(call)
+		if own[found[2]] {
+			return found[1] + page + "/" + found[2]
 		}
 		return call
 	})
