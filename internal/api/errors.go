@@ -75,8 +75,11 @@ func (a *API) fail(ctx context.Context, err error) error {
 	}
 	p := problemOf(err)
 	level := slog.LevelDebug
-	if p.Code == string(safepoint.CodeInternal) {
+	switch safepoint.Code(p.Code) {
+	case safepoint.CodeInternal:
 		level = slog.LevelError
+	case safepoint.CodeUnreachable, safepoint.CodePrivilege, safepoint.CodeSpace: // the operator can mend it, with the cause
+		level = slog.LevelWarn
 	}
 	a.cfg.Log.Log(ctx, level, "api: request failed", "code", p.Code, "error", err.Error())
 	return p
