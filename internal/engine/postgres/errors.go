@@ -175,7 +175,7 @@ func explainServer(t engine.Target, pg *pgconn.PgError) *safepoint.Error {
 	case stateOutOfMemory:
 		return safepoint.Errorf(safepoint.CodeBlocked, "The database server ran out of memory: %s.", pg.Message).
 			WithHint("With many tables, raise max_locks_per_transaction in postgresql.conf and restart the server.")
-	case stateLockNotAvailable, stateObjectInUse:
+	case stateLockNotAvailable, stateDeadlock, stateObjectInUse:
 		return safepoint.Errorf(safepoint.CodeBlocked, "Another session stands in the way: %s.", pg.Message).
 			WithHint("Try again when it has finished.")
 	case stateAdminShutdown, stateCrashShutdown, stateCannotConnect, stateDatabaseDropped, stateQueryCanceled:
