@@ -54,7 +54,7 @@ CREATE VIEW w AS SELECT * FROM t; CREATE TYPE e AS ENUM ('a', 'b'); GRANT SELECT
 	before := pgtest.Query(t, live, "SELECT sum(v) FROM canary")
 	for name, file := range files {
 		t.Run(name, func(t *testing.T) {
-			n, refused, refusedByServer, loaded := mutations(t), 0, 0, 0
+			n, refused, converted, refusedByServer, loaded := mutations(t), 0, 0, 0, 0
 			every := max(1, n/50)
 			for i := range n {
 				rnd := rand.New(rand.NewPCG(uint64(i), uint64(len(name))))
@@ -66,7 +66,10 @@ CREATE VIEW w AS SELECT * FROM t; CREATE TYPE e AS ENUM ('a', 'b'); GRANT SELECT
 					}
 					continue
 				}
-				if i%every != 0 {
+				if _, err := r.Verify(t.Context(), nil); err != nil || r.Header().Foreign == "" || r.SignedBy() != nil {
+					t.Errorf("mutation %d: what was made of it is not a whole archive of unknown origin: %v", i, err)
+				}
+				if converted++; converted%every != 1 && every > 1 {
 					continue
 				}
 				target := pgtest.Create(t, c)
@@ -78,7 +81,7 @@ CREATE VIEW w AS SELECT * FROM t; CREATE TYPE e AS ENUM ('a', 'b'); GRANT SELECT
 				}
 				pgtest.Exec(t, c.Target("postgres"), "DROP DATABASE "+pgtest.Quote(target.Name)+" WITH (FORCE)")
 			}
-			t.Logf("%s: of %d, %d were refused as files; of those tried, %d were refused while loading, %d loaded", name, n, refused, refusedByServer, loaded)
+			t.Logf("%s: of %d, %d were refused as files; of the others %d were tried: %d were refused while loading, %d loaded", name, n, refused, refusedByServer+loaded, refusedByServer, loaded)
 			var m runtime.MemStats
 			if runtime.ReadMemStats(&m); m.HeapSys > 1<<30 {
 				t.Errorf("%d bytes of memory", m.HeapSys)

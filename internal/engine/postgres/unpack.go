@@ -10,12 +10,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/safepoint-db/safepoint"
 )
 
 // Unpack has the newest pg_restore write a dump in pg_dump's own formats as plain SQL. It connects nowhere, sees
-// nothing of our environment, and is killed when ctx ends or the reader is closed. Its failure is an error from Read or
+// nothing of our environment, and is killed when ctx ends, the reader is closed, or it stalls. Its failure is an error from Read or
 // Close, so that a script without one is whole.
 func (e Engine) Unpack(ctx context.Context, path string) (io.ReadCloser, error) {
 	path, err := filepath.Abs(path) // no name is ever read as an option
@@ -38,6 +39,7 @@ func (e Engine) Unpack(ctx context.Context, path string) (io.ReadCloser, error) 
 		cancel()
 		return nil, fmt.Errorf("start pg_restore: %w", err)
 	}
+	go watchStall(ctx, cmd.Process.Pid, func() { u.stalled.Store(true); cancel() })
 	return u, nil
 }
 
@@ -66,7 +68,9 @@ type unpacked struct {
 	said   tail
 	once   sync.Once
 	err    error
-	ended  bool // its output was read to the end
+
+	stalled atomic.Bool // it was stopped for it
+	ended   bool        // its output was read to the end
 }
 
 func (u *unpacked) Read(p []byte) (int, error) {
@@ -90,6 +94,10 @@ func (u *unpacked) wait() error {
 		u.cancel()
 		switch {
 		case !u.ended, err == nil: // it was stopped, or is done
+			return
+		case u.stalled.Load():
+			u.err = safepoint.Errorf(safepoint.CodeArchive, "pg_restore cannot read the dump: it turns in a circle, and neither reads nor writes anything more.").
+				WithHint("Copy it again from where it was made. Nothing was changed.").WithCause(err)
 			return
 		case u.ctx.Err() != nil && context.Cause(u.ctx) != context.Canceled:
 			u.err = context.Cause(u.ctx)
