@@ -93,7 +93,7 @@ type Entry struct {
 	Offset    int64    `json:"offset"`     // of the frame in the file
 	Length    int64    `json:"length"`     // compressed
 	RawLength int64    `json:"raw_length"` // of SQL
-	SHA256    string   `json:"sha256"`     // hex, of the compressed frame
+	SHA256    Sum      `json:"sha256"`     // of the compressed frame
 }
 
 // Summary is what a finished archive amounts to.

@@ -25,10 +25,10 @@ func (r *Reader) Derive(h Header) *Derived {
 
 // Keep takes frame i over.
 func (d *Derived) Keep(i int) error {
-	if i < 0 || i >= len(d.from.toc.entries) {
+	if i < 0 || i >= d.from.Len() {
 		return d.fail(errors.New("no such frame to keep"))
 	}
-	e := d.from.toc.entries[i]
+	e := d.from.Entry(i)
 	if err := d.begin(e); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (r *Reader) CopyTo(w io.Writer) (int64, error) {
 
 // WriteSQL writes the whole script, decompressed. Each frame is checked before its first byte is written.
 func (r *Reader) WriteSQL(ctx context.Context, w io.Writer) error {
-	for i := range r.toc.entries {
+	for i := range r.Len() {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
 		}

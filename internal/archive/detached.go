@@ -2,7 +2,6 @@ package archive
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -18,7 +17,7 @@ type Frames struct {
 
 	mu   sync.Mutex
 	wake sync.Cond // whenever room, a turn, a part or an end may have come
-	used int       // bytes held by waiting parts
+	used int       // bytes held by waiting parts, and what they cost
 	free [][]byte  // parts of partSize bytes to use again
 	err  error     // the first failure; all fail with it from then on
 }
@@ -26,6 +25,7 @@ type Frames struct {
 const (
 	partSize  = 64 << 10 // most of a frame is held in parts of this size
 	smallPart = 8 << 10  // what is smaller gets a part of its own size
+	partCost  = 256      // about what a frame takes besides, counted with each part: most frames that wait have one
 )
 
 // NewFrames makes room for limit bytes of compressed frames.
@@ -50,25 +50,41 @@ type Frame struct {
 	Rows int64 // to be counted by the writer before Close
 
 	set    *Frames
-	entry  Entry
-	enc    *encoder // nil when closed
+	about  frameAbout
 	raw    int64
 	length int64
-	sum    hash.Hash
+	sum    Sum        // when closed
+	work   *frameWork // nil when closed
 
 	parts  [][]byte // guarded by set.mu, as are the fields below
 	turn   bool     // it is being appended
 	closed bool
-	sha    string
 }
 
-// Entry is what Frames.Frame was given.
-func (f *Frame) Entry() Entry { return f.entry }
+// frameAbout is what an entry says of a frame before it is written.
+type frameAbout struct {
+	section             Section
+	kind, schema, table string
+	columns, objects    []string
+}
+
+// frameWork is what only a frame needs that is being written: a hundred thousand closed ones may wait.
+type frameWork struct {
+	enc *encoder
+	sum hash.Hash
+}
+
+// Entry is what Frames.Frame was given, without its number of rows.
+func (f *Frame) Entry() Entry {
+	a := f.about
+	return Entry{Section: a.section, Kind: a.kind, Schema: a.schema, Table: a.table, Columns: a.columns, Objects: a.objects}
+}
 
 // Frame begins a frame described by e. See Writer.Frame for what is written to it. Slice may be left to Append.
 func (s *Frames) Frame(e Entry) *Frame {
-	f := &Frame{Rows: e.Rows, set: s, entry: e, enc: getEncoder(), sum: sha256.New()}
-	f.enc.start((*frameParts)(f))
+	about := frameAbout{e.Section, e.Kind, e.Schema, e.Table, e.Columns, e.Objects}
+	f := &Frame{Rows: e.Rows, set: s, about: about, work: &frameWork{getEncoder(), sha256.New()}}
+	f.work.enc.start((*frameParts)(f))
 	return f
 }
 
@@ -78,30 +94,31 @@ func (f *Frame) Len() int64 { return f.raw }
 // Write adds SQL to the frame. It may wait for room.
 func (f *Frame) Write(p []byte) (int, error) {
 	switch {
-	case f.enc == nil:
+	case f.work == nil:
 		return 0, errors.New("write archive: write to a closed frame")
 	case int64(len(p)) > MaxFrame-f.raw:
-		return 0, fmt.Errorf("write archive: %s: %w", label(f.entry), ErrFrameTooLarge)
+		return 0, fmt.Errorf("write archive: %s: %w", label(f.Entry()), ErrFrameTooLarge)
 	}
-	n, err := f.enc.Write(p)
+	n, err := f.work.enc.Write(p)
 	f.raw += int64(n)
 	return n, err
 }
 
 // Close ends the frame. A frame that is given up is not closed but left: Frames.Fail ends whoever waits for it.
 func (f *Frame) Close() error {
-	if f.enc == nil {
+	if f.work == nil {
 		return nil
 	}
-	err := f.enc.finish()
-	f.enc.release()
-	f.enc = nil
+	err := f.work.enc.finish()
+	f.work.enc.release()
+	sum := f.work.sum
+	f.work = nil
 	if err != nil {
 		return err
 	}
 	f.set.mu.Lock()
 	defer f.set.mu.Unlock()
-	f.closed, f.sha = true, hex.EncodeToString(f.sum.Sum(nil))
+	f.closed, f.sum = true, Sum(sum.Sum(nil))
 	f.set.wake.Broadcast()
 	return f.set.err
 }
@@ -110,7 +127,7 @@ func (f *Frame) Close() error {
 type frameParts Frame
 
 func (f *frameParts) Write(p []byte) (int, error) {
-	f.sum.Write(p)
+	f.work.sum.Write(p)
 	f.length += int64(len(p))
 	f.set.mu.Lock()
 	defer f.set.mu.Unlock()
@@ -161,7 +178,7 @@ func (s *Frames) take(want int) []byte {
 	default:
 		part = make([]byte, 0, partSize)
 	}
-	s.used += cap(part)
+	s.used += cap(part) + partCost
 	return part
 }
 
@@ -169,7 +186,7 @@ func (s *Frames) giveBack(parts [][]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, part := range parts {
-		s.used -= cap(part)
+		s.used -= cap(part) + partCost
 		if cap(part) == partSize {
 			s.free = append(s.free, part[:0])
 		}
@@ -197,10 +214,11 @@ func (f *Frame) next() ([][]byte, error) {
 // Append puts a frame at the archive's end, as its slice of that number. It waits until the frame is closed, and takes
 // what it holds out of its set's room meanwhile. If it fails, so does the whole set.
 func (w *Writer) Append(f *Frame, slice int) error {
-	f.entry.Slice = slice
-	err := w.begin(f.entry)
+	e := f.Entry()
+	e.Slice = slice
+	err := w.begin(e)
 	if err == nil {
-		err = w.appendParts(f)
+		err = w.appendParts(f, e)
 	}
 	if err != nil {
 		f.set.Fail(err)
@@ -208,8 +226,7 @@ func (w *Writer) Append(f *Frame, slice int) error {
 	return err
 }
 
-func (w *Writer) appendParts(f *Frame) error {
-	e := f.entry
+func (w *Writer) appendParts(f *Frame, e Entry) error {
 	e.Offset = w.out.n
 	for {
 		parts, err := f.next()
@@ -226,6 +243,6 @@ func (w *Writer) appendParts(f *Frame) error {
 		}
 		f.set.giveBack(parts)
 	}
-	e.Rows, e.RawLength, e.Length, e.SHA256 = f.Rows, f.raw, f.length, f.sha
+	e.Rows, e.RawLength, e.Length, e.SHA256 = f.Rows, f.raw, f.length, f.sum
 	return w.end(e)
 }

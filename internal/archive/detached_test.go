@@ -104,8 +104,8 @@ func TestFramesStayWithinTheirRoom(t *testing.T) {
 	if err != nil || sum.RawSize != writers*rounds<<20 {
 		t.Errorf("%+v, %v", sum, err)
 	}
-	if seen.most > limit+2*partSize {
-		t.Errorf("%d bytes were held, want at most %d", seen.most, limit+2*partSize)
+	if most := limit + 2*(partSize+partCost); seen.most > most {
+		t.Errorf("%d bytes were held, want at most %d", seen.most, most)
 	}
 	if seen.most < limit {
 		t.Errorf("only %d bytes were held: nothing was ever short of room", seen.most)

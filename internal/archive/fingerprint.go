@@ -1,8 +1,10 @@
 package archive
 
 import (
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
 	"fmt"
-	"maps"
 	"math/bits"
 	"slices"
 	"strings"
@@ -13,8 +15,25 @@ import (
 
 // Digest sums up a table's rows whatever their order: how many, and the sum of their hashes.
 type Digest struct {
-	Rows int64  `json:"rows"`
-	Hash string `json:"hash"` // 32 hex digits: the 128-bit XXH3 of every row, added modulo 2^128
+	Rows int64 `json:"rows"`
+	Hash Hash  `json:"hash"` // the 128-bit XXH3 of every row, added modulo 2^128
+}
+
+// Hash is a sum of hashes. In JSON, and as text, it is 32 hex digits.
+type Hash [16]byte
+
+func (h Hash) String() string { return hex.EncodeToString(h[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
+
+// UnmarshalText takes what MarshalText gives and nothing else.
+func (h *Hash) UnmarshalText(text []byte) error {
+	n, err := hex.Decode(h[:], text[:min(len(text), 2*len(h))])
+	if err != nil || n != len(h) || h.String() != string(text) {
+		return errors.New("a hash is malformed")
+	}
+	return nil
 }
 
 // Fingerprint holds a Digest per table, keyed by the engine's quoted name such as `"public"."orders"`.
@@ -68,7 +87,10 @@ func (d *Digester) add(hi, lo uint64) {
 
 // Digest sums up the rows added so far.
 func (d *Digester) Digest() Digest {
-	return Digest{Rows: d.rows, Hash: fmt.Sprintf("%016x%016x", d.hi, d.lo)}
+	sum := Digest{Rows: d.rows}
+	binary.BigEndian.PutUint64(sum.Hash[:], d.hi)
+	binary.BigEndian.PutUint64(sum.Hash[8:], d.lo)
+	return sum
 }
 
 // namedDifferences is how many tables a mismatch names before it only counts.
@@ -77,26 +99,25 @@ const namedDifferences = 5
 // Compare returns nil if other holds exactly the tables and rows of f, the fingerprint of what was backed up.
 // Otherwise it returns a *safepoint.Error with CodeMismatch that names the first few tables and how they differ.
 func (f Fingerprint) Compare(other Fingerprint) error {
-	all := maps.Clone(f)
-	if all == nil {
-		all = Fingerprint{}
-	}
-	maps.Copy(all, other)
-
-	var named []string
-	differ := 0
-	for _, table := range slices.Sorted(maps.Keys(all)) {
-		how := f.difference(other, table)
-		if how == "" {
-			continue
-		}
-		differ++
-		if len(named) < namedDifferences {
-			named = append(named, table+" "+how)
+	var tables []string // that differ
+	for table := range f {
+		if f.difference(other, table) != "" {
+			tables = append(tables, table)
 		}
 	}
-	if differ == 0 {
+	for table := range other {
+		if _, expected := f[table]; !expected {
+			tables = append(tables, table)
+		}
+	}
+	if len(tables) == 0 {
 		return nil
+	}
+	slices.Sort(tables)
+	differ := len(tables)
+	named := tables[:min(differ, namedDifferences)]
+	for i, table := range named {
+		named[i] = table + " " + f.difference(other, table)
 	}
 	text := strings.Join(named, "; ")
 	if more := differ - len(named); more > 0 {

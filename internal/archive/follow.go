@@ -83,7 +83,7 @@ func note(sum hash.Hash, e Entry) {
 	binary.LittleEndian.PutUint64(b[8:], uint64(e.Length))
 	binary.LittleEndian.PutUint64(b[16:], uint64(e.RawLength))
 	sum.Write(b[:])
-	io.WriteString(sum, e.SHA256) // always as long
+	sum.Write(e.SHA256[:])
 }
 
 // work reads frames until all are read, one is wrong, or the context ends.
@@ -156,13 +156,13 @@ func (r *Reader) VerifyFollowed(f *Follower) (string, error) {
 		return "", err
 	}
 	named := sha256.New()
-	for _, e := range r.toc.entries {
+	for _, e := range r.Entries() {
 		note(named, e)
 	}
 	switch {
 	case f.sum == "":
 		return "", errors.New("verify archive: it was not closed")
-	case len(r.toc.entries) != f.first || !bytes.Equal(named.Sum(nil), f.noted.Sum(nil)):
+	case r.Len() != f.first || !bytes.Equal(named.Sum(nil), f.noted.Sum(nil)):
 		return "", altered("the table of contents", errors.New("it does not name the frames that were written"))
 	case r.size != f.size || r.tail != f.tail:
 		return "", altered("the table of contents", errors.New("it is not the one that was written"))

@@ -29,17 +29,17 @@ var buffers = sync.Pool{New: func() any { return new([readBuffer]byte) }}
 // Frame opens frame i for reading its SQL. Its hash is checked before the first byte is returned.
 // Reading to io.EOF without an error means that the frame was whole. Several frames may be open at once.
 func (r *Reader) Frame(i int) (io.ReadCloser, error) {
-	if i < 0 || i >= len(r.toc.entries) {
-		return nil, fmt.Errorf("open archive frame %d: there are %d", i, len(r.toc.entries))
+	if i < 0 || i >= r.Len() {
+		return nil, fmt.Errorf("open archive frame %d: there are %d", i, r.Len())
 	}
-	e := r.toc.entries[i]
+	e := r.Entry(i)
 	var src io.Reader = io.NewSectionReader(r.r, e.Offset, e.Length)
 	if e.Length <= smallFrame {
 		b, err := readRange(r.r, e.Offset, e.Length)
 		if err != nil {
 			return nil, err
 		}
-		if sum := sha256.Sum256(b); !sumFits(sum[:], e.SHA256) {
+		if sha256.Sum256(b) != e.SHA256 {
 			return nil, alteredFrame(e, i, errors.New("its SHA-256 does not fit"))
 		}
 		src = bytes.NewReader(b)
@@ -52,7 +52,7 @@ func (r *Reader) Frame(i int) (io.ReadCloser, error) {
 
 // checkHash reads frame i and compares its hash.
 func (r *Reader) checkHash(i int) error {
-	e := r.toc.entries[i]
+	e := r.Entry(i)
 	sum := sha256.New()
 	buf := buffers.Get().(*[readBuffer]byte)
 	defer buffers.Put(buf)
@@ -119,7 +119,7 @@ var heldFrames = sync.Pool{New: func() any { return new([]byte) }}
 
 // verifyFrames reads the frames in their order, and has the group check them.
 func (r *Reader) verifyFrames(group *errgroup.Group, w *watch, wrong *firstWrong, check frameCheck) error {
-	for i, e := range r.toc.entries {
+	for i, e := range r.Entries() {
 		if err := w.ctx.Err(); err != nil {
 			return fmt.Errorf("read archive: %w", err)
 		}
@@ -183,7 +183,7 @@ func hashed(e Entry, i int, sum hash.Hash, n int64, err error) error {
 		return fmt.Errorf("read archive: %w", err)
 	case n < e.Length:
 		return shrunk()
-	case !sumFits(sum.Sum(nil), e.SHA256):
+	case Sum(sum.Sum(nil)) != e.SHA256:
 		return alteredFrame(e, i, errors.New("its SHA-256 does not fit"))
 	}
 	return nil
@@ -273,7 +273,7 @@ func (f *frameReader) end() error {
 	if err := f.dec.drain(); err != nil {
 		return f.broken(err)
 	}
-	if !sumFits(f.src.sum.Sum(nil), f.entry.SHA256) {
+	if Sum(f.src.sum.Sum(nil)) != f.entry.SHA256 {
 		return f.broken(errors.New("its SHA-256 does not fit"))
 	}
 	return io.EOF

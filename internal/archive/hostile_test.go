@@ -62,7 +62,7 @@ func TestTruncatedAtEveryByte(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last := r.Entries()[len(frames)-1]
+	last := r.Entry(len(frames) - 1)
 	for n := range len(data) {
 		words := "truncated"
 		switch {
@@ -133,7 +133,7 @@ func TestFrameRefusesBeforeItsFirstByte(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := r.Entries()[i]
+		e := r.Entry(i)
 		broken := bytes.Clone(data)
 		broken[e.Offset+e.Length-1] ^= 1
 		r, err = archive.Open(bytes.NewReader(broken), int64(len(broken)), trusted)
@@ -254,8 +254,8 @@ func TestForeignAndChangedFiles(t *testing.T) {
 	frames, fingerprint := shop()
 	data, _ := write(t, testKey, frames, fingerprint)
 	r, _ := archive.Open(bytes.NewReader(data), int64(len(data)), trusted)
-	one, two := r.Entries()[1], r.Entries()[2]
-	end := r.Entries()[3].Offset + r.Entries()[3].Length
+	one, two := r.Entry(1), r.Entry(2)
+	end := r.Entry(3).Offset + r.Entry(3).Length
 	sql := script(frames)
 
 	swapped := slices.Concat(data[:one.Offset], data[two.Offset:two.Offset+two.Length], data[one.Offset:one.Offset+one.Length], data[two.Offset+two.Length:])

@@ -5,10 +5,11 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"slices"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -44,19 +45,26 @@ func Open(r io.ReaderAt, size int64, trust Trust) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	tail, err := readRange(r, position, size-position)
+	a := &Reader{r: r, size: size, position: position}
+	end := size - int64(skipHead+seekLine*(frames+1)+seekFoot) // of the table of contents
+	head, err := readRange(r, position, tocMin)
 	if err != nil {
 		return nil, err
 	}
-	seek := skipHead + seekLine*(frames+1) + seekFoot
-	contents, table := tail[:len(tail)-seek], tail[len(tail)-seek:]
-
-	a := &Reader{r: r, size: size, position: position, tail: sha256.Sum256(tail)}
-	fixed, payload, err := splitContents(r, size, contents)
+	payload, err := readParts(r, position+tocMin, end-position-tocMin)
 	if err != nil {
 		return nil, err
 	}
-	key, err := checkFixed(fixed, payload, position)
+	table, err := readRange(r, end, size-end)
+	if err != nil {
+		return nil, err
+	}
+	a.tail = slices.Concat(parts{head}, payload, parts{table}).sum()
+	fixed, err := checkHead(r, size, head, end-position)
+	if err != nil {
+		return nil, err
+	}
+	key, err := checkFixed(fixed, payload.sum(), position)
 	if err != nil {
 		return nil, diagnose(r, size, altered("the table of contents", err))
 	}
@@ -65,10 +73,10 @@ func Open(r io.ReaderAt, size int64, trust Trust) (*Reader, error) {
 	}
 	a.signer = key
 	raw := int64(binary.LittleEndian.Uint64(fixed[20:]))
-	if a.toc, err = parseTOC(payload, raw, frames, position); err != nil {
+	if a.toc, err = parseTOC(payload.reader(), raw, frames, position); err != nil {
 		return nil, altered("the table of contents", err)
 	}
-	if !bytes.Equal(a.toc.seekTable(int64(len(contents))), table) {
+	if !bytes.Equal(a.toc.seekTable(end-position), table) {
 		return nil, altered("the seek table", errors.New("it does not fit the table of contents"))
 	}
 	return a, nil
@@ -113,20 +121,20 @@ func locate(r io.ReaderAt, size int64) (frames int, position int64, err error) {
 	return int(lines - 1), at - contents, nil
 }
 
-// splitContents takes the table of contents' frame apart, and checks what it is and its version.
-func splitContents(r io.ReaderAt, size int64, contents []byte) (fixed, payload []byte, err error) {
-	head, body := contents[:skipHead], contents[skipHead:]
-	if !bytes.HasPrefix(body, []byte(identifier)) {
-		return nil, nil, diagnose(r, size, altered("the table of contents", errors.New("no identifier")))
+// checkHead checks what a table of contents of that length, whose first tocMin bytes are head, says that it is, and its version.
+func checkHead(r io.ReaderAt, size int64, head []byte, length int64) (fixed []byte, err error) {
+	head, fixed = head[:skipHead], head[skipHead:]
+	if !bytes.HasPrefix(fixed, []byte(identifier)) {
+		return nil, diagnose(r, size, altered("the table of contents", errors.New("no identifier")))
 	}
-	if v := body[len(identifier)]; v != version {
-		return nil, nil, safepoint.Errorf(safepoint.CodeArchive, "The archive has format version %d, and this program reads version %d.", v, version).
+	if v := fixed[len(identifier)]; v != version {
+		return nil, safepoint.Errorf(safepoint.CodeArchive, "The archive has format version %d, and this program reads version %d.", v, version).
 			WithHint("Use a newer Safepoint. The file can also be restored without Safepoint: zstd -dc FILE gives plain SQL.")
 	}
-	if binary.LittleEndian.Uint32(head) != tocMagic || int(binary.LittleEndian.Uint32(head[4:])) != len(body) {
-		return nil, nil, diagnose(r, size, altered("the table of contents", errors.New("its frame does not fit")))
+	if binary.LittleEndian.Uint32(head) != tocMagic || int64(binary.LittleEndian.Uint32(head[4:])) != length-skipHead {
+		return nil, diagnose(r, size, altered("the table of contents", errors.New("its frame does not fit")))
 	}
-	return body[:fixedPart], body[fixedPart:], nil
+	return fixed, nil
 }
 
 // check returns the trusted key that is key, or nil where trust accepts others too.
@@ -150,7 +158,7 @@ func (t Trust) check(key ed25519.PublicKey) (ed25519.PublicKey, error) {
 // seekTable is the seek table that belongs to t.
 func (t *toc) seekTable(contents int64) []byte {
 	var s seekTable
-	for _, e := range t.entries {
+	for _, e := range t.entries.all {
 		s.add(e.Length, e.RawLength)
 	}
 	s.add(contents, 0)
@@ -160,8 +168,14 @@ func (t *toc) seekTable(contents int64) []byte {
 // Header says what was dumped.
 func (r *Reader) Header() Header { return r.toc.header }
 
-// Entries are the frames in the order of the script. The slice is the reader's own: do not change it.
-func (r *Reader) Entries() []Entry { return r.toc.entries }
+// Len is the number of frames.
+func (r *Reader) Len() int { return r.toc.entries.n }
+
+// Entry describes frame i.
+func (r *Reader) Entry(i int) Entry { return r.toc.entries.at(i) }
+
+// Entries gives the frames in the order of the script, each with its number.
+func (r *Reader) Entries() iter.Seq2[int, Entry] { return r.toc.entries.all }
 
 // Fingerprint is the source's, empty if it was not taken. The map is the reader's own: do not change it.
 func (r *Reader) Fingerprint() Fingerprint { return r.toc.fingerprint }
@@ -203,5 +217,15 @@ func shrunk() error {
 	return safepoint.Errorf(safepoint.CodeArchive, "The archive ended early: it has become shorter while it was read.").Hinted(hintAltered)
 }
 
-// sumFits says whether sum is what a table of contents states in hex.
-func sumFits(sum []byte, stated string) bool { return hex.EncodeToString(sum) == stated }
+// readParts is readRange for what may be long.
+func readParts(r io.ReaderAt, off, n int64) (parts, error) {
+	var p parts
+	got, err := io.Copy(&p, onlyReader{io.NewSectionReader(r, off, n)})
+	if err != nil {
+		return nil, fmt.Errorf("read archive: %w", err)
+	}
+	if got < n {
+		return nil, shrunk()
+	}
+	return p, nil
+}

@@ -3,7 +3,6 @@ package archive
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"io"
 	"strings"
 	"testing"
@@ -77,10 +76,10 @@ func frameOfMiB(t *testing.T) (good, bad Entry, src []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, src = r.Entries()[0], b.Bytes()
+	good, src = r.Entry(0), b.Bytes()
 	bad = good
 	garbage := bytes.Repeat([]byte("garbage "), int(good.Length)/8+1)[:good.Length]
 	sum := sha256.Sum256(garbage)
-	bad.Offset, bad.SHA256 = int64(len(src)), hex.EncodeToString(sum[:])
+	bad.Offset, bad.SHA256 = int64(len(src)), sum
 	return good, bad, append(src, garbage...)
 }

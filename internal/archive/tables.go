@@ -27,7 +27,7 @@ func (r *Reader) Tables() []Table {
 	for name, digest := range r.toc.fingerprint {
 		at(name).Rows = digest.Rows
 	}
-	for _, e := range r.toc.entries {
+	for _, e := range r.Entries() {
 		if e.Table == "" {
 			continue
 		}

@@ -1,9 +1,7 @@
 package archive
 
 import (
-	"bytes"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -45,7 +43,8 @@ type tocLine struct {
 
 type tocTable struct {
 	Name string `json:"name"`
-	Digest
+	Rows int64  `json:"rows"`
+	Hash string `json:"hash"`
 }
 
 type tocEnd struct {
@@ -58,7 +57,7 @@ type tocEnd struct {
 // tocWriter compresses the table of contents line by line, so that 100,000 entries cost a few MiB.
 type tocWriter struct {
 	enc *encoder
-	buf bytes.Buffer
+	buf parts
 	raw int64
 }
 
@@ -108,9 +107,9 @@ func notUTF8(l tocLine) (string, bool) {
 }
 
 // finish ends the payload and frames it, for a file in which it begins at position.
-func (t *tocWriter) finish(f Fingerprint, h Header, end tocEnd, position int64, key ed25519.PrivateKey) ([]byte, error) {
+func (t *tocWriter) finish(f Fingerprint, h Header, end tocEnd, position int64, key ed25519.PrivateKey) (parts, error) {
 	for _, name := range slices.Sorted(maps.Keys(f)) {
-		if err := t.line(tocLine{Table: &tocTable{Name: name, Digest: f[name]}}); err != nil {
+		if err := t.line(tocLine{Table: &tocTable{name, f[name].Rows, f[name].Hash.String()}}); err != nil {
 			return nil, err
 		}
 	}
@@ -124,27 +123,27 @@ func (t *tocWriter) finish(f Fingerprint, h Header, end tocEnd, position int64, 
 		return nil, err
 	}
 	t.enc.release()
-	payload := t.buf.Bytes()
-	if len(payload) > maxPayload {
-		return nil, fmt.Errorf("the table of contents has %d bytes compressed, more than %d", len(payload), maxPayload)
+	size := t.buf.len()
+	if size > maxPayload {
+		return nil, fmt.Errorf("the table of contents has %d bytes compressed, more than %d", size, maxPayload)
 	}
 
-	b := make([]byte, tocMin, tocMin+len(payload))
+	b := make([]byte, tocMin)
 	binary.LittleEndian.PutUint32(b, tocMagic)
-	binary.LittleEndian.PutUint32(b[4:], uint32(fixedPart+len(payload)))
+	binary.LittleEndian.PutUint32(b[4:], uint32(fixedPart+size))
 	fixed := b[skipHead:]
 	copy(fixed, identifier)
 	fixed[9] = version
 	binary.LittleEndian.PutUint64(fixed[12:], uint64(position))
 	binary.LittleEndian.PutUint64(fixed[20:], uint64(t.raw))
-	sum := sha256.Sum256(payload)
+	sum := t.buf.sum()
 	copy(fixed[28:], sum[:])
 	if key != nil {
 		fixed[10] = 1
 		copy(fixed[60:], key.Public().(ed25519.PublicKey))
 		copy(fixed[tocSigned:], ed25519.Sign(key, signedMessage(fixed)))
 	}
-	return append(b, payload...), nil
+	return append(parts{b}, t.buf...), nil
 }
 
 func signedMessage(fixed []byte) []byte {

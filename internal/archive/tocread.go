@@ -6,7 +6,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,22 +17,21 @@ import (
 // toc is a table of contents that was read and checked.
 type toc struct {
 	header      Header
-	entries     []Entry
+	entries     entryList
 	fingerprint Fingerprint
 	end         tocEnd
 }
 
-// checkFixed checks what stands before the payload: everything but the version, which the caller has looked at.
+// checkFixed checks what stands before the payload of that SHA-256: everything but the version, which the caller has looked at.
 // It returns the signer's key, nil for an unsigned archive.
-func checkFixed(fixed, payload []byte, position int64) (ed25519.PublicKey, error) {
-	sum := sha256.Sum256(payload)
+func checkFixed(fixed []byte, payload [sha256.Size]byte, position int64) (ed25519.PublicKey, error) {
 	key, signature := fixed[60:tocSigned], fixed[tocSigned:fixedPart]
 	switch {
 	case fixed[11] != 0 || fixed[10] > 1:
 		return nil, errors.New("unknown flags")
 	case binary.LittleEndian.Uint64(fixed[20:]) > maxTOC:
 		return nil, errors.New("its stated length is over the limit")
-	case !bytes.Equal(sum[:], fixed[28:60]):
+	case !bytes.Equal(payload[:], fixed[28:60]):
 		return nil, errors.New("its SHA-256 does not fit")
 	case binary.LittleEndian.Uint64(fixed[12:]) != uint64(position):
 		return nil, errors.New("it stands in another place than it says")
@@ -56,10 +54,10 @@ func checkFixed(fixed, payload []byte, position int64) (ed25519.PublicKey, error
 
 // parseTOC decompresses and checks the payload of an archive whose seek table counts frames frames, which end at
 // position. It allocates as lines arrive.
-func parseTOC(payload []byte, raw int64, frames int, position int64) (*toc, error) {
+func parseTOC(payload io.Reader, raw int64, frames int, position int64) (*toc, error) {
 	dec := getDecoder()
 	defer dec.release()
-	if err := dec.start(bytes.NewReader(payload)); err != nil {
+	if err := dec.start(payload); err != nil {
 		return nil, err
 	}
 	counted := &countingReader{r: io.LimitReader(dec, raw+1)}
@@ -67,8 +65,8 @@ func parseTOC(payload []byte, raw int64, frames int, position int64) (*toc, erro
 	lines.Buffer(make([]byte, 64<<10), maxTOCLine)
 	lines.Split(splitLines)
 
-	p := tocParser{frames: frames, words: map[string]string{}, tables: map[tableName]struct{}{}}
-	p.toc.fingerprint = Fingerprint{}
+	p := tocParser{frames: frames}
+	p.toc.entries, p.toc.fingerprint = newEntryList(), Fingerprint{}
 	for lines.Scan() {
 		var l tocLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
@@ -104,8 +102,7 @@ type tableName struct{ schema, table string }
 type tocParser struct {
 	toc      toc
 	frames   int
-	words    map[string]string // one copy of what comes again and again
-	tables   map[tableName]struct{}
+	section  Section // of the frame before
 	offset   int64
 	sum      tocEnd
 	lastName string
@@ -135,7 +132,7 @@ func (p *tocParser) take(l tocLine) error {
 }
 
 func (p *tocParser) entry(e Entry) error {
-	i := len(p.toc.entries)
+	i := p.toc.entries.n
 	if p.header || len(p.toc.fingerprint) > 0 {
 		return errors.New("a frame's line is out of order")
 	}
@@ -148,20 +145,14 @@ func (p *tocParser) entry(e Entry) error {
 	if e.Offset != p.offset {
 		return fmt.Errorf("frame %d is said to begin at byte %d, but the one before it ends at %d", i, e.Offset, p.offset)
 	}
-	if i > 0 && sectionRank(e.Section) < sectionRank(p.toc.entries[i-1].Section) {
-		return fmt.Errorf("frame %d (%s) comes after the section %s", i, e.Section, p.toc.entries[i-1].Section)
+	if sectionRank(e.Section) < sectionRank(p.section) {
+		return fmt.Errorf("frame %d (%s) comes after the section %s", i, e.Section, p.section)
 	}
 	if e.Rows > math.MaxInt64-p.sum.Rows {
 		return errors.New("its rows are too many")
 	}
-	e.Section, e.Kind, e.Schema = Section(p.word(string(e.Section))), p.word(e.Kind), p.word(e.Schema)
-	for j, column := range e.Columns {
-		e.Columns[j] = p.word(column)
-	}
-	p.toc.entries = append(p.toc.entries, e)
-	if e.Table != "" {
-		p.tables[tableName{e.Schema, e.Table}] = struct{}{}
-	}
+	p.toc.entries.add(e)
+	p.section = e.Section
 	p.offset += e.Length
 	p.sum.Entries++
 	p.sum.Rows += e.Rows
@@ -169,46 +160,47 @@ func (p *tocParser) entry(e Entry) error {
 	return nil
 }
 
-func (p *tocParser) word(s string) string {
-	if one, ok := p.words[s]; ok {
-		return one
-	}
-	p.words[s] = s
-	return s
-}
-
 func checkEntry(e Entry) error {
-	sum, err := hex.DecodeString(e.SHA256)
 	switch {
 	case sectionRank(e.Section) == 0:
 		return fmt.Errorf("unknown section %q", e.Section)
 	case e.Length < 1 || e.Length > MaxFrame, e.RawLength < 0 || e.RawLength > MaxFrame, e.Rows < 0:
 		return errors.New("a length is out of range")
-	case err != nil || len(sum) != sha256.Size || hex.EncodeToString(sum) != e.SHA256:
-		return errors.New("its SHA-256 is malformed")
+	case e.SHA256 == Sum{}:
+		return errors.New("it has no SHA-256")
 	}
 	return nil
 }
 
 func (p *tocParser) table(t tocTable) error {
-	sum, err := hex.DecodeString(t.Hash)
+	d := Digest{Rows: t.Rows}
 	switch {
 	case p.header:
 		return errors.New("a table's line is out of order")
 	case len(p.toc.fingerprint) > 0 && t.Name <= p.lastName:
 		return errors.New("the fingerprint's tables are out of order")
-	case err != nil || len(sum) != 16 || hex.EncodeToString(sum) != t.Hash || t.Rows < 0:
+	case d.Hash.UnmarshalText([]byte(t.Hash)) != nil || t.Rows < 0:
 		return fmt.Errorf("the fingerprint of %s is malformed", t.Name)
 	case len(p.toc.fingerprint) >= MaxFrames:
 		return errors.New("the fingerprint has too many tables")
 	}
 	p.lastName = t.Name
-	p.toc.fingerprint[t.Name] = t.Digest
+	p.toc.fingerprint[t.Name] = d
 	return nil
 }
 
 func (p *tocParser) finish(position int64) (*toc, error) {
-	p.sum.Tables = countTables(p.toc.fingerprint, p.tables)
+	p.toc.entries.end()
+	p.sum.Tables = countTables(p.toc.fingerprint, 0)
+	if p.sum.Tables == 0 {
+		named := map[tableName]struct{}{}
+		for _, e := range p.toc.entries.all {
+			if e.Table != "" {
+				named[tableName{e.Schema, e.Table}] = struct{}{}
+			}
+		}
+		p.sum.Tables = len(named)
+	}
 	switch {
 	case !p.ended || !p.header:
 		return nil, errors.New("it has no end")
@@ -222,12 +214,12 @@ func (p *tocParser) finish(position int64) (*toc, error) {
 	return &p.toc, nil
 }
 
-// countTables is the number of tables of an archive: the fingerprint knows the empty ones too.
-func countTables(f Fingerprint, named map[tableName]struct{}) int {
+// countTables is the number of tables of an archive, whose frames name so many: the fingerprint knows the empty ones too.
+func countTables(f Fingerprint, named int) int {
 	if len(f) > 0 {
 		return len(f)
 	}
-	return len(named)
+	return named
 }
 
 type countingReader struct {

@@ -41,8 +41,8 @@ func vectors(t *testing.T) (files map[string][]byte, list []vector) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	one, two := r.Entries()[1], r.Entries()[2]
-	end := r.Entries()[3].Offset + r.Entries()[3].Length
+	one, two := r.Entry(1), r.Entry(2)
+	end := r.Entry(3).Offset + r.Entry(3).Length
 
 	change := func(at int64, to byte) []byte {
 		b := bytes.Clone(signed)
@@ -177,7 +177,7 @@ func TestVectors(t *testing.T) {
 			if !reflect.DeepEqual(r.Header(), testHeader()) {
 				t.Errorf("header is %+v", r.Header())
 			}
-			if len(r.Entries()) > 0 {
+			if r.Len() > 0 {
 				if err := fingerprint.Compare(r.Fingerprint()); err != nil {
 					t.Error(err)
 				}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"hash/maphash"
 	"io"
 )
 
@@ -23,7 +24,7 @@ type Writer struct {
 	toc         *tocWriter
 	seek        seekTable
 	sum         tocEnd
-	tables      map[tableName]struct{}
+	tables      tableCount
 	section     Section
 	open        *FrameWriter
 	closed      bool
@@ -39,7 +40,7 @@ func NewWriter(dst io.Writer, h Header, key ed25519.PrivateKey) *Writer {
 		header: h,
 		enc:    getEncoder(),
 		toc:    newTOCWriter(),
-		tables: map[tableName]struct{}{},
+		tables: newTableCount(),
 	}
 }
 
@@ -89,7 +90,7 @@ func (w *Writer) end(e Entry) error {
 	w.sum.Rows += e.Rows
 	w.sum.RawLength += e.RawLength
 	if e.Table != "" {
-		w.tables[tableName{e.Schema, e.Table}] = struct{}{}
+		w.tables.add(e.Schema, e.Table)
 	}
 	if w.follower != nil {
 		w.follower.add(e)
@@ -119,14 +120,14 @@ func (w *Writer) Close() (Summary, error) {
 	}
 	w.closed = true
 	w.enc.release()
-	w.sum.Tables = countTables(w.fingerprint, w.tables)
+	w.sum.Tables = countTables(w.fingerprint, w.tables.n)
 	toc, err := w.toc.finish(w.fingerprint, w.header, w.sum, w.out.n, w.key)
 	if err != nil {
 		return Summary{}, w.fail(err)
 	}
-	w.seek.add(int64(len(toc)), 0)
+	w.seek.add(int64(toc.len()), 0)
 	w.out.frame.Reset()
-	for _, part := range [][]byte{toc, w.seek.frame()} {
+	for _, part := range append(toc, w.seek.frame()) {
 		if _, err := w.out.Write(part); err != nil {
 			return Summary{}, w.fail(err)
 		}
@@ -190,7 +191,7 @@ func (f *FrameWriter) Close() error {
 	e.Rows = f.Rows
 	e.RawLength = f.raw
 	e.Length = w.out.n - e.Offset
-	e.SHA256 = hex.EncodeToString(w.out.frame.Sum(nil))
+	e.SHA256 = Sum(w.out.frame.Sum(nil))
 	return w.end(e)
 }
 
@@ -232,4 +233,21 @@ func label(e Entry) string {
 		return fmt.Sprintf("rows of %q, slice %d", e.Table, e.Slice)
 	}
 	return fmt.Sprintf("rows of %q.%q, slice %d", e.Schema, e.Table, e.Slice)
+}
+
+// tableCount counts tables by their names, of which it keeps a hash each. Two of a million would have the same one in one
+// of 30 million archives; it would be refused when it is read again.
+type tableCount struct {
+	seed maphash.Seed
+	seen map[uint64]struct{}
+	n    int
+}
+
+func newTableCount() tableCount {
+	return tableCount{seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}}
+}
+
+func (c *tableCount) add(schema, table string) {
+	c.seen[maphash.Comparable(c.seed, tableName{schema, table})] = struct{}{}
+	c.n = len(c.seen)
 }

@@ -71,7 +71,7 @@ func TestSeekableReaderWithoutFrames(t *testing.T) {
 func TestArchiveWithoutTables(t *testing.T) {
 	data, sum := write(t, testKey, nil, nil)
 	r, sql, err := accept(data, trusted)
-	if err != nil || sql != "" || len(r.Entries()) != 0 || len(r.Fingerprint()) != 0 || sum.Tables != 0 || sum.Size != int64(len(data)) {
+	if err != nil || sql != "" || r.Len() != 0 || len(r.Fingerprint()) != 0 || sum.Tables != 0 || sum.Size != int64(len(data)) {
 		t.Errorf("gives %q, %+v, %v", sql, sum, err)
 	}
 }

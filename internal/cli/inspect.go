@@ -39,7 +39,11 @@ func (cmd *inspectCmd) Run(ctx context.Context, env *Env) error {
 		Entries     []archive.Entry     `json:"entries"`
 		Fingerprint archive.Fingerprint `json:"fingerprint"`
 	}
-	c := contents{factsOf(cmd.File, b), b.Header(), b.Entries(), b.Fingerprint()}
+	entries := make([]archive.Entry, 0, b.Len())
+	for _, e := range b.Entries() {
+		entries = append(entries, e)
+	}
+	c := contents{factsOf(cmd.File, b), b.Header(), entries, b.Fingerprint()}
 	return env.print(c, func(w ioWriter) {
 		c.fileFacts.print(w)
 		fmt.Fprintln(w)

@@ -229,7 +229,7 @@ func TestOneFrame(t *testing.T) {
 	if _, err := io.Copy(io.Discard, f); err != nil {
 		t.Fatal(err)
 	}
-	e := a.Entries()[1]
+	e := a.Entry(1)
 	if opened > 256<<10 || c.n-opened > 2*e.Length+512<<10 {
 		t.Errorf("%d bytes to open, %d for a frame of %d, of %d in all", opened, c.n-opened, e.Length, len(file))
 	}

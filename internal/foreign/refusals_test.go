@@ -229,7 +229,7 @@ func TestRowsOfCopy(t *testing.T) {
 	}
 	big.WriteString("\\.\n")
 	r, c := convert(t, saveIn(t, []byte(big.String())), foreign.Options{})
-	if n := len(r.Entries()); n != 4 || c.Rows != 400_000 || r.Entries()[3].Slice != 2 {
+	if n := r.Len(); n != 4 || c.Rows != 400_000 || r.Entry(3).Slice != 2 {
 		t.Errorf("%d frames, %d rows", n, c.Rows)
 	}
 }

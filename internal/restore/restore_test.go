@@ -20,8 +20,8 @@ import (
 )
 
 var (
-	oldContent = archive.Fingerprint{`"orders"`: {Rows: 2, Hash: "00000000000000000000000000000002"}}
-	newContent = archive.Fingerprint{`"orders"`: {Rows: 1, Hash: "00000000000000000000000000000001"}}
+	oldContent = archive.Fingerprint{`"orders"`: {Rows: 2, Hash: archive.Hash{15: 2}}}
+	newContent = archive.Fingerprint{`"orders"`: {Rows: 1, Hash: archive.Hash{15: 1}}}
 )
 
 // Nothing is won by waiting between two tries in a model.

@@ -2,12 +2,14 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/safepoint-db/safepoint/internal/archive"
@@ -50,19 +52,29 @@ func (d *dumper) schema(ctx context.Context, encoding string, locked func(statem
 
 // grants answers LOCK statements for tables that the session has locked in that mode already.
 func grants(list []table) func(statement string) (tag string, ok bool) {
-	locked := make(map[string]bool, len(list))
-	for _, t := range list {
-		if name := t.String(); readable(name) == name {
-			locked[name] = true
+	// The places of those with readable names, in their order: a map of all names would take as much as the list.
+	var places []int32
+	for i, t := range list {
+		if readable(t.schema) == t.schema && readable(t.name) == t.name {
+			places = append(places, int32(i))
 		}
+	}
+	compare := func(a, b tableName) int {
+		return cmp.Or(strings.Compare(a.schema, b.schema), strings.Compare(a.name, b.name))
+	}
+	nameOf := func(place int32) tableName { return tableName{list[place].schema, list[place].name} }
+	slices.SortFunc(places, func(a, b int32) int { return compare(nameOf(a), nameOf(b)) })
+	locked := func(name tableName) bool {
+		_, found := slices.BinarySearchFunc(places, name, func(place int32, name tableName) int { return compare(nameOf(place), name) })
+		return found
 	}
 	return func(statement string) (string, bool) {
 		r := read([]byte(statement))
 		if !r.is("LOCK", "TABLE") {
 			return "", false
 		}
-		name, ok := r.table()
-		if !ok || !locked[name] || !r.is("IN", "ACCESS", "SHARE", "MODE") || !r.ends() {
+		schema, name, ok := r.qualified()
+		if !ok || schema == "" || !locked(tableName{schema, name}) || !r.is("IN", "ACCESS", "SHARE", "MODE") || !r.ends() {
 			return "", false
 		}
 		return "LOCK TABLE", true

@@ -27,18 +27,14 @@ func (e Engine) Digest(ctx context.Context, t engine.Target, report engine.Repor
 		}
 		conns = append(conns, more...)
 	}
-	d := &digestion{report: report, sums: map[string]*archive.Digester{}}
+	d := &digestion{report: report, prints: archive.Fingerprint{}, sums: map[string]*archive.Digester{}}
 	if report == nil {
 		d.report = func(engine.Progress) {}
 	}
 	if err := d.run(ctx, t, conns); err != nil {
 		return nil, explain(ctx, t, err)
 	}
-	prints := archive.Fingerprint{}
-	for name, sum := range d.sums {
-		prints[name] = sum.Digest()
-	}
-	return prints, nil
+	return d.fingerprint(), nil
 }
 
 // digestion is one digest on its way.
@@ -46,7 +42,16 @@ type digestion struct {
 	mu     sync.Mutex // held while reporting, too
 	report engine.Report
 	at     engine.Progress
-	sums   map[string]*archive.Digester // by table
+	prints archive.Fingerprint          // of tables that were read at once
+	sums   map[string]*archive.Digester // of those that are read in slices
+}
+
+// fingerprint is what was read.
+func (d *digestion) fingerprint() archive.Fingerprint {
+	for name, sum := range d.sums {
+		d.prints[name] = sum.Digest()
+	}
+	return d.prints
 }
 
 // run reads all tables in a snapshot of the first session.
@@ -156,10 +161,14 @@ func (h *hasher) end(int64) error {
 	name := readable(s.table.String())
 	h.d.mu.Lock()
 	defer h.d.mu.Unlock()
-	if h.d.sums[name] == nil {
-		h.d.sums[name] = &archive.Digester{}
+	if s.whole() {
+		h.d.prints[name] = h.sum.Digest()
+	} else {
+		if h.d.sums[name] == nil {
+			h.d.sums[name] = &archive.Digester{}
+		}
+		h.d.sums[name].Merge(&h.sum)
 	}
-	h.d.sums[name].Merge(&h.sum)
 	if s.last {
 		h.d.at.Tables++
 	}

@@ -31,40 +31,47 @@ type unit struct {
 // divide gives each table to one session, which waits for no other's extension of the same file and can freeze its
 // rows. Only a table that is more than a session's fair share is loaded by several. What is not rows stays in its order.
 func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
-	d := &division{}
-	tables := map[tableName]*unit{}
-	others := &unit{}
-	all := []*unit{others}
+	d := &division{units: make([]unit, 1, 1+to-from)} // the first is of what is not rows
+	numbers := make([]int, 0, to-from)                // of frames that are all of their table
+	tables := map[tableName]int{}                     // units of the others
 	total := int64(0)
 	for i := from; i < to; i++ {
-		e := l.r.Entries()[i]
+		e := l.r.Entry(i)
 		name := tableName{e.Schema, e.Table}
-		u := others
+		at := 0
 		switch {
 		case e.Kind == kindCopy && bound[name]:
 			d.ordered = append(d.ordered, i)
 			continue
-		case e.Kind == kindCopy && tables[name] == nil:
-			u = &unit{}
-			tables[name], all = u, append(all, u)
+		case e.Kind == kindCopy && l.frames[name] < 2:
+			numbers = append(numbers, i)
+			d.units = append(d.units, unit{frames: numbers[len(numbers)-1 : len(numbers) : len(numbers)], weight: e.RawLength})
+			total += e.RawLength
+			continue
 		case e.Kind == kindCopy:
-			u = tables[name]
+			if at = tables[name]; at == 0 {
+				at = len(d.units)
+				tables[name], d.units = at, append(d.units, unit{})
+			}
 		}
+		u := &d.units[at]
 		u.frames, u.weight = append(u.frames, i), u.weight+e.RawLength
 		total += e.RawLength
 	}
 	share := total / int64(max(1, min(l.jobs, len(l.workers()))))
-	for _, u := range all {
+	units := d.units[:0]
+	for n, u := range d.units {
 		switch {
-		case u != others && u.weight > share+share/4:
+		case n > 0 && u.weight > share+share/4:
 			for _, i := range u.frames {
 				d.giant = append(d.giant, unit{frames: []int{i}})
 			}
 		case len(u.frames) > 0:
-			u.frozen = u != others && u.weight >= wholeTable
-			d.units = append(d.units, *u)
+			u.frozen = n > 0 && u.weight >= wholeTable
+			units = append(units, u)
 		}
 	}
+	d.units = units
 	slices.SortStableFunc(d.units, func(a, b unit) int { return cmp.Compare(b.weight, a.weight) })
 	return d
 }

@@ -67,9 +67,7 @@ func (x *inPlace) replace(ctx context.Context, l *loader) error {
 		return err
 	}
 	l.at.TablesOf = l.r.Summary().Tables
-	for _, e := range l.r.Entries() {
-		l.frames[tableName{e.Schema, e.Table}]++
-	}
+	l.frames = l.cut()
 	l.tell(func() {})
 	x.loaded = newLargeSum()
 	for i, e := range l.r.Entries() {
@@ -177,18 +175,14 @@ func (x *inPlace) analyze(ctx context.Context) error {
 
 // Digest reads, in the transaction, what was loaded. See engine.InPlace.
 func (x *inPlace) Digest(ctx context.Context, report engine.Report) (archive.Fingerprint, error) {
-	d := &digestion{report: report, sums: map[string]*archive.Digester{}}
+	d := &digestion{report: report, prints: archive.Fingerprint{}, sums: map[string]*archive.Digester{}}
 	if report == nil {
 		d.report = func(engine.Progress) {}
 	}
 	if err := x.digest(ctx, d); err != nil {
 		return nil, explain(ctx, x.target, err)
 	}
-	prints := archive.Fingerprint{}
-	for name, sum := range d.sums {
-		prints[name] = sum.Digest()
-	}
-	return prints, nil
+	return d.fingerprint(), nil
 }
 
 func (x *inPlace) digest(ctx context.Context, d *digestion) error {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"github.com/jackc/pgx/v5"
@@ -130,7 +129,7 @@ type loader struct {
 	mu     sync.Mutex // held while reporting, too
 	report engine.Report
 	at     engine.Progress
-	frames map[tableName]int // still to be loaded
+	frames map[tableName]int // still to be loaded, of tables that have more than one
 
 	settings settings // that the script has made so far
 }
@@ -157,19 +156,16 @@ func (l *loader) run(ctx context.Context) error {
 		}
 	}
 	l.at.TablesOf = l.r.Summary().Tables
-	l.frames = map[tableName]int{}
-	entries := l.r.Entries()
-	for _, e := range entries {
-		l.frames[tableName{e.Schema, e.Table}]++
-	}
+	l.frames = l.cut()
 	l.tell(func() {})
-	rows := slices.IndexFunc(entries, func(e archive.Entry) bool { return e.Section != archive.PreData })
-	if rows < 0 {
-		rows = len(entries)
-	}
-	post := rows
-	for post < len(entries) && entries[post].Section == archive.Data {
-		post++
+	rows, post := 0, 0
+	for i, e := range l.r.Entries() {
+		switch e.Section {
+		case archive.PreData:
+			rows, post = i+1, i+1
+		case archive.Data:
+			post = i + 1
+		}
 	}
 	fault.Point("postgres.load.entered")
 	if err := l.preData(ctx, 0, rows); err != nil {
@@ -183,7 +179,7 @@ func (l *loader) run(ctx context.Context) error {
 		return err
 	}
 	fault.Point("postgres.load.post")
-	if err := l.postData(ctx, post, len(entries)); err != nil {
+	if err := l.postData(ctx, post, l.r.Len()); err != nil {
 		return err
 	}
 	l.tell(func() { l.at.Table, l.at.Tables = "", l.at.TablesOf })
@@ -194,6 +190,23 @@ func (l *loader) run(ctx context.Context) error {
 		return err
 	}
 	return l.settle(ctx)
+}
+
+// cut counts the frames of the tables that have more than one.
+func (l *loader) cut() map[tableName]int {
+	frames := map[tableName]int{}
+	for _, e := range l.r.Entries() {
+		if e.Table != "" {
+			frames[tableName{e.Schema, e.Table}]++
+		}
+	}
+	several := map[tableName]int{} // the other is large where tables are many
+	for name, n := range frames {
+		if n > 1 {
+			several[name] = n
+		}
+	}
+	return several
 }
 
 // tell reports where the load is after change has noted it.
@@ -271,7 +284,7 @@ func (l *loader) frame(ctx context.Context, s *loadSession, i int) error {
 
 // frameAs is frame, with another COPY than the frame's.
 func (l *loader) frameAs(ctx context.Context, s *loadSession, i int, as rewriting) error {
-	e := l.r.Entries()[i]
+	e := l.r.Entry(i)
 	f, err := l.r.Frame(i)
 	if err != nil {
 		return &frameError{entry: e, err: err}
@@ -355,10 +368,11 @@ func (l *loader) copyAs(ctx context.Context, to *loadSession, f io.Reader, e arc
 			WithHint("Nothing live was changed. Try again; if it stays so, restore another backup.")
 	}
 	l.tell(func() {
-		name := tableName{e.Schema, e.Table}
-		if l.frames[name]--; l.frames[name] == 0 {
-			l.at.Tables++
+		if name := (tableName{e.Schema, e.Table}); l.frames[name] > 1 {
+			l.frames[name]--
+			return
 		}
+		l.at.Tables++
 	})
 	return nil
 }

@@ -180,18 +180,14 @@ func (m *move) compare(ctx context.Context, conn *pgx.Conn, l *loader) error {
 	if err != nil {
 		return err
 	}
-	d := &digestion{report: l.report, sums: map[string]*archive.Digester{}}
-	got := archive.Fingerprint{}
+	d := &digestion{report: l.report, prints: archive.Fingerprint{}}
 	for _, t := range list {
 		if t.schema != m.schema || t.partitioned {
 			continue
 		}
-		if err := d.read(ctx, conn, []slice{{table: t, last: true}}); err != nil {
+		if err := d.read(ctx, conn, []slice{{table: &t, last: true}}); err != nil {
 			return err
 		}
-	}
-	for name, sum := range d.sums {
-		got[name] = sum.Digest()
 	}
 	want := archive.Fingerprint{}
 	for name, digest := range l.r.Fingerprint() {
@@ -199,7 +195,7 @@ func (m *move) compare(ctx context.Context, conn *pgx.Conn, l *loader) error {
 			want[qualified(readable(m.schema), old.name)] = digest
 		}
 	}
-	return want.Compare(got)
+	return want.Compare(d.fingerprint())
 }
 
 var _ engine.SchemaLoader = Engine{}

@@ -127,12 +127,12 @@ func TestSameFramesHoweverManyJobs(t *testing.T) {
 	want := dumpJobs(t, source, 1, nil)
 	for _, jobs := range []int{2, 4, 4} {
 		got := dumpJobs(t, source, jobs, nil)
-		if len(got.Entries()) != len(want.Entries()) {
-			t.Fatalf("%d jobs make %d frames, want %d", jobs, len(got.Entries()), len(want.Entries()))
+		if got.Len() != want.Len() {
+			t.Fatalf("%d jobs make %d frames, want %d", jobs, got.Len(), want.Len())
 		}
 		for i, e := range got.Entries() {
-			if !reflect.DeepEqual(e, want.Entries()[i]) {
-				t.Fatalf("%d jobs: frame %d is %+v, want %+v", jobs, i, e, want.Entries()[i])
+			if !reflect.DeepEqual(e, want.Entry(i)) {
+				t.Fatalf("%d jobs: frame %d is %+v, want %+v", jobs, i, e, want.Entry(i))
 			}
 		}
 		if !reflect.DeepEqual(got.Fingerprint(), want.Fingerprint()) {

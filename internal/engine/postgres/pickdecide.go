@@ -3,8 +3,6 @@ package postgres
 import (
 	"slices"
 	"strings"
-
-	"github.com/safepoint-db/safepoint/internal/archive"
 )
 
 // decide marks the statements to take. First everything that the chosen tables are made of and need, to the end; then
@@ -37,8 +35,11 @@ func (p *picker) decide() {
 		clear(p.take)
 		p.notes = nil
 	}
-	if slices.ContainsFunc(p.r.Entries(), func(e archive.Entry) bool { return e.Kind == kindLargeObjects }) {
-		p.note("Left out: large objects. Only the whole backup holds them.")
+	for _, e := range p.r.Entries() {
+		if e.Kind == kindLargeObjects {
+			p.note("Left out: large objects. Only the whole backup holds them.")
+			break
+		}
 	}
 }
 

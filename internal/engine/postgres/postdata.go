@@ -18,7 +18,7 @@ func (l *loader) postData(ctx context.Context, from, to int) error {
 	}
 	p := &postData{l: l, weights: map[string]int64{}}
 	for _, e := range l.r.Entries() {
-		if e.Table != "" {
+		if e.Table != "" && e.RawLength >= light {
 			p.weights[qualified(e.Schema, e.Table)] += e.RawLength
 		}
 	}
@@ -33,12 +33,12 @@ func (l *loader) postData(ctx context.Context, from, to int) error {
 // postData cuts the section into what is executed in turn and what is executed together.
 type postData struct {
 	l       *loader
-	weights map[string]int64 // bytes of rows, by table
+	weights map[string]int64 // bytes of rows, by table; none of those with a few
 
 	entry archive.Entry // of the frame at hand
 	plain []byte        // statements to be executed in turn, all of one frame
 	jobs  []*job        // to be executed together, after plain
-	bytes int           // of statements in jobs
+	bytes int           // that jobs take
 }
 
 // job is an index or constraint to be made, with what belongs to it.
@@ -47,8 +47,8 @@ type job struct {
 	settings   string
 	build      build
 	weight     int64
-	entry      archive.Entry
-	done       int // statements that were executed
+	about      string // what it makes, for people; "" if nobody knows
+	done       int    // statements that were executed
 }
 
 // slowBuild is how many times as long as a B-tree an index of another kind takes, roughly.
@@ -57,11 +57,16 @@ const slowBuild = 5
 // smallBuild is of how many bytes of rows an index is made before the disk has it.
 const smallBuild = 256 << 10
 
-// maxRun bounds the statements, in bytes, that are held in memory to be executed together.
-const maxRun = 8 << 20
+// light is of how many bytes of rows it does not matter which index is made first.
+const light = 16 << 10
+
+const (
+	maxRun  = 8 << 20 // bounds the bytes of jobs that are held in memory to be executed together
+	jobCost = 512     // about what a job takes beside its statements
+)
 
 func (p *postData) frame(ctx context.Context, i int) error {
-	e := p.l.r.Entries()[i]
+	e := p.l.r.Entry(i)
 	p.entry = e
 	if e.Kind != kindDDL {
 		if err := p.flush(ctx); err != nil {
@@ -122,11 +127,7 @@ func (p *postData) statement(ctx context.Context, statement []byte) error {
 			return err
 		}
 	}
-	j := &job{statements: []string{string(statement)}, settings: p.l.settings.text, build: b, entry: p.entry}
-	j.entry.Objects = nil
-	if name := describe(statement); name != "" {
-		j.entry.Objects = []string{name}
-	}
+	j := &job{statements: []string{string(statement)}, settings: p.l.settings.text, build: b, about: describe(statement)}
 	for _, t := range b.tables {
 		j.weight += p.weights[t]
 	}
@@ -134,7 +135,7 @@ func (p *postData) statement(ctx context.Context, statement []byte) error {
 		j.weight *= slowBuild
 	}
 	p.jobs = append(p.jobs, j)
-	p.bytes += len(statement)
+	p.bytes += len(statement) + jobCost
 	return nil
 }
 
@@ -181,7 +182,7 @@ func (p *postData) flushJobs(ctx context.Context) error {
 			err := p.l.build(ctx, s, j)
 			q.finish(j)
 			if err != nil && !mayTryAgain(err) {
-				return &frameError{entry: j.entry, err: err}
+				return j.failed(err)
 			}
 		}
 	})
@@ -193,10 +194,19 @@ func (p *postData) flushJobs(ctx context.Context) error {
 	}
 	for _, j := range jobs {
 		if err := p.l.build(ctx, p.l.lead, j); err != nil {
-			return &frameError{entry: j.entry, err: err}
+			return j.failed(err)
 		}
 	}
 	return p.l.settings.make(ctx, p.l.lead)
+}
+
+// failed says what could not be made.
+func (j *job) failed(err error) error {
+	e := archive.Entry{Section: archive.PostData, Kind: kindDDL}
+	if j.about != "" {
+		e.Objects = []string{j.about}
+	}
+	return &frameError{entry: e, err: err}
 }
 
 // build executes what is left of a job.

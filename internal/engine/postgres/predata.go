@@ -18,7 +18,7 @@ func (l *loader) preData(ctx context.Context, from, to int) error {
 	p := &preData{l: l}
 	for i := from; i < to; i++ {
 		if err := p.frame(ctx, i); err != nil {
-			return &frameError{entry: l.r.Entries()[i], err: err}
+			return &frameError{entry: l.r.Entry(i), err: err}
 		}
 	}
 	return nil
@@ -34,7 +34,7 @@ type preData struct {
 }
 
 func (p *preData) frame(ctx context.Context, i int) error {
-	e := p.l.r.Entries()[i]
+	e := p.l.r.Entry(i)
 	f, err := p.l.r.Frame(i)
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (d *dumper) plan(ctx context.Context, list []table) ([]*piece, error) {
 
 // data writes the pieces as they come, in their order. What was left to the lead is read now.
 func (d *dumper) data(ctx context.Context, pieces []*piece) error {
-	numbers := map[tableName]int{} // of slices
+	numbers := map[tableName]int{} // of slices, of tables that are begun
 	sums := map[uint32]*archive.Digester{}
 	for _, p := range pieces {
 		if err := d.receive(ctx, p, numbers); err != nil {
@@ -88,6 +88,7 @@ func (d *dumper) data(ctx context.Context, pieces []*piece) error {
 			if s.last {
 				d.prints[readable(s.table.String())] = sum.Digest()
 				delete(sums, s.table.oid)
+				delete(numbers, tableName{readable(s.table.schema), readable(s.table.name)})
 				d.at.Tables++
 			}
 		}
@@ -172,7 +173,7 @@ func (d *dumper) read(ctx context.Context, conn *pgx.Conn, p *piece, worker bool
 		p.left = true
 		return script(ctx, conn, "ROLLBACK TO piece; RELEASE piece")
 	case err != nil:
-		return &readError{p.slices[max(c.next-1, 0)].table, err}
+		return &readError{*p.slices[max(c.next-1, 0)].table, err}
 	case c.next != len(p.slices):
 		return fmt.Errorf("read table %s: nothing came", p.slices[c.next].table)
 	}
@@ -245,9 +246,12 @@ func (c *copier) end(int64) error { return c.endFrame() }
 
 func (c *copier) beginFrame() error {
 	t := c.p.slices[c.next-1].table
-	columns := make([]string, len(t.columns))
-	for i, name := range t.columns {
-		columns[i] = readable(name)
+	columns := t.columns
+	if slices.ContainsFunc(columns, func(name string) bool { return readable(name) != name }) {
+		columns = slices.Clone(columns)
+		for i, name := range columns {
+			columns[i] = readable(name)
+		}
 	}
 	f, err := c.d.frame(c.ctx, c.p, archive.Entry{Section: archive.Data, Kind: kindCopy, Schema: readable(t.schema), Table: readable(t.name), Columns: columns})
 	if err != nil {

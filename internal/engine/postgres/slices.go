@@ -19,14 +19,17 @@ const (
 
 // slice is what one COPY reads: a range of a table's pages, or the whole table.
 type slice struct {
-	table    table
+	table    *table
 	from, to uint32 // pages; to 0 is open-ended. Both 0 is the whole table
 	last     bool   // of its table
 }
 
+// whole says that it is all of its table.
+func (s slice) whole() bool { return s.from == 0 && s.to == 0 }
+
 // source is what COPY … TO takes.
 func (s slice) source() string {
-	if s.from == 0 && s.to == 0 {
+	if s.whole() {
 		return s.table.copySource()
 	}
 	where := fmt.Sprintf("ctid >= '(%d,0)'::pg_catalog.tid", s.from)
@@ -73,7 +76,7 @@ FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relkind = 'r'`, o
 // share cuts the reading of tables into pieces of work, in the order in which they are to be written: slices of big
 // tables first, the biggest first, and then the others in their order, several in one piece.
 func share(list []table, sizes map[uint32]extent, page int64) [][]slice {
-	var big []table
+	var big []*table
 	var pieces [][]slice
 	var small []slice
 	held := int64(0)
@@ -83,7 +86,8 @@ func share(list []table, sizes map[uint32]extent, page int64) [][]slice {
 		}
 		small, held = nil, 0
 	}
-	for _, t := range list {
+	for i := range list {
+		t := &list[i]
 		if t.partitioned {
 			continue
 		}
@@ -99,7 +103,7 @@ func share(list []table, sizes map[uint32]extent, page int64) [][]slice {
 		held += e.weight()
 	}
 	flush()
-	slices.SortStableFunc(big, func(a, b table) int { return int(min(1, max(-1, sizes[b.oid].weight()-sizes[a.oid].weight()))) })
+	slices.SortStableFunc(big, func(a, b *table) int { return int(min(1, max(-1, sizes[b.oid].weight()-sizes[a.oid].weight()))) })
 	var cut [][]slice
 	for _, t := range big {
 		for _, s := range cutTable(t, sizes[t.oid], page) {
@@ -112,7 +116,7 @@ func share(list []table, sizes map[uint32]extent, page int64) [][]slice {
 // weight is about how much text a table's rows make: what is stored out of line is compressed, or binary.
 func (e extent) weight() int64 { return e.heap + 2*e.toast }
 
-func cutTable(t table, e extent, page int64) []slice {
+func cutTable(t *table, e extent, page int64) []slice {
 	pages := (e.heap + page - 1) / page
 	n := min(pages, (e.weight()+sliceSize-1)/sliceSize)
 	each := (pages + n - 1) / n

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/safepoint-db/safepoint"
 )
 
@@ -91,17 +93,57 @@ func tables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list columns: %w", err)
 	}
-	columns := map[uint32][]string{}
+	c := columnLists{tables: make(map[uint32]*table, len(list)), known: map[string][]string{}}
+	for i := range list {
+		c.tables[list[i].oid] = &list[i]
+	}
 	var oid uint32
-	var name string
-	_, err = pgx.ForEachRow(rows, []any{&oid, &name}, func() error { columns[oid] = append(columns[oid], name); return nil })
+	var name pgtype.DriverBytes // good until the next row
+	_, err = pgx.ForEachRow(rows, []any{&oid, &name}, func() error { c.add(oid, name); return nil })
 	if err != nil {
 		return nil, fmt.Errorf("list columns: %w", err)
 	}
-	for i := range list {
-		list[i].columns = columns[list[i].oid]
-	}
+	c.end()
 	return list, nil
+}
+
+// columnLists takes the columns of tables, one after the other. Tables whose columns have the same names share one list of them:
+// where tables are many, most of them are alike.
+type columnLists struct {
+	tables map[uint32]*table
+	known  map[string][]string
+	oid    uint32 // of the table whose columns come
+	names  []byte // of them so far, each behind its length
+	count  int
+}
+
+func (c *columnLists) add(oid uint32, name []byte) {
+	if oid != c.oid {
+		c.end()
+		c.oid = oid
+	}
+	c.names = append(binary.AppendUvarint(c.names, uint64(len(name))), name...)
+	c.count++
+}
+
+// end gives a table its list.
+func (c *columnLists) end() {
+	if t := c.tables[c.oid]; t != nil && c.count > 0 {
+		list, known := c.known[string(c.names)]
+		if !known {
+			all := string(c.names)
+			for rest := c.names; len(rest) > 0; {
+				length, size := binary.Uvarint(rest)
+				from := len(c.names) - len(rest) + size
+				list = append(list, all[from:from+int(length)])
+				rest = c.names[from+int(length):]
+			}
+			list = slices.Clip(list)
+			c.known[all] = list
+		}
+		t.columns = list
+	}
+	c.names, c.count = c.names[:0], 0
 }
 
 // namedTables is tables without their columns.
@@ -110,8 +152,13 @@ func namedTables(ctx context.Context, conn *pgx.Conn) ([]table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list tables: %w", err)
 	}
+	schema := "" // one text for all tables in it
 	list, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (t table, err error) {
 		err = row.Scan(&t.oid, &t.schema, &t.name, &t.partitioned, &t.config, &t.condition, &t.readable, &t.hidden)
+		if t.schema == schema {
+			t.schema = schema
+		}
+		schema = t.schema
 		return t, err
 	})
 	if err != nil {
@@ -283,15 +330,19 @@ func lockOnce(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user s
 // stillNamed makes sure that what was read under the tables' names were the tables: a lock keeps a table from being
 // renamed, and not its schema. Names are looked up as they are now, whatever the snapshot.
 func stillNamed(ctx context.Context, conn *pgx.Conn, list []table) error {
-	names, oids := make([]string, len(list)), make([]uint32, len(list))
-	for i, t := range list {
-		names[i], oids[i] = t.String(), t.oid
-	}
-	var moved int
-	err := conn.QueryRow(ctx, `SELECT count(*) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::oid[])) AS l (name, oid)
-WHERE pg_catalog.to_regclass(l.name)::oid IS DISTINCT FROM l.oid`, names, oids).Scan(&moved)
-	if err != nil {
-		return fmt.Errorf("look for renamed schemas: %w", err)
+	moved := 0
+	for part := range slices.Chunk(list, 10_000) {
+		names, oids := make([]string, len(part)), make([]uint32, len(part))
+		for i, t := range part {
+			names[i], oids[i] = t.String(), t.oid
+		}
+		var n int
+		err := conn.QueryRow(ctx, `SELECT count(*) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::oid[])) AS l (name, oid)
+WHERE pg_catalog.to_regclass(l.name)::oid IS DISTINCT FROM l.oid`, names, oids).Scan(&n)
+		if err != nil {
+			return fmt.Errorf("look for renamed schemas: %w", err)
+		}
+		moved += n
 	}
 	if moved > 0 {
 		return safepoint.Errorf(safepoint.CodeBlocked, "A schema was renamed while the backup was made: %d tables are no longer where they were.", moved).
