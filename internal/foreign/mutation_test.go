@@ -55,7 +55,7 @@ CREATE VIEW w AS SELECT * FROM t; CREATE TYPE e AS ENUM ('a', 'b'); GRANT SELECT
 	for name, file := range files {
 		t.Run(name, func(t *testing.T) {
 			n, refused, converted, refusedByServer, loaded := mutations(t), 0, 0, 0, 0
-			every := max(1, n/50)
+			every := max(1, n/500)
 			for i := range n {
 				rnd := rand.New(rand.NewPCG(uint64(i), uint64(len(name))))
 				r, err := tryConvert(t, damage(rnd, file))
