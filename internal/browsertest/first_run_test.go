@@ -219,7 +219,7 @@ func (c *console) connect(file string) {
 	c.Fill("File", file)
 	c.ask("Test", "The database answered") // in place where scripts run, so that a password typed is kept
 	c.Follow("Connect")
-	c.WaitText("Created.")
+	c.WaitText("The database is connected.")
 }
 
 func (c *console) schedule() {

@@ -86,7 +86,10 @@ func (v *visit) view(p *page) view {
 // done are the sentences a redirect may leave on the next page: the address carries the word, never the text.
 var done = map[string]string{
 	"saved":             language.Mark("Your changes are saved."),
-	"created":           language.Mark("Created."),
+	"connected":         language.Mark("The database is connected."),
+	"scheduled":         language.Mark("The schedule is created."),
+	"organization":      language.Mark("The organization is created, and you work in it now."),
+	"service":           language.Mark("The service is added. Restores halt it from now on."),
 	"removed":           language.Mark("Removed."),
 	"deleted":           language.Mark("The backup was deleted."),
 	"password":          language.Mark("Your password is changed. Other sessions were signed out."),

@@ -160,9 +160,9 @@ func doDatabaseNew(v *visit) (reply, error) {
 		if _, err := v.app.TestDatabase(v.ctx, v.actor, db.ID); err != nil {
 			v.s.Log.Warn("the first database was not tested", "database", db.ID, "error", err)
 		}
-		return redirect("/start?done=created"), nil
+		return redirect("/start?done=connected"), nil
 	}
-	return redirect("/databases/" + db.ID + "?done=created"), nil
+	return redirect("/databases/" + db.ID + "?done=connected"), nil
 }
 
 // spread fills the fields of a connection from its URL, the password aside, which is never sent back.

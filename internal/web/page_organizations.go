@@ -31,5 +31,5 @@ func doOrganizationNew(v *visit) (reply, error) {
 	if err := v.app.SwitchOrganization(v.ctx, v.actor, v.session, o.ID); err != nil {
 		return nil, err
 	}
-	return redirect("/start?done=created"), nil
+	return redirect("/start?done=organization"), nil
 }

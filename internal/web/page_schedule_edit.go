@@ -51,7 +51,7 @@ func doScheduleNew(v *visit) (reply, error) {
 	if err != nil {
 		return f.refused(p, err)
 	}
-	return redirect("/backups/" + s.ID + "?done=created"), nil
+	return redirect("/backups/" + s.ID + "?done=scheduled"), nil
 }
 
 // localTime reads a datetime-local input in the organization's zone. Empty is zero.

@@ -230,7 +230,7 @@ func doServiceNew(v *visit) (reply, error) {
 		return f.refused(p, err)
 	}
 	if secret == "" {
-		return redirect("/services/" + s.ID + "?done=created"), nil
+		return redirect("/services/" + s.ID + "?done=service"), nil
 	}
 	shown, err := v.servicePage(s)
 	if err != nil {

@@ -144,7 +144,7 @@ func TestActions(t *testing.T) {
 		{"http://localhost/signin", "email=a&password=p&passkey=k&next=/logs", "passkey signin http://localhost k 192.0.2.1", "/logs"},
 		{"/signin/link", "token=abc", "link abc", "/backups"},
 		{"/signout", "", "signout", "/signin"},
-		{"/backups/new", "name=N&interval=8h&database=db_docs&first_run=2026-11-23T02:00", "schedule N 8 hours db_docs 2026-11-23T01:00:00Z", "/backups/sch_new?done=created"},
+		{"/backups/new", "name=N&interval=8h&database=db_docs&first_run=2026-11-23T02:00", "schedule N 8 hours db_docs 2026-11-23T01:00:00Z", "/backups/sch_new?done=scheduled"},
 		{"/backups/sch_7k2mq4/edit", "name=N&interval=3d&version=4", "update sch_7k2mq4 N 3 days 4", "/backups/sch_7k2mq4?done=saved"},
 		{"/backups/sch_7k2mq4/disable", "", "disable sch_7k2mq4", "/backups/sch_7k2mq4?done=disabled"},
 		{"/backups/sch_x09vtr/enable", "", "enable sch_x09vtr", "/backups/sch_x09vtr?done=enabled"},
@@ -163,7 +163,7 @@ func TestActions(t *testing.T) {
 		{"/restores/op_restore/undo", "", "undo op_restore", "/restores/op_undo"},
 		{"/restores/op_restore/resume", "", "resume all op_restore", "/restores/op_restore"},
 		{"/stepup", "password=p&next=/logs/op_1400/file", "reenter", "/logs/op_1400/file"},
-		{"/databases/new", "do=save&name=shop&engine=sqlite&path=/s.db&port=5432", "database shop sqlite  5432 /s.db", "/databases/db_new?done=created"},
+		{"/databases/new", "do=save&name=shop&engine=sqlite&path=/s.db&port=5432", "database shop sqlite  5432 /s.db", "/databases/db_new?done=connected"},
 		{"/databases/db_docs/edit", "name=n&version=1", "update db_docs n 1", "/databases/db_docs?done=saved"},
 		{"/services/order", "id=svc_pool&move=up", "order svc_pool,svc_web,svc_reports", "/services"},
 		{"/services/order", "id=svc_pool&move=down", "order svc_web,svc_reports,svc_pool", "/services"},
@@ -186,7 +186,7 @@ func TestActions(t *testing.T) {
 		{"/profile/password", "old_password=a&new_password=b&new_password2=b", "password", "/profile?done=password"},
 		{"/profile/tokens/tok_ci/revoke", "", "revoke tok_ci", "/profile?done=revoked"},
 		{"/organization", "organization=org_other", "switch org_other", "/backups"},
-		{"/organizations/new", "name=New&time_zone=UTC", "organization New UTC", "/start?done=created"},
+		{"/organizations/new", "name=New&time_zone=UTC", "organization New UTC", "/start?done=organization"},
 	}
 	for _, test := range tests {
 		f := sample()
