@@ -222,6 +222,7 @@ func (c *console) connect(file string) {
 	c.WaitText("The database is connected.")
 }
 
+// schedule makes a schedule, and waits for the end of its first run: while it lasts, no other backup of the database starts.
 func (c *console) schedule() {
 	c.t.Helper()
 	c.open("/backups/new")
@@ -229,6 +230,8 @@ func (c *console) schedule() {
 	c.Click("3 days")
 	c.Follow("css:main form button.primary")
 	c.WaitText("Every 3 days")
+	c.open("/logs")
+	c.WaitTextFor("Succeeded", time.Minute)
 }
 
 func (c *console) signOutAndIn() {
