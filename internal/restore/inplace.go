@@ -117,7 +117,7 @@ func (r *run) verifyInPlace(ctx context.Context) error {
 
 // commit makes it live.
 func (r *run) commit(ctx context.Context) error {
-	sent, err := r.send(ctx, "Commit: the restored content becomes the database's, at once and as a whole.", "restore.inplace.commit", "restore.inplace.sent", r.within.Commit)
+	sent, err := r.send(ctx, "Commit: the restored content becomes the database's, at once and as a whole.", fault.Named("restore.inplace"), r.within.Commit)
 	if !sent {
 		return err
 	}

@@ -309,7 +309,7 @@ var errChangedMeanwhile = errors.New("a row changed after the safety backup")
 
 // swap makes staging live.
 func (r *run) swap(ctx context.Context, swap func(context.Context) error) error {
-	sent, err := r.send(ctx, "Put the restored database in the place of the live one.", "restore.switch.intent", "restore.switch.sent", swap)
+	sent, err := r.send(ctx, "Put the restored database in the place of the live one.", fault.Named("restore.switch"), swap)
 	if !sent {
 		return err
 	}
@@ -330,9 +330,9 @@ func (r *run) swap(ctx context.Context, swap func(context.Context) error) error 
 }
 
 // send writes the intent, and then has the server do what makes the restored content live. After the intent there is no
-// cancelling: the server decides, and is asked. What it decided is not known where sent and err are both there. intended and
-// done are points of fault.
-func (r *run) send(ctx context.Context, intent, intended, done string, decide func(context.Context) error) (sent bool, err error) {
+// cancelling: the server decides, and is asked. What it decided is not known where sent and err are both there. There is
+// a point on either side of sending.
+func (r *run) send(ctx context.Context, intent, point string, decide func(context.Context) error) (sent bool, err error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
@@ -343,11 +343,11 @@ func (r *run) send(ctx context.Context, intent, intended, done string, decide fu
 	if err := r.stillWanted(ctx); err != nil {
 		return false, err
 	}
-	if err := fault.Point(intended); err != nil {
+	if err := fault.Point(point + ".before"); err != nil {
 		return false, err
 	}
 	err = decide(ctx)
-	if ferr := fault.Point(done); err == nil {
+	if ferr := fault.Point(point + ".sent"); err == nil {
 		err = ferr
 	}
 	return true, err

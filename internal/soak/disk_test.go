@@ -60,7 +60,7 @@ func fullAt(story *story, _ string, _ int) []string {
 	case "restore", "instant":
 		return []string{
 			"restore.check.verified", "restore.stage.created", "restore.stage.loaded", "restore.halt.written", "restore.halt.each", "restore.halt.done",
-			"restore.gate.closed", "safety.begun", "backup.dump", "storage.linked", "restore.switch.intent", "restore.switch.sent", "restore.resume.opened",
+			"restore.gate.closed", "safety.begun", "backup.dump", "storage.linked", "restore.switch.before", "restore.switch.sent", "restore.resume.opened",
 			"restore.resume.each", "restore.clean", "jobs.end.before",
 		}
 	case "undo":

@@ -22,7 +22,7 @@ var points = map[string][]string{
 		"restore.gate.intent", "restore.gate.closed",
 		"restore.guard.intent", "safety.begun", "backup.named", "backup.create", "backup.dump", "backup.commit.before", "storage.synced",
 		"storage.linked", "backup.commit.after", "backup.verify", "safety.listed", "restore.guard.done",
-		"restore.switch.intent", "restore.switch.sent", "restore.switch.confirmed",
+		"restore.switch.before", "restore.switch.sent", "restore.switch.confirmed",
 		"restore.resume.intent", "restore.open.before", "restore.resume.opened", "restore.resume.each", "restore.resume.tried",
 		"restore.resume.done", "restore.resume.cleared", "restore.clean", "restore.end", "jobs.end.before", "jobs.end.stored",
 	},
@@ -35,7 +35,7 @@ var points = map[string][]string{
 		"postgres.gate.inside", "postgres.gate.shut", "postgres.gate.drained", "postgres.switch.before", "postgres.switch.sent",
 	},
 	"instant": { // a restore whose switch comes before its safety backup
-		"restore.halt.probed", "restore.poised", "restore.halt.intent", "restore.halt.each", "restore.halt.done", "restore.switch.intent",
+		"restore.halt.probed", "restore.poised", "restore.halt.intent", "restore.halt.each", "restore.halt.done", "restore.switch.before",
 		"restore.switch.sent", "restore.switch.confirmed", "restore.resume.intent", "restore.resume.opened", "restore.resume.each",
 		"restore.resume.tried", "restore.resume.done", "restore.resume.cleared", "restore.aside.intent", "safety.begun", "backup.dump",
 		"backup.commit.before", "backup.commit.after", "safety.listed", "restore.aside.done", "restore.clean", "restore.end", "jobs.end.before",
@@ -54,7 +54,7 @@ var points = map[string][]string{
 	"undo postgres": {"postgres.switchback.before", "postgres.switchback.sent"},
 	"inplace": {
 		"restore.check.asked", "restore.halt.done", "restore.inplace.intent", "restore.inplace.begun", "restore.guard.done", "restore.inplace.loaded",
-		"restore.inplace.verified", "restore.inplace.commit", "postgres.inplace.before", "postgres.inplace.sent", "restore.inplace.sent",
+		"restore.inplace.verified", "restore.inplace.before", "postgres.inplace.before", "postgres.inplace.sent", "restore.inplace.sent",
 		"restore.resume.each", "restore.end", "jobs.end.before",
 	},
 	"found": {

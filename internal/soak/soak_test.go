@@ -225,7 +225,7 @@ func (s *shop) tidy(t *testing.T) {
 var samples = map[string][]string{
 	"server":       {"restore/restore.stage.loaded", "restore/restore.guard.done", "restore/postgres.switch.sent", "undo/postgres.switchback.sent"},
 	"both":         {"restore/restore.gate.closed", "restore/postgres.switch.sent"},
-	"stop":         {"restore/restore.halt.each", "restore/restore.switch.intent", "backup/backup.dump"},
+	"stop":         {"restore/restore.halt.each", "restore/restore.switch.before", "backup/backup.dump"},
 	"network":      {"restore/"},
 	"disk-catalog": {"restore/restore.guard.done", "restore/restore.gate.closed", "undo/restore.undo.sent"},
 	"disk-storage": {"restore/backup.dump"},

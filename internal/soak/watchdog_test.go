@@ -40,13 +40,13 @@ func TestWatchdog(t *testing.T) {
 				s.judge(t, s.wait(t, s.api, op.ID))
 			})
 			t.Run("the console stands still at the switch, and is woken", func(t *testing.T) {
-				op := s.haltThen(t, "restore.switch.intent=stop")
+				op := s.haltThen(t, "restore.switch.before=stop")
 				w.says(t, "what the console left is in order")
 				if !s.till.selling(endWithin) {
 					t.Error("the till does not sell")
 				}
 				s.proc.cmd.Process.Signal(syscall.SIGCONT) // a process that was ended before has nothing to go on with
-				s.awaitDeath(t, "restore.switch.intent")
+				s.awaitDeath(t, "restore.switch.before")
 				if got := digest(t, s.ours(s.target)); got != s.new {
 					t.Errorf("the live database is %s", s.name(got))
 				}
