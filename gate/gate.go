@@ -229,20 +229,24 @@ func (g *Gate) Wait(ctx context.Context) error {
 // Enter begins work that uses the databases: it waits until the gate is open, and counts the work until leave is
 // called, once. working ends with ctx, or Config.Drain after a halt began.
 func (g *Gate) Enter(ctx context.Context) (working context.Context, leave func(), err error) {
-	return g.enter(ctx, ctx)
+	return g.enter(ctx, ctx, func() bool { return true })
 }
 
-// enter is Enter that waits as long as waiting, for work that lives as long as ctx.
-func (g *Gate) enter(waiting, ctx context.Context) (working context.Context, leave func(), err error) {
+// enter is Enter that waits as long as waiting, and as mayWait allows, for work that lives as long as ctx. mayWait is asked
+// with g.mu held, each time that the gate is found closed: whether it is, and whether to wait, is decided in one moment.
+func (g *Gate) enter(waiting, ctx context.Context, mayWait func() bool) (working context.Context, leave func(), err error) {
 	var serving context.Context
 	err = g.await(waiting, func() bool {
 		if g.closed {
-			return false
+			return !mayWait()
 		}
 		g.inFlight++
 		serving = g.serving
 		return true
 	})
+	if err == nil && serving == nil {
+		err = ErrHalted
+	}
 	if err != nil {
 		return nil, nil, err
 	}

@@ -423,6 +423,40 @@ func TestHold(t *testing.T) {
 	}
 }
 
+// arriving is the context of a request, and halts the gate the moment that the gate first looks at it.
+type arriving struct {
+	context.Context
+	halt func()
+}
+
+func (a arriving) Deadline() (time.Time, bool) {
+	a.halt()
+	return a.Context.Deadline()
+}
+
+// TestHoldFromTheFirstMoment: a request that found the gate open, and closed when it wanted to go through, waits as well.
+func TestHoldFromTheFirstMoment(t *testing.T) {
+	s := newShop(t, gate.Config{Hold: 20 * time.Second})
+	h := s.halter(t, 20*time.Second)
+	halted := make(chan error, 1)
+	ctx := arriving{t.Context(), sync.OnceFunc(func() { halted <- h.Halt(t.Context(), halt.Request{OperationID: "op_1"}) })}
+	status := make(chan int, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		s.gate.Middleware(sells).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil).WithContext(ctx))
+		status <- w.Code
+	}()
+	if err := <-halted; err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Resume(t.Context(), halt.Request{OperationID: "op_1"}); err != nil {
+		t.Fatal(err)
+	}
+	if code := <-status; code != http.StatusOK {
+		t.Errorf("answered %d", code)
+	}
+}
+
 // A restore resumes its services one after the other, and says that the organization operates only when all of them run.
 // The application that was told to resume does so before.
 func TestResumedBeforeTheOthers(t *testing.T) {

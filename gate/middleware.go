@@ -28,33 +28,22 @@ func (g *Gate) Middleware(next http.Handler) http.Handler {
 	})
 }
 
-// admit is Enter that waits no longer than Config.Hold; leave is nil if the gate stayed closed.
+// admit is Enter that waits no longer than Config.Hold, and not with too many others; leave is nil if the gate stayed closed.
 func (g *Gate) admit(ctx context.Context) (working context.Context, leave func()) {
-	g.mu.Lock()
-	waits := g.closed && g.cfg.Hold > 0 && g.held < maxHeld
-	if waits {
-		g.held++
-	}
-	g.mu.Unlock()
-	limit := time.Duration(0)
-	if waits {
-		limit = g.cfg.Hold
-		defer func() {
-			g.mu.Lock()
-			g.held--
-			g.mu.Unlock()
-		}()
-	}
-	return g.enterWithin(ctx, limit)
-}
-
-// enterWithin is Enter that waits for limit; leave is nil if the gate stayed closed.
-func (g *Gate) enterWithin(ctx context.Context, limit time.Duration) (working context.Context, leave func()) {
-	waiting, cancel := context.WithTimeout(ctx, limit)
+	waiting, cancel := context.WithTimeout(ctx, g.cfg.Hold)
 	defer cancel()
-	working, leave, err := g.enter(waiting, ctx)
-	if err != nil {
-		return nil, nil
+	held := false
+	working, leave, _ = g.enter(waiting, ctx, func() bool {
+		if !held && g.cfg.Hold > 0 && g.held < maxHeld {
+			g.held++
+			held = true
+		}
+		return held
+	})
+	if held {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.held--
 	}
 	return working, leave
 }
