@@ -292,6 +292,30 @@ SELECT lo_from_bytea(0, decode(repeat('ab', 3000000), 'hex'));
 	}
 }
 
+// TestTypesOfTables loads tables of which one is called as the server calls the array type of another, made at the same moment.
+func TestTypesOfTables(t *testing.T) {
+	c := pgtest.Shared(t)
+	source, copied := pgtest.Create(t, c), pgtest.Create(t, c)
+	var sql strings.Builder
+	fmt.Fprintln(&sql, "CREATE TABLE _a (i int);")
+	for i := range perBatch - 1 { // so long that the next batch makes its table before this one is done
+		fmt.Fprintf(&sql, "CREATE TABLE _b%d (c0 int", i)
+		for n := range 500 {
+			fmt.Fprintf(&sql, ", c%d int DEFAULT %d", n+1, n)
+		}
+		fmt.Fprintln(&sql, ");")
+	}
+	for i := range fewTables {
+		fmt.Fprintf(&sql, "CREATE TABLE a%.*s (i int);\n", i, "bcdefghi")
+	}
+	runScript(t, c, source.Name, strings.NewReader(sql.String()))
+	r, _ := dumpFile(t, source)
+	if err := (Engine{Jobs: 2}).Load(t.Context(), copied, r, engine.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, c, source, copied, r)
+}
+
 func TestParseBuild(t *testing.T) {
 	for sql, want := range map[string]string{
 		`CREATE INDEX i ON public.t USING btree (a);`:                                     `"public"."t"`,

@@ -16,6 +16,7 @@ func (l *loader) preData(ctx context.Context, from, to int) error {
 		return l.inTurn(ctx, from, to)
 	}
 	p := &preData{l: l}
+	p.begin()
 	for i := from; i < to; i++ {
 		if err := p.frame(ctx, i); err != nil {
 			return &frameError{entry: l.r.Entry(i), err: err}
@@ -26,11 +27,16 @@ func (l *loader) preData(ctx context.Context, from, to int) error {
 
 // preData holds back statements of one frame until tables are made together.
 type preData struct {
-	l     *loader
-	entry archive.Entry
-	run   []string
-	table []int              // places in run of tables that may be made before what stands before them
-	names map[tableName]bool // that run makes or changes
+	l      *loader
+	entry  archive.Entry
+	run    []string
+	table  []int              // places in run of tables that may be made before what stands before them
+	names  map[tableName]bool // that run makes or changes
+	starts map[string]bool    // of the names that the server gives to constraints of the tables in run
+}
+
+func (p *preData) begin() {
+	p.run, p.table, p.names, p.starts = nil, nil, map[tableName]bool{}, map[string]bool{}
 }
 
 func (p *preData) frame(ctx context.Context, i int) error {
@@ -71,7 +77,7 @@ func (p *preData) statement(ctx context.Context, statement []byte) error {
 	f := understand(statement)
 	table := v.rights == asLogin && isPlainTable(statement)
 	mayWait := table || p.l.priv.putsOff(statement) || f.waits(statement)
-	if !mayWait || table && slices.ContainsFunc(f.refs, func(name tableName) bool { return p.names[name] }) {
+	if !mayWait || table && (slices.ContainsFunc(f.refs, func(name tableName) bool { return p.names[name] }) || p.takesName(statement)) {
 		if err := p.flush(ctx); err != nil {
 			return err
 		}
@@ -79,11 +85,9 @@ func (p *preData) statement(ctx context.Context, statement []byte) error {
 	p.l.settings.note(statement)
 	if table {
 		p.table = append(p.table, len(p.run))
+		p.starts[nameStart(f.subject.name)] = true
 	}
 	p.run = append(p.run, string(statement))
-	if p.names == nil {
-		p.names = map[tableName]bool{}
-	}
 	for _, name := range append(f.also, f.subject, f.target) {
 		p.names[name] = true
 	}
@@ -91,6 +95,36 @@ func (p *preData) statement(ctx context.Context, statement []byte) error {
 		return nil
 	}
 	return p.flush(ctx)
+}
+
+// takesName says that a table names a NOT NULL as the server would name one of a table that is held back, as partitions do
+// from 18 on: made first, it would have the other's named otherwise.
+func (p *preData) takesName(statement []byte) bool {
+	for r := read(statement); !r.over(); {
+		if !r.is("CONSTRAINT") {
+			r.step()
+			continue
+		}
+		name, _ := r.name()
+		if !r.is("NOT", "NULL") {
+			continue
+		}
+		for n := range min(len(name), lenStart) {
+			if p.starts[name[:n+1]] {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lenStart is how much of a table's name the server keeps at least in the names that it makes of it: it shortens the longer of
+// table and column until both fit into 53 bytes, in whole characters.
+const lenStart = 23
+
+func nameStart(table string) string {
+	table += "_"
+	return table[:min(len(table), lenStart)]
 }
 
 // isPlainTable knows CREATE TABLE schema.name (…).
@@ -130,7 +164,7 @@ const (
 // server refused for what was not there yet.
 func (p *preData) flush(ctx context.Context) error {
 	run, tables := p.run, p.table
-	p.run, p.table, p.names = nil, nil, nil
+	p.begin()
 	if len(tables) >= fewTables && p.l.parallel() {
 		if err := p.together(ctx, run, tables); err != nil {
 			return err
@@ -161,7 +195,7 @@ func (p *preData) together(ctx context.Context, run []string, tables []int) erro
 				for _, at := range batches[i] {
 					run[at] = ""
 				}
-			case !mayTryAgain(err):
+			case !mayTryAgain(err) && state(err) != stateUniqueViolation: // which is of the server's own names: no row is there yet
 				return err
 			}
 		}

@@ -36,6 +36,35 @@ func TestZooOfEveryVersion(t *testing.T) {
 	}
 }
 
+// TestNotNullNames loads partitions, which name what they have of their parent, and has them not take the parent's names from it.
+func TestNotNullNames(t *testing.T) {
+	const newest = 18
+	if !slices.Contains(pgtest.Versions(), newest) {
+		t.Skip("PostgreSQL 18, the first that gives names to NOT NULL, is not installed")
+	}
+	c := pgtest.SharedVersion(t, newest)
+	source := pgtest.Create(t, c)
+	var wide []string
+	for i := range 500 {
+		wide = append(wide, fmt.Sprintf("c%d int NOT NULL", i))
+	}
+	var sql strings.Builder
+	for _, parent := range []string{"events", "longer_than_what_the_server_keeps_of_a_name", "größe_größe_größe_größe_größe_größe"} {
+		for i := range perBatch - 1 { // so long that partitions of other batches are made before their parent
+			fmt.Fprintf(&sql, "CREATE TABLE before_%s_%d (%s);\n", parent[:6], i, strings.Join(wide, ", "))
+		}
+		fmt.Fprintf(&sql, "CREATE TABLE %q (a_column_with_a_name_that_is_long_too int NOT NULL, at int NOT NULL) PARTITION BY LIST (at);\n", parent)
+		for i := range 12 {
+			fmt.Fprintf(&sql, "CREATE TABLE %q PARTITION OF %q FOR VALUES IN (%d);\n", fmt.Sprintf("%s_%d", parent[:6], i), parent, i)
+		}
+	}
+	runScript(t, c, source.Name, strings.NewReader(sql.String()))
+	r, _ := dumpFileOf(t, everyVersion(), source)
+	copied := pgtest.Create(t, c)
+	mustLoad(t, copied, r)
+	wantSame(t, c, source, copied, r)
+}
+
 var versioned = regexp.MustCompile(`(?s)--# (from|before) (\d+)\n(.*?)--# end\n`)
 
 // zoo is testdata/zoo.sql for a major version.
