@@ -37,6 +37,12 @@ const (
 	CodeInternal      Code = "internal"       // ours; the log has the detail
 )
 
+// ForOperator says that the operator of the machine can mend a failure of that kind, and needs its cause for that: the person
+// who meets it is not told which folder or address it is.
+func (c Code) ForOperator() bool {
+	return c == CodeUnreachable || c == CodePrivilege || c == CodeSpace
+}
+
 // Error is what a person gets to see. Message says what happened in one sentence, Hint says what to do next.
 // Err is the cause for the operator's log: it is never shown to a user, and never holds a secret.
 type Error struct {

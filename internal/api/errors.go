@@ -75,10 +75,10 @@ func (a *API) fail(ctx context.Context, err error) error {
 	}
 	p := problemOf(err)
 	level := slog.LevelDebug
-	switch safepoint.Code(p.Code) {
-	case safepoint.CodeInternal:
+	switch code := safepoint.Code(p.Code); {
+	case code == safepoint.CodeInternal:
 		level = slog.LevelError
-	case safepoint.CodeUnreachable, safepoint.CodePrivilege, safepoint.CodeSpace: // the operator can mend it, with the cause
+	case code.ForOperator():
 		level = slog.LevelWarn
 	}
 	a.cfg.Log.Log(ctx, level, "api: request failed", "code", p.Code, "error", err.Error())

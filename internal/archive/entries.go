@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
+	"fmt"
 )
 
 // Sum is the SHA-256 of a compressed frame. In JSON, and as text, it is 64 hex digits.
@@ -15,11 +15,14 @@ func (s Sum) String() string { return hex.EncodeToString(s[:]) }
 // MarshalText implements encoding.TextMarshaler.
 func (s Sum) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, s[:]), nil }
 
-// UnmarshalText takes what MarshalText gives and nothing else: capital digits are another text for the same sum.
-func (s *Sum) UnmarshalText(text []byte) error {
-	n, err := hex.Decode(s[:], text[:min(len(text), 2*len(s))])
-	if err != nil || n != len(s) || s.String() != string(text) {
-		return errors.New("a SHA-256 is malformed")
+// UnmarshalText takes what MarshalText gives and nothing else.
+func (s *Sum) UnmarshalText(text []byte) error { return fromHex(s[:], text) }
+
+// fromHex reads as many bytes as sum has. Capital digits are another text for the same sum, and are refused.
+func fromHex(sum, text []byte) error {
+	n, err := hex.Decode(sum, text[:min(len(text), 2*len(sum))])
+	if err != nil || n != len(sum) || hex.EncodeToString(sum) != string(text) {
+		return fmt.Errorf("a sum of %d bytes is malformed", len(sum))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package archive
 import (
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"math/bits"
 	"slices"
@@ -28,13 +27,7 @@ func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
 
 // UnmarshalText takes what MarshalText gives and nothing else.
-func (h *Hash) UnmarshalText(text []byte) error {
-	n, err := hex.Decode(h[:], text[:min(len(text), 2*len(h))])
-	if err != nil || n != len(h) || h.String() != string(text) {
-		return errors.New("a hash is malformed")
-	}
-	return nil
-}
+func (h *Hash) UnmarshalText(text []byte) error { return fromHex(h[:], text) }
 
 // Fingerprint holds a Digest per table, keyed by the engine's quoted name such as `"public"."orders"`.
 type Fingerprint map[string]Digest

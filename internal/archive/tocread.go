@@ -191,16 +191,7 @@ func (p *tocParser) table(t tocTable) error {
 
 func (p *tocParser) finish(position int64) (*toc, error) {
 	p.toc.entries.end()
-	p.sum.Tables = countTables(p.toc.fingerprint, 0)
-	if p.sum.Tables == 0 {
-		named := map[tableName]struct{}{}
-		for _, e := range p.toc.entries.all {
-			if e.Table != "" {
-				named[tableName{e.Schema, e.Table}] = struct{}{}
-			}
-		}
-		p.sum.Tables = len(named)
-	}
+	p.sum.Tables = countTables(p.toc.fingerprint, p.named)
 	switch {
 	case !p.ended || !p.header:
 		return nil, errors.New("it has no end")
@@ -214,12 +205,24 @@ func (p *tocParser) finish(position int64) (*toc, error) {
 	return &p.toc, nil
 }
 
-// countTables is the number of tables of an archive, whose frames name so many: the fingerprint knows the empty ones too.
-func countTables(f Fingerprint, named int) int {
+// named is how many tables the frames name.
+func (p *tocParser) named() int {
+	tables := map[tableName]struct{}{}
+	for _, e := range p.toc.entries.all {
+		if e.Table != "" {
+			tables[tableName{e.Schema, e.Table}] = struct{}{}
+		}
+	}
+	return len(tables)
+}
+
+// countTables is the number of tables of an archive: those of the fingerprint, which knows the empty ones too, or without
+// one those that its frames name.
+func countTables(f Fingerprint, named func() int) int {
 	if len(f) > 0 {
 		return len(f)
 	}
-	return named
+	return named()
 }
 
 type countingReader struct {

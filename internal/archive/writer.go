@@ -120,7 +120,7 @@ func (w *Writer) Close() (Summary, error) {
 	}
 	w.closed = true
 	w.enc.release()
-	w.sum.Tables = countTables(w.fingerprint, w.tables.n)
+	w.sum.Tables = countTables(w.fingerprint, w.tables.count)
 	toc, err := w.toc.finish(w.fingerprint, w.header, w.sum, w.out.n, w.key)
 	if err != nil {
 		return Summary{}, w.fail(err)
@@ -240,7 +240,6 @@ func label(e Entry) string {
 type tableCount struct {
 	seed maphash.Seed
 	seen map[uint64]struct{}
-	n    int
 }
 
 func newTableCount() tableCount {
@@ -249,5 +248,6 @@ func newTableCount() tableCount {
 
 func (c *tableCount) add(schema, table string) {
 	c.seen[maphash.Comparable(c.seed, tableName{schema, table})] = struct{}{}
-	c.n = len(c.seen)
 }
+
+func (c *tableCount) count() int { return len(c.seen) }

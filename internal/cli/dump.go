@@ -60,7 +60,7 @@ type NewFile struct {
 	Recipients
 	SignKey string `type:"existingfile" placeholder:"FILE" help:"Sign the file with this key: PEM, such as signing.key of a data directory."`
 	Force   bool   `help:"Replace a file that is there."`
-	Verify  bool   `help:"Decompress the whole file before it gets its name. Without it every byte is compared with what was written, and an eighth is decompressed."`
+	Verify  bool   `help:"Decompress the whole file before it gets its name. Without it every byte is compared with what was written; the first 64 MiB of SQL and an eighth of the rest are decompressed."`
 }
 
 // file is the backup file to make at a path, once what is asked for it can be had.

@@ -67,7 +67,9 @@ func (s *server) refuse(v *visit, err error) {
 		s.Log.Error("page failed", "reference", p.Reference, "method", v.r.Method, "path", v.r.URL.Path, "error", err)
 	default:
 		p.Title = v.t.Say("This did not work")
-		s.Log.Warn("page did not work", "method", v.r.Method, "path", v.r.URL.Path, "error", err) // with the cause, which the person does not see
+	}
+	if code.ForOperator() {
+		s.Log.Warn("page did not work", "method", v.r.Method, "path", v.r.URL.Path, "error", err)
 	}
 	if p.Status != http.StatusNotFound && p.Status != http.StatusInternalServerError {
 		p.Link, p.LinkText = wayBack(v.t, v.r.URL.Path)

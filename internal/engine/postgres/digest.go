@@ -27,10 +27,7 @@ func (e Engine) Digest(ctx context.Context, t engine.Target, report engine.Repor
 		}
 		conns = append(conns, more...)
 	}
-	d := &digestion{report: report, prints: archive.Fingerprint{}, sums: map[string]*archive.Digester{}}
-	if report == nil {
-		d.report = func(engine.Progress) {}
-	}
+	d := newDigestion(report)
 	if err := d.run(ctx, t, conns); err != nil {
 		return nil, explain(ctx, t, err)
 	}
@@ -44,6 +41,14 @@ type digestion struct {
 	at     engine.Progress
 	prints archive.Fingerprint          // of tables that were read at once
 	sums   map[string]*archive.Digester // of those that are read in slices
+}
+
+// newDigestion makes one that reports to report, which may be nil.
+func newDigestion(report engine.Report) *digestion {
+	if report == nil {
+		report = func(engine.Progress) {}
+	}
+	return &digestion{report: report, prints: archive.Fingerprint{}, sums: map[string]*archive.Digester{}}
 }
 
 // fingerprint is what was read.

@@ -175,10 +175,7 @@ func (x *inPlace) analyze(ctx context.Context) error {
 
 // Digest reads, in the transaction, what was loaded. See engine.InPlace.
 func (x *inPlace) Digest(ctx context.Context, report engine.Report) (archive.Fingerprint, error) {
-	d := &digestion{report: report, prints: archive.Fingerprint{}, sums: map[string]*archive.Digester{}}
-	if report == nil {
-		d.report = func(engine.Progress) {}
-	}
+	d := newDigestion(report)
 	if err := x.digest(ctx, d); err != nil {
 		return nil, explain(ctx, x.target, err)
 	}

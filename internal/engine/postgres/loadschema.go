@@ -180,7 +180,7 @@ func (m *move) compare(ctx context.Context, conn *pgx.Conn, l *loader) error {
 	if err != nil {
 		return err
 	}
-	d := &digestion{report: l.report, prints: archive.Fingerprint{}}
+	d := newDigestion(l.report)
 	for _, t := range list {
 		if t.schema != m.schema || t.partitioned {
 			continue
