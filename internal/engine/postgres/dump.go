@@ -132,7 +132,10 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	if err := d.work(ctx, list, func(ctx context.Context) ([]*piece, error) { return d.prepare(ctx, t, now(), list, snapshot) }); err != nil {
 		return err
 	}
-	if err := stillNamed(ctx, d.lead, list); err != nil {
+	if err := d.ddl.conn.Exec(ctx, "ROLLBACK").Close(); err != nil {
+		return err
+	}
+	if err := stillNamed(ctx, d.ddl.conn, list); err != nil {
 		return err
 	}
 	d.w.SetFingerprint(d.prints)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -328,17 +329,21 @@ func lockOnce(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user s
 }
 
 // stillNamed makes sure that what was read under the tables' names were the tables: a lock keeps a table from being
-// renamed, and not its schema. Names are looked up as they are now, whatever the snapshot.
-func stillNamed(ctx context.Context, conn *pgx.Conn, list []table) error {
+// renamed, and not its schema. A session that is in a transaction may not have heard of that, so conn is in none; another
+// one has the locks.
+func stillNamed(ctx context.Context, conn *pgconn.PgConn, list []table) error {
 	moved := 0
 	for part := range slices.Chunk(list, 10_000) {
-		names, oids := make([]string, len(part)), make([]uint32, len(part))
+		names, oids := make([]string, len(part)), make([]string, len(part))
 		for i, t := range part {
-			names[i], oids[i] = t.String(), t.oid
+			names[i], oids[i] = literal(t.String()), strconv.FormatUint(uint64(t.oid), 10)
 		}
-		var n int
-		err := conn.QueryRow(ctx, `SELECT count(*) FROM ROWS FROM (pg_catalog.unnest($1::text[]), pg_catalog.unnest($2::oid[])) AS l (name, oid)
-WHERE pg_catalog.to_regclass(l.name)::oid IS DISTINCT FROM l.oid`, names, oids).Scan(&n)
+		results, err := conn.Exec(ctx, "SELECT count(*) FROM ROWS FROM (pg_catalog.unnest(ARRAY["+strings.Join(names, ",")+"]::text[]), pg_catalog.unnest('{"+strings.Join(oids, ",")+`}'::oid[])) AS l (name, oid)
+WHERE pg_catalog.to_regclass(l.name)::oid IS DISTINCT FROM l.oid`).ReadAll()
+		if err != nil {
+			return fmt.Errorf("look for renamed schemas: %w", err)
+		}
+		n, err := strconv.Atoi(string(results[0].Rows[0][0]))
 		if err != nil {
 			return fmt.Errorf("look for renamed schemas: %w", err)
 		}
