@@ -87,7 +87,7 @@ type Entry struct {
 	Schema    string   `json:"schema,omitempty"`  // of the table, with "copy" and "rows"
 	Table     string   `json:"table,omitempty"`   // likewise
 	Columns   []string `json:"columns,omitempty"` // likewise
-	Slice     int      `json:"slice,omitempty"`   // 0, 1, 2 … of one table
+	Slice     int      `json:"slice,omitempty"`   // 0, 1, 2 … of one table, or of something else that an engine cuts
 	Objects   []string `json:"objects,omitempty"` // "ddl": what it makes, for people and for inspect
 	Rows      int64    `json:"rows,omitempty"`
 	Offset    int64    `json:"offset"`     // of the frame in the file

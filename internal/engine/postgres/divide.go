@@ -25,15 +25,18 @@ type division struct {
 type unit struct {
 	frames []int
 	weight int64 // bytes of SQL
-	frozen bool  // they are all of one table's rows
+	table  bool  // they are all of one table's rows
+	frozen bool  // and are written so
 }
 
 // divide gives each table to one session, which waits for no other's extension of the same file and can freeze its
-// rows. Only a table that is more than a session's fair share is loaded by several. What is not rows stays in its order.
+// rows. Only a table that is more than a session's fair share is loaded by several. What is not rows stays in its order,
+// except for large objects, of which each numbered part is whole.
 func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 	d := &division{units: make([]unit, 1, 1+to-from)} // the first is of what is not rows
 	numbers := make([]int, 0, to-from)                // of frames that are all of their table
 	tables := map[tableName]int{}                     // units of the others
+	large := map[int]int{}                            // units of large objects
 	total := int64(0)
 	for i := from; i < to; i++ {
 		e := l.r.Entry(i)
@@ -45,13 +48,18 @@ func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 			continue
 		case e.Kind == kindCopy && l.frames[name] < 2:
 			numbers = append(numbers, i)
-			d.units = append(d.units, unit{frames: numbers[len(numbers)-1 : len(numbers) : len(numbers)], weight: e.RawLength})
+			d.units = append(d.units, unit{frames: numbers[len(numbers)-1 : len(numbers) : len(numbers)], weight: e.RawLength, table: true})
 			total += e.RawLength
 			continue
 		case e.Kind == kindCopy:
 			if at = tables[name]; at == 0 {
 				at = len(d.units)
-				tables[name], d.units = at, append(d.units, unit{})
+				tables[name], d.units = at, append(d.units, unit{table: true})
+			}
+		case e.Kind == kindLargeObjects:
+			if at = large[e.Slice]; at == 0 {
+				at = len(d.units)
+				large[e.Slice], d.units = at, append(d.units, unit{})
 			}
 		}
 		u := &d.units[at]
@@ -60,14 +68,14 @@ func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 	}
 	share := total / int64(max(1, min(l.jobs, len(l.workers()))))
 	units := d.units[:0]
-	for n, u := range d.units {
+	for _, u := range d.units {
 		switch {
-		case n > 0 && u.weight > share+share/4:
+		case u.table && u.weight > share+share/4:
 			for _, i := range u.frames {
 				d.giant = append(d.giant, unit{frames: []int{i}})
 			}
 		case len(u.frames) > 0:
-			u.frozen = n > 0 && u.weight >= wholeTable
+			u.frozen = u.table && u.weight >= wholeTable
 			units = append(units, u)
 		}
 	}

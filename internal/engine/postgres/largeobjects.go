@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	lobPage  = 64       // large objects looked at in one query
+	lobPiece = 256      // large objects read as one piece, at least
+	lobPage  = 64       // looked at in one query
 	lobFirst = 32 << 10 // bytes of each that come with it
 	lobChunk = 256 << 10
 )
@@ -31,14 +32,47 @@ const listLargeObjects = `SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::
     FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.grantee <> m.lomowner), ''),
   pg_catalog.obj_description(m.oid, 'pg_largeobject'),
   pg_catalog.lo_get(m.oid, 0, $3)
-FROM pg_catalog.pg_largeobject_metadata m WHERE m.oid > $1 ORDER BY m.oid LIMIT $2`
+FROM pg_catalog.pg_largeobject_metadata m WHERE m.oid > $1 AND m.oid <= $4 ORDER BY m.oid LIMIT $2`
 
-// largeObjects writes each one with its owner, grants, comment and content. All of it is done by us and not by
-// pg_dump, whose versions differ in which section these belong to.
-func (d *dumper) largeObjects(ctx context.Context, conn *pgx.Conn, p *piece) error {
+// shareLarge gives the last number of each piece: there are no more than some thousand pieces, however many large objects.
+const shareLarge = `SELECT max(oid) FROM (
+  SELECT oid, (row_number() OVER (ORDER BY oid) - 1) / greatest($1, count(*) OVER () / 4096) AS piece FROM pg_catalog.pg_largeobject_metadata) m
+GROUP BY piece ORDER BY piece`
+
+// planLarge cuts the large objects into pieces, of which any can be read, and loaded, beside the others. Where somebody sums
+// them up in their order, there is one.
+func (d *dumper) planLarge(ctx context.Context) ([]*piece, error) {
+	rows, err := d.lead.Query(ctx, shareLarge, lobPiece)
+	if err != nil {
+		return nil, fmt.Errorf("list large objects: %w", err)
+	}
+	ends, err := pgx.CollectRows(rows, pgx.RowTo[uint32])
+	if err != nil {
+		return nil, fmt.Errorf("list large objects: %w", err)
+	}
+	if d.large != nil && len(ends) > 1 {
+		ends = ends[len(ends)-1:]
+	}
+	var pieces []*piece
+	last := uint32(0)
+	for i, end := range ends {
+		after := last
+		p := newPiece()
+		p.other = func(ctx context.Context, conn *pgx.Conn, p *piece) error {
+			return d.largeObjects(ctx, conn, p, after, end)
+		}
+		p.number = i
+		pieces, last = append(pieces, p), end
+	}
+	return pieces, nil
+}
+
+// largeObjects writes each one of a range of numbers, with its owner, grants, comment and content. All of it is done by us
+// and not by pg_dump, whose versions differ in which section these belong to.
+func (d *dumper) largeObjects(ctx context.Context, conn *pgx.Conn, p *piece, after, end uint32) error {
 	b := &batch{emit: d.emitter(ctx, p), entry: archive.Entry{Section: archive.Data, Kind: kindLargeObjects}}
-	for after := uint32(0); ; {
-		rows, err := conn.Query(ctx, listLargeObjects, after, lobPage, lobFirst)
+	for {
+		rows, err := conn.Query(ctx, listLargeObjects, after, lobPage, lobFirst, end)
 		if err != nil {
 			return fmt.Errorf("read large objects: %w", err)
 		}
@@ -81,7 +115,7 @@ func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo l
 		}
 	}
 	d.large.add(lo.OID, 0, lo.First)
-	for at := int64(len(lo.First)); len(lo.First) == lobFirst; {
+	for at, full := int64(len(lo.First)), len(lo.First) == lobFirst; full; {
 		var chunk []byte
 		if err := conn.QueryRow(ctx, "SELECT pg_catalog.lo_get($1, $2, $3)", lo.OID, at, lobChunk).Scan(&chunk); err != nil {
 			return fmt.Errorf("read large object %d: %w", lo.OID, err)
@@ -94,6 +128,7 @@ func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo l
 		}
 		d.large.add(lo.OID, at, chunk)
 		at += int64(len(chunk))
+		full = len(chunk) == lobChunk
 	}
 	if b.full() {
 		return b.flush()

@@ -141,6 +141,54 @@ func TestSameFramesHoweverManyJobs(t *testing.T) {
 	}
 }
 
+// TestLargeObjectsInParallel takes more large objects than one piece holds through both ways back.
+func TestLargeObjectsInParallel(t *testing.T) {
+	c := pgtest.Shared(t)
+	roles(t, c, "zoo_owner", "zoo_reader")
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, fmt.Sprintf(`CREATE TABLE t (i int); INSERT INTO t VALUES (1);
+DO $$ BEGIN FOR i IN 1..%d LOOP PERFORM lo_from_bytea(5000 + 3 * i, convert_to(repeat(md5(i::text), i %% 7), 'UTF8')); END LOOP; END $$;
+SELECT lo_from_bytea(9, convert_to(repeat('0123456789abcdef', %d), 'UTF8'));
+SELECT lo_from_bytea(10, convert_to(repeat('0123456789abcdef', %d), 'UTF8'));
+SELECT lo_from_bytea(11, convert_to(repeat('0123456789abcdef', %d) || 'x', 'UTF8'));
+SELECT lo_put(lo_create(4000000000), 1000000, 'behind a hole');
+ALTER LARGE OBJECT 5300 OWNER TO zoo_owner; GRANT SELECT ON LARGE OBJECT 5303 TO zoo_reader; COMMENT ON LARGE OBJECT 5306 IS 'one';`,
+		2*lobPiece, lobFirst/16, (lobFirst+lobChunk)/16, (lobFirst+2*lobChunk)/16))
+	for _, jobs := range []int{1, 3} {
+		r := dumpJobs(t, source, jobs, nil)
+		slices := map[int]bool{}
+		for _, e := range r.Entries() {
+			if e.Kind == kindLargeObjects {
+				slices[e.Slice] = true
+			}
+		}
+		if len(slices) != 3 {
+			t.Errorf("%d jobs dump %d pieces of large objects, want 3", jobs, len(slices))
+		}
+		path := filepath.Join(t.TempDir(), "backup.sql.zst")
+		f, err := os.Create(path)
+		if err == nil {
+			_, err = r.CopyTo(f)
+		}
+		if err != nil || f.Close() != nil {
+			t.Fatal(err)
+		}
+		copied, loaded := pgtest.Create(t, c), pgtest.Create(t, c)
+		psqlRestore(t, c, path, copied.Name)
+		if err := (Engine{Jobs: jobs}).Load(t.Context(), loaded, r, engine.LoadOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		const look = `SELECT m.oid || ' ' || md5(lo_get(m.oid)) || ' ' || m.lomowner::regrole || ' ' || coalesce(m.lomacl::text, '') || coalesce(obj_description(m.oid, 'pg_largeobject'), '')
+			FROM pg_largeobject_metadata m ORDER BY m.oid`
+		want := pgtest.Query(t, source, look)
+		for name, of := range map[string]engine.Target{"psql": copied, "load": loaded} {
+			if got := pgtest.Query(t, of, look); len(want) != 2*lobPiece+4 || !reflect.DeepEqual(got, want) {
+				t.Errorf("%d jobs, %s: %d large objects, want %d, or others", jobs, name, len(got), len(want))
+			}
+		}
+	}
+}
+
 // TestPiecesLeftToTheLead has somebody queue for a lock that the lead holds. Workers would wait behind; the lead does not.
 func TestPiecesLeftToTheLead(t *testing.T) {
 	c := pgtest.Shared(t)

@@ -17,6 +17,7 @@ const frameSize = 32 << 20
 type piece struct {
 	slices []slice                                        // of tables, or
 	other  func(context.Context, *pgx.Conn, *piece) error // something else
+	number int                                            // of something else that is cut into several
 	prints []archive.Digester                             // of each slice, when it is read
 	frames chan *archive.Frame                            // as they are begun; closed after the last
 	left   bool                                           // to the lead, because others queue for a lock. Set before frames is closed
@@ -51,11 +52,13 @@ func (d *dumper) plan(ctx context.Context, list []table) ([]*piece, error) {
 		p.slices, p.prints = slices, make([]archive.Digester, len(slices))
 		pieces = append(pieces, p)
 	}
-	for _, other := range []func(context.Context, *pgx.Conn, *piece) error{d.sequences, d.largeObjects} {
-		p := newPiece()
-		p.other = other
-		pieces = append(pieces, p)
+	sequences := newPiece()
+	sequences.other = d.sequences
+	large, err := d.planLarge(ctx)
+	if err != nil {
+		return nil, err
 	}
+	pieces = append(append(pieces, sequences), large...)
 	if len(d.workers) == 0 {
 		for _, p := range pieces {
 			p.left = true
@@ -140,12 +143,13 @@ func (d *dumper) receive(ctx context.Context, p *piece, numbers map[tableName]in
 			d.at.Table = e.Schema + "." + e.Table
 		}
 		d.tell()
-		name := tableName{e.Schema, e.Table}
-		if err := d.w.Append(f, numbers[name]); err != nil {
-			return err
-		}
+		name, number := tableName{e.Schema, e.Table}, p.number
 		if e.Table != "" {
+			number = numbers[name]
 			numbers[name]++
+		}
+		if err := d.w.Append(f, number); err != nil {
+			return err
 		}
 		d.tell()
 	}
