@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"sort"
+
+	"github.com/zeebo/xxh3"
 )
 
 // Derived is an archive made out of another one without copying its rows: it takes frames over as they stand, by
@@ -35,7 +37,7 @@ func (d *Derived) Keep(i int) error {
 	d.to.refer(d.from.r, e.Offset, e.Length)
 	e.Offset = d.out.n
 	d.out.n += e.Length
-	return d.end(e)
+	return d.end(e, xxh3.Uint128{}) // nobody follows what is not written
 }
 
 // Open ends the archive and opens it. It reads from whatever r reads from, for as long as that is open.

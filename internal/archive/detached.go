@@ -1,10 +1,8 @@
 package archive
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"hash"
 	"sync"
 )
 
@@ -53,7 +51,7 @@ type Frame struct {
 	about  frameAbout
 	raw    int64
 	length int64
-	sum    Sum        // when closed
+	sums   frameSums  // when closed
 	work   *frameWork // nil when closed
 
 	parts  [][]byte // guarded by set.mu, as are the fields below
@@ -71,7 +69,7 @@ type frameAbout struct {
 // frameWork is what only a frame needs that is being written: a hundred thousand closed ones may wait.
 type frameWork struct {
 	enc *encoder
-	sum hash.Hash
+	sum frameSum
 }
 
 // Entry is what Frames.Frame was given, without its number of rows.
@@ -83,7 +81,7 @@ func (f *Frame) Entry() Entry {
 // Frame begins a frame described by e. See Writer.Frame for what is written to it. Slice may be left to Append.
 func (s *Frames) Frame(e Entry) *Frame {
 	about := frameAbout{e.Section, e.Kind, e.Schema, e.Table, e.Columns, e.Objects}
-	f := &Frame{Rows: e.Rows, set: s, about: about, work: &frameWork{getEncoder(), sha256.New()}}
+	f := &Frame{Rows: e.Rows, set: s, about: about, work: &frameWork{getEncoder(), newFrameSum()}}
 	f.work.enc.start((*frameParts)(f))
 	return f
 }
@@ -111,14 +109,14 @@ func (f *Frame) Close() error {
 	}
 	err := f.work.enc.finish()
 	f.work.enc.release()
-	sum := f.work.sum
+	sums := f.work.sum.sums()
 	f.work = nil
 	if err != nil {
 		return err
 	}
 	f.set.mu.Lock()
 	defer f.set.mu.Unlock()
-	f.closed, f.sum = true, Sum(sum.Sum(nil))
+	f.closed, f.sums = true, sums
 	f.set.wake.Broadcast()
 	return f.set.err
 }
@@ -243,6 +241,6 @@ func (w *Writer) appendParts(f *Frame, e Entry) error {
 		}
 		f.set.giveBack(parts)
 	}
-	e.Rows, e.RawLength, e.Length, e.SHA256 = f.Rows, f.raw, f.length, f.sum
-	return w.end(e)
+	e.Rows, e.RawLength, e.Length, e.SHA256 = f.Rows, f.raw, f.length, f.sums.sha
+	return w.end(e, f.sums.quick)
 }

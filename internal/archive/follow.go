@@ -6,15 +6,18 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash"
 	"io"
 	"runtime"
 	"sync"
+
+	"github.com/zeebo/xxh3"
 )
 
 // Follower reads an archive again while it is still being written, frame after frame, so that little is left to be read
-// at its end. Each frame, as the file gives it back, has the hash and the length that its writer noted. A sample of the
-// frames, or all of them, is decompressed to its stated length, too, as Verify does it.
+// at its end. Each frame, as the file gives it back, has the sum that was taken of its bytes before they were written. A
+// sample of the frames, or all of them, is also read as Verify does it: it has its SHA-256, and decompresses to its stated length.
 type Follower struct {
 	src  io.ReaderAt
 	all  bool // decompresses all
@@ -24,7 +27,7 @@ type Follower struct {
 
 	mu    sync.Mutex
 	wake  sync.Cond
-	queue []Entry   // written, and not yet read again
+	queue []written // and not yet read again
 	first int       // number of the first in queue
 	raw   int64     // uncompressed bytes of the frames before it
 	deep  int64     // of which so many were decompressed
@@ -38,8 +41,14 @@ type Follower struct {
 	sum  string
 }
 
+// written is a frame with the sum that was taken of it before.
+type written struct {
+	Entry
+	sum xxh3.Uint128
+}
+
 // What a Follower decompresses of an archive, unless it decompresses all: its first bytes, and a share of the rest. That
-// shows a compressor, or a processor, that does not do its work; what a disk does to any frame its hash shows.
+// shows a compressor, or a processor, that does not do its work; what a disk does to any frame its sum shows.
 const (
 	sampleFirst = 64 << 20
 	sampleShare = 8
@@ -67,12 +76,12 @@ func (f *Follower) wakeAll() {
 }
 
 // add is told of each frame when it was written, in their order.
-func (f *Follower) add(e Entry) {
+func (f *Follower) add(e Entry, sum xxh3.Uint128) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	note(f.noted, e)
 	e.Columns, e.Objects = nil, nil // as many frames as there are may wait
-	f.queue = append(f.queue, e)
+	f.queue = append(f.queue, written{e, sum})
 	f.wake.Signal()
 }
 
@@ -89,37 +98,60 @@ func note(sum hash.Hash, e Entry) {
 // work reads frames until all are read, one is wrong, or the context ends.
 func (f *Follower) work() {
 	for {
-		e, i, check := f.next()
-		if check == nil {
+		e, i, deep := f.next()
+		if i < 0 {
 			return
 		}
-		if f.wrong.note(i, check(e, i, io.NewSectionReader(f.src, e.Offset, e.Length), nil)) != nil {
+		src := io.NewSectionReader(f.src, e.Offset, e.Length)
+		var err error
+		if deep {
+			err = verifyFrame(e.Entry, i, src, nil)
+		} else {
+			err = e.compare(i, src)
+		}
+		if f.wrong.note(i, err) != nil {
 			f.stop()
 			return
 		}
 	}
 }
 
-// next waits for a frame to read again, and says how to check it; check is nil when there are no more.
-func (f *Follower) next() (e Entry, i int, check frameCheck) {
+// compare reads src, where frame i was written, and compares its sum.
+func (e written) compare(i int, src io.Reader) error {
+	buf := buffers.Get().(*[readBuffer]byte)
+	defer buffers.Put(buf)
+	sum := xxh3.New()
+	switch n, err := io.CopyBuffer(sum, onlyReader{src}, buf[:]); {
+	case err != nil:
+		return fmt.Errorf("read archive: %w", err)
+	case n < e.Length:
+		return shrunk()
+	case sum.Sum128() != e.sum:
+		return alteredFrame(e.Entry, i, errors.New("it is not what was written"))
+	}
+	return nil
+}
+
+// next waits for a frame to read again, and says whether to decompress it; its number is -1 when there are no more.
+func (f *Follower) next() (e written, i int, deep bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for len(f.queue) == 0 && !f.ended && f.ctx.Err() == nil {
 		f.wake.Wait()
 	}
 	if len(f.queue) == 0 || f.ctx.Err() != nil {
-		return e, 0, nil
+		return e, -1, false
 	}
 	e, i = f.queue[0], f.first
 	f.first++
 	if f.queue = f.queue[1:]; len(f.queue) == 0 {
 		f.queue = nil // what is behind us can go
 	}
-	if f.raw += e.RawLength; !f.all && f.deep+e.RawLength > sampleFirst+f.raw/sampleShare {
-		return e, i, hashFrame
+	f.raw += e.RawLength
+	if deep = f.all || f.deep+e.RawLength <= sampleFirst+f.raw/sampleShare; deep {
+		f.deep += e.RawLength
 	}
-	f.deep += e.RawLength
-	return e, i, verifyFrame
+	return e, i, deep
 }
 
 // Stop ends the reading, whatever was read until then.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/zeebo/xxh3"
 )
 
 // TestFollowSamples has one frame of many be what its writer noted, byte for byte, and no frame of zstd: only decompressing
@@ -16,14 +17,14 @@ func TestFollowSamples(t *testing.T) {
 	t.Parallel()
 	const frames, first = 64 + 80, 64
 	good, bad, src := frameOfMiB(t)
-	found := func(all bool, wrong int) bool {
+	found := func(all bool, wrong int, bad written) bool {
 		w := NewWriter(io.Discard, Header{}, nil)
 		f := w.Follow(t.Context(), bytes.NewReader(src), all)
 		for i := range frames {
 			if i == wrong {
-				f.add(bad)
+				f.add(bad.Entry, bad.sum)
 			} else {
-				f.add(good)
+				f.add(good.Entry, good.sum)
 			}
 		}
 		err := f.finish()
@@ -35,7 +36,7 @@ func TestFollowSamples(t *testing.T) {
 	}
 	sampled := 0
 	for wrong := first; wrong < frames; wrong++ {
-		if found(false, wrong) {
+		if found(false, wrong, bad) {
 			sampled++
 		}
 	}
@@ -43,19 +44,26 @@ func TestFollowSamples(t *testing.T) {
 		t.Errorf("%d of %d frames were decompressed behind the first, want %d", sampled, frames-first, want)
 	}
 	for _, wrong := range []int{0, first - 1} {
-		if !found(false, wrong) {
+		if !found(false, wrong, bad) {
 			t.Errorf("frame %d was not decompressed", wrong)
 		}
 	}
 	for _, wrong := range []int{0, first, first + 1, frames - 1} {
-		if !found(true, wrong) {
+		if !found(true, wrong, bad) {
 			t.Errorf("frame %d was not decompressed, though all was asked for", wrong)
+		}
+	}
+	other := bad // where good's bytes were written
+	other.sum = good.sum
+	for wrong := first; wrong < first+sampleShare; wrong++ {
+		if !found(false, wrong, other) {
+			t.Errorf("frame %d was not compared with what was written", wrong)
 		}
 	}
 }
 
-// frameOfMiB is a frame of 1 MiB of SQL, one with the right hash that cannot be decompressed, and the bytes that hold both.
-func frameOfMiB(t *testing.T) (good, bad Entry, src []byte) {
+// frameOfMiB is a frame of 1 MiB of SQL, one with the right sums that cannot be decompressed, and the bytes that hold both.
+func frameOfMiB(t *testing.T) (good, bad written, src []byte) {
 	t.Helper()
 	var b bytes.Buffer
 	w := NewWriter(&b, Header{}, nil)
@@ -76,10 +84,12 @@ func frameOfMiB(t *testing.T) (good, bad Entry, src []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, src = r.Entry(0), b.Bytes()
+	src = b.Bytes()
+	good.Entry = r.Entry(0)
+	good.sum = xxh3.Hash128(src[good.Offset : good.Offset+good.Length])
 	bad = good
 	garbage := bytes.Repeat([]byte("garbage "), int(good.Length)/8+1)[:good.Length]
 	sum := sha256.Sum256(garbage)
-	bad.Offset, bad.SHA256 = int64(len(src)), sum
+	bad.Offset, bad.SHA256, bad.sum = int64(len(src)), sum, xxh3.Hash128(garbage)
 	return good, bad, append(src, garbage...)
 }

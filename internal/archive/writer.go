@@ -9,6 +9,8 @@ import (
 	"hash"
 	"hash/maphash"
 	"io"
+
+	"github.com/zeebo/xxh3"
 )
 
 // ErrFrameTooLarge says that more than MaxFrame bytes were written to one frame. Callers slice before that.
@@ -35,7 +37,7 @@ type Writer struct {
 // NewWriter starts an archive on dst. A nil key leaves it unsigned. The first error sticks.
 func NewWriter(dst io.Writer, h Header, key ed25519.PrivateKey) *Writer {
 	return &Writer{
-		out:    output{dst: dst, whole: sha256.New(), frame: sha256.New()},
+		out:    output{dst: dst, whole: sha256.New(), frame: newFrameSum()},
 		key:    key,
 		header: h,
 		enc:    getEncoder(),
@@ -51,7 +53,7 @@ func (w *Writer) Frame(e Entry) (*FrameWriter, error) {
 		return nil, err
 	}
 	e.Offset = w.out.n
-	w.out.frame.Reset()
+	w.out.frame.reset()
 	w.enc.start(&w.out)
 	w.open = &FrameWriter{Rows: e.Rows, w: w, entry: e}
 	return w.open, nil
@@ -77,8 +79,8 @@ func (w *Writer) begin(e Entry) error {
 	return nil
 }
 
-// end records a frame that has been written.
-func (w *Writer) end(e Entry) error {
+// end records a frame that has been written, and its quick sum.
+func (w *Writer) end(e Entry, quick xxh3.Uint128) error {
 	if e.Length > MaxFrame {
 		return w.fail(fmt.Errorf("%s: %w", label(e), ErrFrameTooLarge))
 	}
@@ -93,7 +95,7 @@ func (w *Writer) end(e Entry) error {
 		w.tables.add(e.Schema, e.Table)
 	}
 	if w.follower != nil {
-		w.follower.add(e)
+		w.follower.add(e, quick)
 	}
 	return nil
 }
@@ -126,7 +128,7 @@ func (w *Writer) Close() (Summary, error) {
 		return Summary{}, w.fail(err)
 	}
 	w.seek.add(int64(toc.len()), 0)
-	w.out.frame.Reset()
+	w.out.frame.reset()
 	for _, part := range append(toc, w.seek.frame()) {
 		if _, err := w.out.Write(part); err != nil {
 			return Summary{}, w.fail(err)
@@ -134,7 +136,7 @@ func (w *Writer) Close() (Summary, error) {
 	}
 	sum := hex.EncodeToString(w.out.whole.Sum(nil))
 	if w.follower != nil {
-		w.follower.closed(w.out.n, [sha256.Size]byte(w.out.frame.Sum(nil)), sum)
+		w.follower.closed(w.out.n, w.out.frame.sums().sha, sum)
 	}
 	return summarize(Summary{Size: w.out.n, RawSize: w.sum.RawLength, SHA256: sum}, w.sum, w.fingerprint), nil
 }
@@ -191,16 +193,18 @@ func (f *FrameWriter) Close() error {
 	e.Rows = f.Rows
 	e.RawLength = f.raw
 	e.Length = w.out.n - e.Offset
-	e.SHA256 = Sum(w.out.frame.Sum(nil))
-	return w.end(e)
+	sums := w.out.frame.sums()
+	e.SHA256 = sums.sha
+	return w.end(e, sums.quick)
 }
 
 // output counts and hashes what goes to dst. The first error sticks.
 type output struct {
-	dst          io.Writer
-	whole, frame hash.Hash
-	n            int64
-	err          error
+	dst   io.Writer
+	whole hash.Hash
+	frame frameSum
+	n     int64
+	err   error
 }
 
 func (o *output) Write(p []byte) (int, error) {
