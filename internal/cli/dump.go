@@ -32,15 +32,15 @@ func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	if err != nil {
 		return err
 	}
-	e, t, _, err := cmd.target(ctx, env, cmd.From)
+	var findings []engine.Finding
+	e, t, err := cmd.target(ctx, env, cmd.From, func(e engine.Engine, t engine.Target) (err error) {
+		findings, err = e.CanDump(ctx, t)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	if e, err = cmd.in(e); err != nil {
-		return err
-	}
-	findings, err := e.CanDump(ctx, t)
-	if err != nil {
 		return err
 	}
 	if err := env.blockers(findings); err != nil {

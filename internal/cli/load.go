@@ -57,7 +57,11 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 	if err := env.only(ctx, b, cmd.Choice); err != nil {
 		return err
 	}
-	e, t, info, err := cmd.target(ctx, env, cmd.Into)
+	var info engine.Info
+	e, t, err := cmd.target(ctx, env, cmd.Into, func(e engine.Engine, t engine.Target) (err error) {
+		info, err = e.Inspect(ctx, t)
+		return err
+	})
 	fresh := t.Engine == safepoint.SQLite && safepoint.ErrorCode(err) == safepoint.CodeName // the file is made by loading
 	if err != nil && (!fresh || cmd.Replace) {
 		return err

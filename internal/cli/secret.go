@@ -91,31 +91,31 @@ func (s Secret) password(env *Env, rawURL string) (password string, found bool, 
 	return strings.TrimSuffix(first, "\r"), true, nil
 }
 
-// target is the database that rawURL names, and what its engine sees there. Where the server wants a password that
-// was not given, a person at the terminal is asked for it.
-func (s Secret) target(ctx context.Context, env *Env, rawURL string) (engine.Engine, engine.Target, engine.Info, error) {
+// target is the database that rawURL names, when look has had a first look at it. Where the server wants a password that
+// was not given, a person at the terminal is asked for it, and look looks again.
+func (s Secret) target(ctx context.Context, env *Env, rawURL string, look func(engine.Engine, engine.Target) error) (engine.Engine, engine.Target, error) {
 	t, err := kinds.ParseURL(rawURL)
 	if err != nil {
-		return nil, t, engine.Info{}, err
+		return nil, t, err
 	}
 	e, ok := kinds.Engine(t.Engine)
 	if !ok {
-		return nil, t, engine.Info{}, safepoint.Invalid("url", "Databases of kind %q are not known here.", t.Engine)
+		return nil, t, safepoint.Invalid("url", "Databases of kind %q are not known here.", t.Engine)
 	}
 	password, found, err := s.password(env, rawURL)
 	if err != nil {
-		return nil, t, engine.Info{}, err
+		return nil, t, err
 	}
 	t.Password = password
 	e = kinds.WithPrograms(e, s.PgBin)
-	info, err := e.Inspect(ctx, t)
+	err = look(e, t)
 	if safepoint.ErrorCode(err) == safepoint.CodePassword && !found && env.terminal() {
 		if t.Password, err = env.askSecret("Password of " + t.User + ": "); err != nil {
-			return nil, t, info, err
+			return nil, t, err
 		}
-		info, err = e.Inspect(ctx, t)
+		err = look(e, t)
 	}
-	return e, t, info, err
+	return e, t, err
 }
 
 // Jobs says how many sessions a command may use beside one another.

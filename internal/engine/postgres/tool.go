@@ -96,11 +96,12 @@ type probedFile struct {
 }
 
 func probeTool(ctx context.Context, dir string) (tool, bool) {
-	path := filepath.Join(dir, "pg_dump")
-	if real, err := filepath.EvalSymlinks(path); err != nil {
+	real, err := filepath.EvalSymlinks(filepath.Join(dir, "pg_dump"))
+	switch {
+	case err != nil, filepath.Base(real) == "pg_wrapper": // Debian's /usr/bin/pg_dump, a slow way to one of /usr/lib/postgresql
 		return tool{}, false
-	} else if filepath.Base(real) == "pg_dump" {
-		dir = filepath.Dir(real) // Debian's /usr/bin/pg_dump is a script that chooses one by itself: it stays where it is
+	case filepath.Base(real) == "pg_dump":
+		dir = filepath.Dir(real)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "pg_restore")); err != nil {
 		return tool{}, false
