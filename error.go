@@ -40,7 +40,11 @@ const (
 // ForOperator says that the operator of the machine can mend a failure of that kind, and needs its cause for that: the person
 // who meets it is not told which folder or address it is.
 func (c Code) ForOperator() bool {
-	return c == CodeUnreachable || c == CodePrivilege || c == CodeSpace
+	switch c {
+	case CodeUnreachable, CodeRefused, CodeTLS, CodePrivilege, CodeTool, CodeSpace:
+		return true
+	}
+	return false
 }
 
 // Error is what a person gets to see. Message says what happened in one sentence, Hint says what to do next.

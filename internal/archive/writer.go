@@ -208,9 +208,8 @@ type output struct {
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	n, err := o.write(p)
-	o.frame.Write(p[:n])
-	return n, err
+	o.frame.Write(p)
+	return o.write(p)
 }
 
 // write is Write for what was hashed already as a part of its frame.
