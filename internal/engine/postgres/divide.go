@@ -31,7 +31,7 @@ type unit struct {
 
 // divide gives each table to one session, which waits for no other's extension of the same file and can freeze its
 // rows. Only a table that is more than a session's fair share is loaded by several. What is not rows stays in its order,
-// except for large objects, of which each numbered part is whole.
+// except for large objects, of which each numbered part is whole: unless all are made by our own session anyway.
 func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 	d := &division{units: make([]unit, 1, 1+to-from)} // the first is of what is not rows
 	numbers := make([]int, 0, to-from)                // of frames that are all of their table
@@ -56,7 +56,7 @@ func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 				at = len(d.units)
 				tables[name], d.units = at, append(d.units, unit{table: true})
 			}
-		case e.Kind == kindLargeObjects:
+		case e.Kind == kindLargeObjects && l.priv.login == nil:
 			if at = large[e.Slice]; at == 0 {
 				at = len(d.units)
 				large[e.Slice], d.units = at, append(d.units, unit{})

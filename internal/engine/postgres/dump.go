@@ -132,9 +132,6 @@ func (d *dumper) run(ctx context.Context, t engine.Target, now func() time.Time)
 	if err := d.work(ctx, list, func(ctx context.Context) ([]*piece, error) { return d.prepare(ctx, t, now(), list, snapshot) }); err != nil {
 		return err
 	}
-	if err := d.ddl.conn.Exec(ctx, "ROLLBACK").Close(); err != nil {
-		return err
-	}
 	if err := stillNamed(ctx, d.ddl.conn, list); err != nil {
 		return err
 	}

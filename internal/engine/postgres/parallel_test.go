@@ -144,9 +144,18 @@ func TestSameFramesHoweverManyJobs(t *testing.T) {
 // TestLargeObjectsInParallel takes more large objects than one piece holds through both ways back.
 func TestLargeObjectsInParallel(t *testing.T) {
 	c := pgtest.Shared(t)
-	roles(t, c, "zoo_owner", "zoo_reader")
-	source := pgtest.Create(t, c)
-	pgtest.Exec(t, source, fmt.Sprintf(`CREATE TABLE t (i int); INSERT INTO t VALUES (1);
+	roles(t, c, "zoo_owner", "zoo_reader", "lob_owner")
+	pgtest.Exec(t, c.Target("postgres"), "ALTER ROLE lob_owner PASSWORD 'secret'; GRANT zoo_owner TO lob_owner")
+	// Whoever may make no roles loads as himself, in all sessions.
+	create := func() engine.Target {
+		made := pgtest.Create(t, c)
+		pgtest.Exec(t, c.Target("postgres"), "ALTER DATABASE "+pgtest.Quote(made.Name)+" OWNER TO lob_owner")
+		own := c.TCPTarget(made.Name)
+		own.User, own.Password = "lob_owner", "secret"
+		return own
+	}
+	source := create()
+	pgtest.Exec(t, source, fmt.Sprintf(`CREATE SCHEMA s; CREATE TABLE s.t (i int); INSERT INTO s.t VALUES (1);
 DO $$ BEGIN FOR i IN 1..%d LOOP PERFORM lo_from_bytea(5000 + 3 * i, convert_to(repeat(md5(i::text), i %% 7), 'UTF8')); END LOOP; END $$;
 SELECT lo_from_bytea(9, convert_to(repeat('0123456789abcdef', %d), 'UTF8'));
 SELECT lo_from_bytea(10, convert_to(repeat('0123456789abcdef', %d), 'UTF8'));
@@ -155,7 +164,7 @@ SELECT lo_put(lo_create(4000000000), 1000000, 'behind a hole');
 ALTER LARGE OBJECT 5300 OWNER TO zoo_owner; GRANT SELECT ON LARGE OBJECT 5303 TO zoo_reader; COMMENT ON LARGE OBJECT 5306 IS 'one';`,
 		2*lobPiece, lobFirst/16, (lobFirst+lobChunk)/16, (lobFirst+2*lobChunk)/16))
 	for _, jobs := range []int{1, 3} {
-		r := dumpJobs(t, source, jobs, nil)
+		r, path := dumpFileOf(t, Engine{Jobs: jobs}, source)
 		slices := map[int]bool{}
 		for _, e := range r.Entries() {
 			if e.Kind == kindLargeObjects {
@@ -165,23 +174,17 @@ ALTER LARGE OBJECT 5300 OWNER TO zoo_owner; GRANT SELECT ON LARGE OBJECT 5303 TO
 		if len(slices) != 3 {
 			t.Errorf("%d jobs dump %d pieces of large objects, want 3", jobs, len(slices))
 		}
-		path := filepath.Join(t.TempDir(), "backup.sql.zst")
-		f, err := os.Create(path)
-		if err == nil {
-			_, err = r.CopyTo(f)
-		}
-		if err != nil || f.Close() != nil {
-			t.Fatal(err)
-		}
-		copied, loaded := pgtest.Create(t, c), pgtest.Create(t, c)
+		copied, loaded, byOwner := pgtest.Create(t, c), pgtest.Create(t, c), create()
 		psqlRestore(t, c, path, copied.Name)
-		if err := (Engine{Jobs: jobs}).Load(t.Context(), loaded, r, engine.LoadOptions{}); err != nil {
-			t.Fatal(err)
+		for _, into := range []engine.Target{loaded, byOwner} {
+			if err := (Engine{Jobs: jobs}).Load(t.Context(), into, r, engine.LoadOptions{}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		const look = `SELECT m.oid || ' ' || md5(lo_get(m.oid)) || ' ' || m.lomowner::regrole || ' ' || coalesce(m.lomacl::text, '') || coalesce(obj_description(m.oid, 'pg_largeobject'), '')
 			FROM pg_largeobject_metadata m ORDER BY m.oid`
 		want := pgtest.Query(t, source, look)
-		for name, of := range map[string]engine.Target{"psql": copied, "load": loaded} {
+		for name, of := range map[string]engine.Target{"psql": copied, "load": loaded, "load by the owner": c.Target(byOwner.Name)} {
 			if got := pgtest.Query(t, of, look); len(want) != 2*lobPiece+4 || !reflect.DeepEqual(got, want) {
 				t.Errorf("%d jobs, %s: %d large objects, want %d, or others", jobs, name, len(got), len(want))
 			}

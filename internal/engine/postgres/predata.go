@@ -85,7 +85,7 @@ func (p *preData) statement(ctx context.Context, statement []byte) error {
 	p.l.settings.note(statement)
 	if table {
 		p.table = append(p.table, len(p.run))
-		p.starts[nameStart(f.subject.name)] = true
+		p.starts[f.subject.name+"_"] = true
 	}
 	p.run = append(p.run, string(statement))
 	for _, name := range append(f.also, f.subject, f.target) {
@@ -97,8 +97,9 @@ func (p *preData) statement(ctx context.Context, statement []byte) error {
 	return p.flush(ctx)
 }
 
-// takesName says that a table names a NOT NULL as the server would name one of a table that is held back, as partitions do
-// from 18 on: made first, it would have the other's named otherwise.
+// takesName says that a table names a constraint as the server may name a NOT NULL of one that is held back: TABLE_COLUMN_not_null.
+// From 18 on partitions do so. Made first, it would have the other's named otherwise. Where the server has to shorten that
+// name, pg_dump writes it.
 func (p *preData) takesName(statement []byte) bool {
 	for r := read(statement); !r.over(); {
 		if !r.is("CONSTRAINT") {
@@ -106,25 +107,13 @@ func (p *preData) takesName(statement []byte) bool {
 			continue
 		}
 		name, _ := r.name()
-		if !r.is("NOT", "NULL") {
-			continue
-		}
-		for n := range min(len(name), lenStart) {
+		for n := range len(name) {
 			if p.starts[name[:n+1]] {
 				return true
 			}
 		}
 	}
 	return false
-}
-
-// lenStart is how much of a table's name the server keeps at least in the names that it makes of it: it shortens the longer of
-// table and column until both fit into 53 bytes, in whole characters.
-const lenStart = 23
-
-func nameStart(table string) string {
-	table += "_"
-	return table[:min(len(table), lenStart)]
 }
 
 // isPlainTable knows CREATE TABLE schema.name (…).

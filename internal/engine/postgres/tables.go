@@ -329,8 +329,8 @@ func lockOnce(ctx context.Context, conn *pgx.Conn, beside *pgconn.PgConn, user s
 }
 
 // stillNamed makes sure that what was read under the tables' names were the tables: a lock keeps a table from being
-// renamed, and not its schema. A session that is in a transaction may not have heard of that, so conn is in none; another
-// one has the locks.
+// renamed, and not its schema. A session that is in a transaction may not have heard of that, so conn is in none, as the
+// relay's is when pg_dump has left it; the lead has the locks.
 func stillNamed(ctx context.Context, conn *pgconn.PgConn, list []table) error {
 	moved := 0
 	for part := range slices.Chunk(list, 10_000) {

@@ -36,7 +36,8 @@ func TestZooOfEveryVersion(t *testing.T) {
 	}
 }
 
-// TestNotNullNames loads partitions, which name what they have of their parent, and has them not take the parent's names from it.
+// TestNotNullNames loads partitions, which name what they have of their parent, and other tables that name theirs as the server
+// names a NOT NULL, and has them not take the name from it.
 func TestNotNullNames(t *testing.T) {
 	const newest = 18
 	if !slices.Contains(pgtest.Versions(), newest) {
@@ -49,14 +50,22 @@ func TestNotNullNames(t *testing.T) {
 		wide = append(wide, fmt.Sprintf("c%d int NOT NULL", i))
 	}
 	var sql strings.Builder
-	for _, parent := range []string{"events", "longer_than_what_the_server_keeps_of_a_name", "größe_größe_größe_größe_größe_größe"} {
-		for i := range perBatch - 1 { // so long that partitions of other batches are made before their parent
-			fmt.Fprintf(&sql, "CREATE TABLE before_%s_%d (%s);\n", parent[:6], i, strings.Join(wide, ", "))
+	before := func(name string) { // so long that what other batches hold is made before the table whose name comes next
+		for i := range perBatch - 1 {
+			fmt.Fprintf(&sql, "CREATE TABLE \"%s-%d\" (%s);\n", name, i, strings.Join(wide, ", "))
 		}
+	}
+	for start, parent := range map[string]string{"event": "events", "longer": "longer_than_what_the_server_keeps_of_a_name", "größe": "größe_größe_größe_größe_größe_größe"} {
+		before(start)
 		fmt.Fprintf(&sql, "CREATE TABLE %q (a_column_with_a_name_that_is_long_too int NOT NULL, at int NOT NULL) PARTITION BY LIST (at);\n", parent)
 		for i := range 12 {
-			fmt.Fprintf(&sql, "CREATE TABLE %q PARTITION OF %q FOR VALUES IN (%d);\n", fmt.Sprintf("%s_%d", parent[:6], i), parent, i)
+			fmt.Fprintf(&sql, "CREATE TABLE \"%s_%d\" PARTITION OF %q FOR VALUES IN (%d);\n", parent, i, parent, i)
 		}
+	}
+	before("order")
+	fmt.Fprintln(&sql, "CREATE TABLE orders (at int NOT NULL);")
+	for i := range 12 {
+		fmt.Fprintf(&sql, "CREATE TABLE orders_%d (at int, CONSTRAINT orders_at_not_null CHECK (at > 0));\n", i)
 	}
 	runScript(t, c, source.Name, strings.NewReader(sql.String()))
 	r, _ := dumpFileOf(t, everyVersion(), source)
