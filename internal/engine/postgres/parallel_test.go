@@ -343,6 +343,24 @@ SELECT lo_from_bytea(0, decode(repeat('ab', 3000000), 'hex'));
 	}
 }
 
+// TestIndexesInTablespaces loads indexes of which only the first is in a tablespace.
+func TestIndexesInTablespaces(t *testing.T) {
+	c := pgtest.Shared(t)
+	runScript(t, c, "postgres", strings.NewReader("SET allow_in_place_tablespaces = on; CREATE TABLESPACE elsewhere LOCATION '';"))
+	t.Cleanup(func() { c.Exec(context.Background(), "postgres", "DROP TABLESPACE elsewhere") })
+	source, copied := pgtest.Create(t, c), pgtest.Create(t, c)
+	pgtest.Exec(t, source, "CREATE TABLE a (i int, PRIMARY KEY (i) USING INDEX TABLESPACE elsewhere)")
+	for i := range 20 {
+		pgtest.Exec(t, source, fmt.Sprintf("CREATE TABLE b%d (i int PRIMARY KEY, j int); INSERT INTO b%[1]d SELECT i, i FROM generate_series(1, 5000) i", i))
+	}
+	pgtest.Exec(t, source, "CREATE MATERIALIZED VIEW made_after_a_key AS SELECT i, j FROM b0 GROUP BY i")
+	r, _ := dumpFile(t, source)
+	if err := (Engine{Jobs: 2}).Load(t.Context(), copied, r, engine.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, c, source, copied, r)
+}
+
 // TestTypesOfTables loads tables of which one is called as the server calls the array type of another, made at the same moment.
 func TestTypesOfTables(t *testing.T) {
 	c := pgtest.Shared(t)

@@ -156,6 +156,7 @@ func (p *postData) flushPlain(ctx context.Context) error {
 	if err := p.l.execute(ctx, p.l.lead, sql, p.entry); err != nil {
 		return &frameError{entry: p.entry, err: err}
 	}
+	p.l.lead.made = "" // it may have made settings that are no longer the script's
 	p.l.tell(func() { p.l.at.Table = ""; p.l.at.Bytes += int64(len(sql)) })
 	return nil
 }
