@@ -7,6 +7,7 @@ type build struct {
 	tables  []string // quoted
 	alone   bool     // it bears no other at work on its tables
 	foreign bool
+	whole   bool // its first table is partitioned, and all partitions get it, too
 	slow    bool // it takes several times as long as most of the same rows do
 }
 
@@ -32,7 +33,7 @@ func parseBuild(statement []byte) (b build, ok bool) {
 		b.slow = slices.Contains(slowMethods, method)
 		return b, ok
 	case r.is("ALTER", "TABLE"):
-		r.is("ONLY")
+		only := r.is("ONLY")
 		t, ok := r.table()
 		if !ok || !r.is("ADD", "CONSTRAINT") || !r.passName() {
 			return b, false
@@ -44,7 +45,7 @@ func parseBuild(statement []byte) (b build, ok bool) {
 		if !r.is("FOREIGN", "KEY") || !r.names() || !r.is("REFERENCES") {
 			return b, false
 		}
-		b.foreign = true
+		b.foreign, b.whole = true, !only
 		other, ok := r.table()
 		if other != t {
 			b.tables = append(b.tables, other)

@@ -343,6 +343,39 @@ SELECT lo_from_bytea(0, decode(repeat('ab', 3000000), 'hex'));
 	}
 }
 
+// TestForeignKeysInTheirOrder loads foreign keys of which the server makes others, which keep their names and parents only in
+// the order of the definitions: rows and what else is at work would have them made in another one.
+func TestForeignKeysInTheirOrder(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE TABLE busy (i int);
+CREATE TABLE one (i int PRIMARY KEY);
+INSERT INTO one SELECT generate_series(1, 60000);
+INSERT INTO busy SELECT 1 + i % 60000 FROM generate_series(1, 200000) i;
+ALTER TABLE busy ADD FOREIGN KEY (i) REFERENCES one;
+CREATE TABLE parts (i int PRIMARY KEY) PARTITION BY RANGE (i);
+CREATE TABLE parts_a PARTITION OF parts FOR VALUES FROM (0) TO (100);
+CREATE TABLE parts_b PARTITION OF parts FOR VALUES FROM (100) TO (200);
+INSERT INTO parts SELECT generate_series(1, 150);
+CREATE TABLE two (a int, pad text);
+INSERT INTO two SELECT 1 + i % 100, 'text' FROM generate_series(1, 60000) i;
+ALTER TABLE two ADD FOREIGN KEY (a) REFERENCES one;
+ALTER TABLE two ADD CONSTRAINT z FOREIGN KEY (a) REFERENCES parts;
+CREATE TABLE twice (i int, a int) PARTITION BY RANGE (i);
+CREATE TABLE twice_a PARTITION OF twice FOR VALUES FROM (0) TO (100000);
+INSERT INTO twice SELECT i, 1 FROM generate_series(1, 20000) i;
+ALTER TABLE twice ADD CONSTRAINT a FOREIGN KEY (a) REFERENCES one;
+ALTER TABLE twice_a ADD CONSTRAINT b FOREIGN KEY (a) REFERENCES one;`)
+	r := dumpJobs(t, source, 2, nil)
+	for _, jobs := range []int{2, 5} {
+		copied := pgtest.Create(t, c)
+		if err := (Engine{Jobs: jobs}).Load(t.Context(), copied, r, engine.LoadOptions{}); err != nil {
+			t.Fatalf("%d jobs: %v", jobs, err)
+		}
+		wantSame(t, c, source, copied, r)
+	}
+}
+
 // TestIndexesInTablespaces loads indexes of which only the first is in a tablespace.
 func TestIndexesInTablespaces(t *testing.T) {
 	c := pgtest.Shared(t)

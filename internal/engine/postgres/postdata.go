@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -49,6 +50,7 @@ type job struct {
 	weight     int64
 	about      string // what it makes, for people; "" if nobody knows
 	done       int    // statements that were executed
+	then       *job   // to be begun when this one is done
 }
 
 // slowBuild is how many times as long as a B-tree an index of another kind takes, roughly.
@@ -171,7 +173,14 @@ func (p *postData) flushJobs(ctx context.Context) error {
 	if err := p.flushPlain(ctx); err != nil {
 		return err
 	}
-	q := newQueue(jobs)
+	first := jobs
+	if jobs[0].build.foreign {
+		var err error
+		if first, err = p.l.chain(ctx, jobs); err != nil {
+			return err
+		}
+	}
+	q := newQueue(first)
 	workers := p.l.workers()
 	err := p.l.together(ctx, p.l.sessions(), func(ctx context.Context, s *loadSession) error {
 		defer context.AfterFunc(ctx, q.wakeAll)()
@@ -246,9 +255,11 @@ type queue struct {
 func newQueue(jobs []*job) *queue {
 	q := &queue{jobs: slices.Clone(jobs), using: map[string]int{}}
 	q.wake.L = &q.mu
-	slices.SortStableFunc(q.jobs, func(a, b *job) int { return int(min(1, max(-1, b.weight-a.weight))) })
+	slices.SortStableFunc(q.jobs, byWeight)
 	return q
 }
+
+func byWeight(a, b *job) int { return cmp.Compare(b.weight, a.weight) }
 
 // take waits for a job that can be done now: for a worker the one of the most rows, for others the one of the fewest, if
 // they are few. It returns nil when all such jobs are begun, or ctx ends.
@@ -308,10 +319,15 @@ func (q *queue) use(b build, n int) {
 	}
 }
 
+// finish lets begin what waited for a job. What waited for one that was refused is made in turn, after it.
 func (q *queue) finish(j *job) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.use(j.build, -1)
+	if j.then != nil && j.done == len(j.statements) {
+		at, _ := slices.BinarySearchFunc(q.jobs, j.then, byWeight)
+		q.jobs = slices.Insert(q.jobs, at, j.then)
+	}
 	q.wake.Broadcast()
 }
 
