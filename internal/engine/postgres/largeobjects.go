@@ -26,13 +26,16 @@ type largeObject struct {
 }
 
 const listLargeObjects = `SELECT m.oid, pg_catalog.pg_get_userbyid(m.lomowner)::text,
-  coalesce((SELECT pg_catalog.string_agg(pg_catalog.format(E'GRANT %s ON LARGE OBJECT %s TO %s%s;\n', a.privilege_type, m.oid,
+  CASE WHEN o.lacks THEN pg_catalog.format(E'REVOKE ALL ON LARGE OBJECT %s FROM %s;\n', m.oid, pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(m.lomowner))) ELSE '' END
+    || coalesce((SELECT pg_catalog.string_agg(pg_catalog.format(E'GRANT %s ON LARGE OBJECT %s TO %s%s;\n', a.privilege_type, m.oid,
       CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(pg_catalog.pg_get_userbyid(a.grantee)) END,
       CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END), '')
-    FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.grantee <> m.lomowner), ''),
+    FROM pg_catalog.aclexplode(m.lomacl) a WHERE o.lacks OR a.grantee <> m.lomowner), ''),
   pg_catalog.obj_description(m.oid, 'pg_largeobject'),
   pg_catalog.lo_get(m.oid, 0, $3)
-FROM pg_catalog.pg_largeobject_metadata m WHERE m.oid > $1 AND m.oid <= $4 ORDER BY m.oid LIMIT $2`
+FROM pg_catalog.pg_largeobject_metadata m, LATERAL (SELECT m.lomacl IS NOT NULL AND
+  (SELECT count(*) FROM pg_catalog.aclexplode(m.lomacl) a WHERE a.grantee = m.lomowner) < 2 AS lacks) o -- its owner has not both rights
+WHERE m.oid > $1 AND m.oid <= $4 ORDER BY m.oid LIMIT $2`
 
 // shareLarge gives the last number of each piece: there are no more than some thousand pieces, however many large objects.
 const shareLarge = `SELECT max(oid) FROM (
@@ -104,11 +107,6 @@ func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo l
 	if err := put("ALTER LARGE OBJECT %d OWNER TO %s;", lo.OID, ident(lo.Owner)); err != nil {
 		return err
 	}
-	if lo.Grants != "" {
-		if err := put("%s", lo.Grants); err != nil {
-			return err
-		}
-	}
 	if lo.Comment != nil {
 		if err := put("COMMENT ON LARGE OBJECT %d IS %s;", lo.OID, literal(*lo.Comment)); err != nil {
 			return err
@@ -129,6 +127,11 @@ func (d *dumper) largeObject(ctx context.Context, conn *pgx.Conn, b *batch, lo l
 		d.large.add(lo.OID, at, chunk)
 		at += int64(len(chunk))
 		full = len(chunk) == lobChunk
+	}
+	if lo.Grants != "" { // at last, for its owner may have no right to write
+		if err := put("%s", lo.Grants); err != nil {
+			return err
+		}
 	}
 	if b.full() {
 		return b.flush()

@@ -161,7 +161,8 @@ SELECT lo_from_bytea(9, convert_to(repeat('0123456789abcdef', %d), 'UTF8'));
 SELECT lo_from_bytea(10, convert_to(repeat('0123456789abcdef', %d), 'UTF8'));
 SELECT lo_from_bytea(11, convert_to(repeat('0123456789abcdef', %d) || 'x', 'UTF8'));
 SELECT lo_put(lo_create(4000000000), 1000000, 'behind a hole');
-ALTER LARGE OBJECT 5300 OWNER TO zoo_owner; GRANT SELECT ON LARGE OBJECT 5303 TO zoo_reader; COMMENT ON LARGE OBJECT 5306 IS 'one';`,
+ALTER LARGE OBJECT 5300 OWNER TO zoo_owner; GRANT SELECT ON LARGE OBJECT 5303 TO zoo_reader; COMMENT ON LARGE OBJECT 5306 IS 'one';
+REVOKE UPDATE ON LARGE OBJECT 5300 FROM zoo_owner; GRANT SELECT ON LARGE OBJECT 5300 TO PUBLIC; REVOKE UPDATE ON LARGE OBJECT 11 FROM CURRENT_USER;`,
 		2*lobPiece, lobFirst/16, (lobFirst+lobChunk)/16, (lobFirst+2*lobChunk)/16))
 	for _, jobs := range []int{1, 3} {
 		r, path := dumpFileOf(t, Engine{Jobs: jobs}, source)
