@@ -69,11 +69,12 @@ func (s *largeSum) equal(other *largeSum) bool {
 var (
 	largeFirst = regexp.MustCompile(`^SELECT pg_catalog\.lo_from_bytea\(([0-9]+), '\\x([0-9a-f]*)'\);\s*$`)
 	largeMore  = regexp.MustCompile(`^SELECT pg_catalog\.lo_put\(([0-9]+), ([0-9]+), '\\x([0-9a-f]*)'\);\s*$`)
-	largeOther = regexp.MustCompile(`^(?:ALTER|GRANT|COMMENT) `)
+	largeOther = regexp.MustCompile(`^(?:ALTER|GRANT|REVOKE|COMMENT) `)
 )
 
 // statement takes one of an archive's, however the archive cuts the content.
 func (s *largeSum) statement(text []byte) {
+	text = withoutComments(text) // there is an empty line after what was granted
 	var oid uint64
 	var at int64
 	var content []byte
@@ -128,7 +129,7 @@ const (
 	sumFirst = `SELECT o.oid::pg_catalog.int8, pg_catalog.length(o.content), pg_catalog.sha256(o.content) FROM (
   SELECT m.oid, pg_catalog.lo_get(m.oid, 0, $3) AS content FROM pg_catalog.pg_largeobject_metadata m WHERE m.oid > $1::pg_catalog.int8::pg_catalog.oid ORDER BY m.oid LIMIT $2) o ORDER BY 1`
 	sumMore = `SELECT o.at, pg_catalog.length(o.content), pg_catalog.sha256(o.content) FROM (
-  SELECT at, pg_catalog.lo_get($1, at, $3) AS content FROM pg_catalog.generate_series($2::int8, $2::int8 + 63 * $3::int8, $3::int8) at) o ORDER BY 1`
+  SELECT at, pg_catalog.lo_get($1::oid, at, $3::int4) AS content FROM pg_catalog.generate_series($2::int8, $2::int8 + 63 * $3::int4::int8, $3::int4::int8) at) o ORDER BY 1`
 )
 
 // sumLarge sums up what a session sees.

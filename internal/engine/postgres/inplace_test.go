@@ -41,13 +41,14 @@ INSERT INTO customers (name, m, n) SELECT 'name ' || i, 'ok', i FROM generate_se
 INSERT INTO app.events VALUES ('2026-05-05', 'x'); REFRESH MATERIALIZED VIEW counts; SELECT nextval('alone');
 GRANT SELECT ON customers TO tenant_reader; GRANT USAGE ON SCHEMA public TO tenant_reader; ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO tenant_reader; ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
 ALTER TABLE customers ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON customers FOR SELECT TO tenant_reader USING (id < 10); CREATE PUBLICATION pub FOR TABLE customers;
-COMMENT ON TABLE customers IS 'who buys'; COMMENT ON SCHEMA public IS 'ours'; SELECT lo_from_bytea(4711, 'large'); CREATE EXTENSION pg_trgm; CREATE INDEX ON customers USING gin (name gin_trgm_ops);
+COMMENT ON TABLE customers IS 'who buys'; COMMENT ON SCHEMA public IS 'ours'; SELECT lo_from_bytea(4711, 'large');
+SELECT lo_from_bytea(4710, convert_to(repeat('long ', 100000), 'UTF8')); GRANT SELECT ON LARGE OBJECT 4710 TO PUBLIC; REVOKE UPDATE ON LARGE OBJECT 4710 FROM CURRENT_USER; CREATE EXTENSION pg_trgm; CREATE INDEX ON customers USING gin (name gin_trgm_ops);
 CREATE TABLE empty (a int, b text DEFAULT 'x;y'); CREATE UNLOGGED TABLE scratch (a int); INSERT INTO scratch VALUES (1)`
 
 // change makes a tenant's database another one, in everything that a restore must take back.
 const tenantChange = `
 DROP VIEW named; DROP TABLE app.events; CREATE TABLE later (a int); INSERT INTO later VALUES (1); CREATE SCHEMA more; CREATE TABLE more.t (a int); UPDATE customers SET name = 'changed';
-DELETE FROM orders WHERE id > 100; SELECT setval('alone', 99); SELECT lo_put(4711, 0, 'LARGE'); SELECT lo_create(4712); CREATE FUNCTION more.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+DELETE FROM orders WHERE id > 100; SELECT setval('alone', 99); SELECT lo_put(4711, 0, 'LARGE'); SELECT lo_unlink(4710); SELECT lo_create(4712); CREATE FUNCTION more.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
 CREATE TYPE extra AS (a int); ALTER TYPE mood ADD VALUE 'happy'; REVOKE ALL ON customers FROM tenant_reader; GRANT CREATE ON SCHEMA public TO tenant_reader; COMMENT ON SCHEMA public IS 'other';
 ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO tenant_reader; ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT INSERT ON TABLES TO tenant_reader; CREATE PUBLICATION pub2 FOR TABLE later; CREATE EXTENSION hstore; CREATE DOMAIN word AS text;
 CREATE TEXT SEARCH CONFIGURATION tsc (COPY = simple); CREATE COLLATION co FROM "C"`

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -51,6 +53,69 @@ func replaced(ctx context.Context, x engine.InPlace, r *archive.Reader) error {
 		return err
 	}
 	return x.Commit(ctx)
+}
+
+// TestLargeSum has the large objects of a backup, with all that one can say of them, summed up as the server's are.
+func TestLargeSum(t *testing.T) {
+	c := pgtest.Shared(t)
+	roles(t, c, "zoo_reader")
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, fmt.Sprintf(`SELECT lo_from_bytea(1, convert_to(repeat('x', %d), 'UTF8')); SELECT lo_create(2); SELECT lo_from_bytea(3, 'three');
+GRANT SELECT ON LARGE OBJECT 1 TO zoo_reader; COMMENT ON LARGE OBJECT 2 IS 'nothing'; REVOKE UPDATE ON LARGE OBJECT 3 FROM CURRENT_USER`, lobFirst+lobChunk+1))
+	r, _ := dumpFile(t, source)
+	backup := newLargeSum()
+	for i, e := range r.Entries() {
+		if e.Kind != kindLargeObjects {
+			continue
+		}
+		f, err := r.Frame(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		sql, err := readStatements(f, e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkScript(sql, backup.statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	backup.end()
+	conn, err := connectContent(t.Context(), source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hangUp(conn)
+	server, err := sumLarge(t.Context(), conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if backup.unknown || backup.objects != 3 || !backup.equal(server) {
+		t.Errorf("the backup's sum is of %d large objects, not understood: %v; the server's of %d", backup.objects, backup.unknown, server.objects)
+	}
+}
+
+// TestInPlaceBesideOthers has somebody in the database all the while, who may not be ended and writes nothing.
+func TestInPlaceBesideOthers(t *testing.T) {
+	c := pgtest.Shared(t)
+	live := tenant(t, c)
+	const big = "lo_from_bytea(%d, convert_to(repeat('long ', 100000), 'UTF8'))"
+	pgtest.Exec(t, live, fmt.Sprintf("CREATE TABLE t (v int); SELECT "+big+", "+big+"; GRANT SELECT ON LARGE OBJECT 1 TO PUBLIC; REVOKE UPDATE ON LARGE OBJECT 2 FROM CURRENT_USER", 1, 2))
+	const look = "SELECT oid || ' ' || md5(lo_get(oid)) || ' ' || coalesce(lomacl::text, '') FROM pg_largeobject_metadata ORDER BY oid"
+	want := pgtest.Query(t, live, look)
+	r, _ := dumpFile(t, live)
+	pgtest.Exec(t, live, "SELECT lo_put(1, 400000, 'changed'); SELECT lo_unlink(2); SELECT "+fmt.Sprintf(big, 3))
+	p := mustPrepare(t, live)
+	x := begun(t, live, &p)
+	dumpOfFunc(t, x.Dump)
+	mustExec(t, stranger(t, c, live), "SELECT 1")
+	if err := replaced(t.Context(), x, r); err != nil {
+		t.Fatal(err)
+	}
+	if got := pgtest.Query(t, live, look); !slices.Equal(got, want) {
+		t.Errorf("large objects are %q, want %q", got, want)
+	}
 }
 
 // TestInPlaceLosesNoLargeObject has a session that the tenant may not end write to large objects, at every moment of a
