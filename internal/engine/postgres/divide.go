@@ -19,6 +19,7 @@ type division struct {
 	mu    sync.Mutex
 	units []unit // the largest first
 	giant []unit // the frames of a table that is more than one session's share
+	again []unit // that were refused for the rows that were not there yet
 }
 
 // unit is what one session loads: frames in their order.
@@ -99,20 +100,39 @@ func (d *division) take(lead bool) (u unit, ok bool) {
 	return u, true
 }
 
-// unit executes its frames. Rows of a whole table are written as frozen, where it is empty until then: no later scan
-// has to mark them as committed and to write each page once more for that, and no vacuum has to freeze them. The server
-// allows it in the transaction that truncated the table.
-func (l *loader) unit(ctx context.Context, s *loadSession, u unit) error {
+// putOff keeps what is left of a unit until all others are loaded.
+func (d *division) putOff(u unit) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.again = append(d.again, u)
+}
+
+// inOrder gives what was put off as the archive has it.
+func (d *division) inOrder() []unit {
+	slices.SortFunc(d.again, func(a, b unit) int { return cmp.Compare(a.frames[0], b.frames[0]) })
+	return d.again
+}
+
+// unit executes its frames, and returns those that are left if it fails. Rows of a whole table are written as frozen, where it
+// is empty until then: no later scan has to mark them as committed and to write each page once more for that, and no vacuum
+// has to freeze them. The server allows it in the transaction that truncated the table.
+func (l *loader) unit(ctx context.Context, s *loadSession, u unit) (left unit, err error) {
 	f, as := &freezing{s: s}, rewriting(asItStands)
 	if u.frozen {
 		as = func(statement []byte) ([]byte, error) { return f.statement(ctx, statement) }
 	}
-	for _, i := range u.frames {
+	left = u
+	for n, i := range u.frames {
 		if err := l.frameAs(ctx, s, i, as); err != nil {
-			return err
+			if f.began {
+				s.conn.Exec(ctx, "ROLLBACK").Close() // if it fails, so does whatever is executed next
+				return u, err
+			}
+			left.frames = u.frames[n:]
+			return left, err
 		}
 	}
-	return f.end(ctx)
+	return left, f.end(ctx)
 }
 
 // freezing is the transaction that loads one table.

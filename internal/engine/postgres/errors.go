@@ -40,6 +40,7 @@ const (
 	stateUndefinedObject   = "42704"
 	stateDependentObjects  = "2BP01"
 	stateUniqueViolation   = "23505"
+	stateCheckViolation    = "23514"
 	stateAttached          = "SP002" // raised by our own switch: something hangs on the database since it was looked at
 	stateIdentity          = "SP001" // raised by our own switch: an identity is not the plan's
 )

@@ -377,6 +377,34 @@ ALTER TABLE twice_a ADD CONSTRAINT b FOREIGN KEY (a) REFERENCES one;`)
 	}
 }
 
+// TestChecksThatReadOtherTables loads rows that a check lets in only after another table's rows, which psql executes first.
+func TestChecksThatReadOtherTables(t *testing.T) {
+	c := pgtest.Shared(t)
+	source := pgtest.Create(t, c)
+	pgtest.Exec(t, source, `CREATE TABLE known (i int);
+INSERT INTO known SELECT generate_series(1, 50000);
+CREATE FUNCTION is_known(int) RETURNS bool LANGUAGE sql AS 'SELECT EXISTS (SELECT FROM public.known)';
+CREATE FUNCTION must_be_known(int) RETURNS bool LANGUAGE plpgsql AS 'BEGIN PERFORM FROM public.known; IF NOT FOUND THEN RAISE ''unknown''; END IF; RETURN true; END';
+CREATE TABLE uses (i int CHECK (is_known(i)));
+INSERT INTO uses VALUES (1);
+CREATE TABLE uses_more (i int CHECK (is_known(i)), pad text);
+CREATE TABLE uses_most (i int CHECK (must_be_known(i)), pad text);
+INSERT INTO uses_more SELECT i, repeat('x', 50000) FROM generate_series(1, 86) i;
+INSERT INTO uses_most TABLE uses_more;`)
+	r, file := dumpFile(t, source)
+	psqlRestore(t, c, file, pgtest.Create(t, c).Name)
+	copied := pgtest.Create(t, c)
+	if err := (Engine{Jobs: 2}).Load(t.Context(), copied, r, engine.LoadOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	wantSame(t, c, source, copied, r)
+	pgtest.Exec(t, source, "TRUNCATE known, uses_more, uses_most")
+	r, _ = dumpFile(t, source)
+	if err := (Engine{Jobs: 2}).Load(t.Context(), pgtest.Create(t, c), r, engine.LoadOptions{}); err == nil {
+		t.Error("rows that a check refuses were loaded")
+	}
+}
+
 // TestIndexesInTablespaces loads indexes of which only the first is in a tablespace.
 func TestIndexesInTablespaces(t *testing.T) {
 	c := pgtest.Shared(t)
