@@ -107,6 +107,9 @@ func (p *preData) takesName(statement []byte) bool {
 			continue
 		}
 		name, _ := r.name()
+		if !strings.HasSuffix(strings.TrimRight(name, "0123456789"), "_not_null") {
+			continue
+		}
 		for n := range len(name) {
 			if p.starts[name[:n+1]] {
 				return true
