@@ -66,7 +66,7 @@ func open(ctx context.Context, path string, schema func(*Catalog, context.Contex
 	// A connection has pages of the file in memory: one that is closed after use would read them again.
 	db.SetMaxOpenConns(8)
 	db.SetMaxIdleConns(8)
-	c := &Catalog{db: pool{DB: db, prepared: &prepared{byQuery: map[string]*sql.Stmt{}}}, Now: time.Now, limits: searchLimits}
+	c := &Catalog{db: newPool(db), Now: time.Now, limits: searchLimits}
 	if err := schema(c, ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)
@@ -106,24 +106,27 @@ func newest(p *goose.Provider) int64 {
 
 // tx runs fn in one transaction and commits it, or rolls it back if fn fails. Where the disk was full fn may run again.
 func (c *Catalog) tx(ctx context.Context, fn func(*transaction) error) error {
-	return c.db.reserve.try(func() error { return c.once(ctx, fn) })
+	return c.db.reserve.try(func() error {
+		before, after := fault.Call("catalog")
+		if before != nil {
+			return before
+		}
+		err := c.db.write(ctx, func() error { return c.once(ctx, fn) })
+		return inWords(cmp.Or(err, after))
+	})
 }
 
 func (c *Catalog) once(ctx context.Context, fn func(*transaction) error) error {
-	before, after := fault.Call("catalog")
-	if before != nil {
-		return before
-	}
 	tx, err := c.db.begin(ctx)
 	if err != nil {
-		return full(err)
+		return err
 	}
 	defer tx.keep(ctx)
 	defer tx.Rollback()
 	if err := fn(tx); err != nil {
-		return full(err)
+		return err
 	}
-	return full(cmp.Or(tx.Commit(), after))
+	return tx.Commit()
 }
 
 func toMillis(t time.Time) int64 {
@@ -152,7 +155,7 @@ func OpenReader(ctx context.Context, path string) (*Catalog, error) {
 		return nil, fmt.Errorf("open catalog: %w", err)
 	}
 	db.SetMaxOpenConns(2)
-	c := &Catalog{db: pool{DB: db}, Now: time.Now, limits: searchLimits}
+	c := &Catalog{db: newPool(db), Now: time.Now, limits: searchLimits}
 	if err := c.sameSchema(ctx); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("open catalog: %w", err)

@@ -9,13 +9,31 @@ import (
 	"github.com/safepoint-db/safepoint/internal/fault"
 )
 
-// pool is the catalog's connections. What is written through it says in words that the disk is full, and statements are
-// compiled once per connection: for the short ones of a page or a claim that is most of their time.
+// pool is the catalog's connections. Who writes waits for a turn and not for SQLite's lock: the lock goes to whoever asks at
+// the right moment, a connection is taken by each that waits, and ten seconds of a slow disk are the end of it. What is
+// written says in words that the disk is full, and statements are compiled once per connection: for the short ones of a
+// page or a claim that is most of their time.
 type pool struct {
 	*sql.DB
+	turn     chan struct{} // holds one thing while somebody writes
 	watch    func(query string)
 	prepared *prepared
 	reserve  *Reserve // nil: none
+}
+
+func newPool(db *sql.DB) pool {
+	return pool{DB: db, turn: make(chan struct{}, 1), prepared: &prepared{byQuery: map[string]*sql.Stmt{}}}
+}
+
+// write runs fn, which writes, when everybody who asked before has written.
+func (p pool) write(ctx context.Context, fn func() error) error {
+	select {
+	case p.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-p.turn }()
+	return fn()
 }
 
 // prepared are compiled statements by their text.
@@ -93,13 +111,16 @@ func (p pool) QueryRowContext(ctx context.Context, query string, args ...any) *s
 
 func (p pool) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	var res sql.Result
-	err := p.reserve.try(func() (err error) {
+	err := p.reserve.try(func() error {
 		before, after := fault.Call("catalog")
 		if before != nil {
 			return before
 		}
-		res, err = p.DB.ExecContext(ctx, query, args...)
-		return full(cmp.Or(err, after))
+		err := p.write(ctx, func() (err error) {
+			res, err = p.DB.ExecContext(ctx, query, args...)
+			return err
+		})
+		return inWords(cmp.Or(err, after))
 	})
 	return res, err
 }
@@ -112,7 +133,7 @@ type transaction struct {
 	seen []string // statements to be kept
 }
 
-// begin starts a transaction that writes.
+// begin starts a transaction that writes. It is for whoever has the turn.
 func (p pool) begin(ctx context.Context) (*transaction, error) {
 	tx, err := p.BeginTx(ctx, nil)
 	if err != nil {

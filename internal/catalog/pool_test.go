@@ -2,10 +2,15 @@ package catalog
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/safepoint-db/safepoint"
 )
 
 // TestTransactionsKeepStatements: a statement is compiled for the first transaction that runs it, and not for the next.
@@ -45,4 +50,77 @@ func TestTransactionsNeverWaitForAConnection(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// TestWritersTakeTurns: while one transaction goes on, those that wait to write keep nobody from reading, and one that
+// gives up is gone; then each of the others has its turn.
+func TestWritersTakeTurns(t *testing.T) {
+	f := newFixture(t)
+	rename := func(ctx context.Context) error {
+		return f.tx(ctx, func(tx *transaction) error {
+			_, err := tx.ExecContext(ctx, `UPDATE organizations SET name = name || '+' WHERE id = 'org_a'`)
+			return err
+		})
+	}
+	writing, letGo := make(chan struct{}), make(chan struct{})
+	ended := make(chan error)
+	go func() {
+		ended <- f.tx(f.ctx, func(*transaction) error {
+			close(writing)
+			<-letGo
+			return nil
+		})
+	}()
+	<-writing
+	const many = 24
+	for range many {
+		go func() { ended <- rename(f.ctx) }()
+	}
+	ctx, giveUp := context.WithCancel(f.ctx)
+	gaveUp := make(chan error)
+	go func() { gaveUp <- rename(ctx) }()
+	giveUp()
+	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
+		t.Errorf("a writer that gave up got %v", err)
+	}
+	name := func() (name string) {
+		f.ok(f.db.QueryRowContext(f.ctx, `SELECT name FROM organizations WHERE id = 'org_a'`).Scan(&name))
+		return name
+	}
+	before := name()
+	if open := f.db.Stats().OpenConnections; open > 2 {
+		t.Errorf("%d connections are open, for one that writes and one that reads", open)
+	}
+	close(letGo)
+	for range many + 1 {
+		f.ok(<-ended)
+	}
+	if got := len(name()) - len(before); got != many {
+		t.Errorf("%d of %d writers had their turn", got, many)
+	}
+}
+
+// TestBusyCatalog: a program that holds the file for longer than SQLite waits is named as what stands in the way.
+func TestBusyCatalog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "catalog.db")
+	f := newFixtureAt(t, path)
+	other, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate")
+	f.ok(err)
+	t.Cleanup(func() { other.Close() })
+	held, err := other.BeginTx(f.ctx, nil)
+	f.ok(err)
+	defer held.Rollback()
+
+	f.db.SetMaxOpenConns(1)
+	_, err = f.db.DB.ExecContext(f.ctx, `PRAGMA busy_timeout = 20`)
+	f.ok(err)
+	_, created := f.CreateOperation(f.ctx, backupOf("org_a", "db_1"))
+	_, written := f.db.ExecContext(f.ctx, `UPDATE organizations SET name = 'Quay' WHERE id = 'org_a'`)
+	for _, err := range []error{created, written} {
+		if e := safepoint.UserError(err); e.Code != safepoint.CodeUnreachable || e.Hint == "" {
+			t.Errorf("a file that is held gave %v", err)
+		}
+	}
+	f.ok(held.Rollback())
+	f.create(backupOf("org_a", "db_1")) // it would be refused as the second, had the first been stored
 }

@@ -30,12 +30,18 @@ type execer interface {
 	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
-// full turns a disk without room into words; other errors pass.
-func full(err error) error {
-	if !isFull(err) {
-		return err
+// inWords says that a change failed because the disk has no room, or because another program has not let go of the file;
+// other errors pass.
+func inWords(err error) error {
+	switch {
+	case isFull(err):
+		return diskFull(err)
+	case isBusy(err):
+		return safepoint.Errorf(safepoint.CodeUnreachable, "Another program holds Safepoint's own data, and nothing can be changed there until it lets go.").
+			WithHint("Nothing was changed. Wait for the other program (a safepoint command with --data, or a copy being made of the data directory), then try again.").
+			WithCause(err)
 	}
-	return diskFull(err)
+	return err
 }
 
 // collect runs a query and reads every row of it with scan.
@@ -86,8 +92,18 @@ func changed(r sql.Result, err error, what string) error {
 
 // isDuplicate says whether err is the violation of a unique index.
 func isDuplicate(err error) bool {
+	return isCode(err, sqlite3.SQLITE_CONSTRAINT_UNIQUE)
+}
+
+// isBusy says that another process had the lock of the file for as long as SQLite waits for it.
+func isBusy(err error) bool {
 	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE
+	return errors.As(err, &e) && e.Code()&0xff == sqlite3.SQLITE_BUSY // the low byte says what, the rest why
+}
+
+func isCode(err error, code int) bool {
+	var e *sqlite.Error
+	return errors.As(err, &e) && e.Code() == code
 }
 
 // nameTaken turns the violation of a unique index on a name into words, and says of other errors what was stored.

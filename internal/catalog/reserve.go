@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
-	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/safepoint-db/safepoint"
@@ -156,10 +155,7 @@ func (r *Reserve) mayBegin() error {
 }
 
 // isFull says that the catalog's disk had no room for a change.
-func isFull(err error) bool {
-	var e *sqlite.Error
-	return errors.As(err, &e) && e.Code() == sqlite3.SQLITE_FULL
-}
+func isFull(err error) bool { return isCode(err, sqlite3.SQLITE_FULL) }
 
 func diskFull(err error) error {
 	return safepoint.Errorf(safepoint.CodeSpace, "The disk that holds Safepoint's own data is full.").
