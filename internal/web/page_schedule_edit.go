@@ -101,12 +101,20 @@ func doScheduleEdit(v *visit) (reply, error) {
 	if _, err = v.app.UpdateSchedule(v.ctx, v.actor, s.ID, in); err == nil {
 		return redirect("/backups/" + s.ID + "?done=saved"), nil
 	}
-	if safepoint.ErrorCode(err) == safepoint.CodeConflict && in.Version != s.Version {
-		d := p.Data.(scheduleForm)
-		d.Changed = v.t.Say("{name} set it to {interval} {time}.", "name", cmp.Or(s.UpdatedBy, v.t.Say("Somebody")), "interval", v.t.every(s.Interval), "time", v.t.At(s.UpdatedAt))
-		f.Values.Set("version", strconv.Itoa(s.Version)) // "Keep mine" starts from the newer one
-		p.Data, p.Status = d, status(err)
-		return p, nil
+	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
+		if s, now := v.app.Schedule(v.ctx, v.actor, v.id()); now == nil && s.Version != in.Version {
+			return v.scheduleChanged(s, f, err), nil
+		}
 	}
 	return f.refused(p, err)
+}
+
+// scheduleChanged is the form of an edit that somebody else was faster than: it says what the schedule is now.
+func (v *visit) scheduleChanged(s app.ScheduleCard, f *form, err error) *page {
+	f.Values.Set("version", strconv.Itoa(s.Version)) // "Keep mine" starts from the newer one
+	p := v.scheduleEdit(s, f)
+	d := p.Data.(scheduleForm)
+	d.Changed = v.t.Say("{name} set it to {interval} {time}.", "name", cmp.Or(s.UpdatedBy, v.t.Say("Somebody")), "interval", v.t.every(s.Interval), "time", v.t.At(s.UpdatedAt))
+	p.Data, p.Status = d, status(err)
+	return p
 }
