@@ -30,6 +30,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 # One static file. With a C compiler it compresses with libzstd, without one in Go: docs/decisions/0010-libzstd.md. VCS
 # stamping is off because it fails in a checkout that another user owns; the version is passed instead.
 export CGO_ENABLED ?= $(if $(GOOS)$(GOARCH),0,$(if $(shell command -v $(CC)),1,0))
+# As libzstd's own makefile does: a whole dump takes 2 to 3 % less time than with Go's -O2.
+export CGO_CFLAGS ?= -O3 -g
 STATIC := $(if $(filter 1,$(CGO_ENABLED)),-linkmode external -extldflags "-static")
 BUILD := go build -trimpath -buildvcs=false -tags netgo,osusergo -ldflags '-s -w $(STATIC) -X github.com/safepoint-db/safepoint/internal/cli.Version=$(VERSION)'
 

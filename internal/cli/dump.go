@@ -24,6 +24,7 @@ type dumpCmd struct {
 
 func (cmd *dumpCmd) Run(ctx context.Context, env *Env) error {
 	mindMemory()
+	giveWay()
 	if cmd.Output == "-" {
 		return safepoint.Invalid("output", "A backup is written to a file, never to standard output.").
 			WithHint("It is read again and checked before it gets its name. Choose a file, then copy it.")

@@ -36,6 +36,7 @@ type loadCmd struct {
 
 func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 	mindMemory()
+	giveWay()
 	if cmd.File == "-" && cmd.Replace {
 		return usagef("with --replace the dump must be a file: after a crash it is needed again")
 	}
