@@ -212,13 +212,15 @@ func (c *Catalog) Current(ctx context.Context, claim jobs.Claim) (safepoint.Oper
 
 // Beat implements jobs.Store.
 func (c *Catalog) Beat(ctx context.Context, claim jobs.Claim, p safepoint.Progress, lease time.Duration) (cancel bool, err error) {
-	err = c.db.QueryRowContext(ctx, `UPDATE operations SET lease_until = $3, progress = $4
-		WHERE id = $1 AND fence = $2 AND status = 'running' RETURNING cancel_asked`,
-		claim.Operation.ID, claim.Fence, toMillis(c.Now().Add(lease)), progressJSON(p)).Scan(&cancel)
+	err = c.db.write(ctx, func() error {
+		return c.db.QueryRowContext(ctx, `UPDATE operations SET lease_until = $3, progress = $4
+			WHERE id = $1 AND fence = $2 AND status = 'running' RETURNING cancel_asked`,
+			claim.Operation.ID, claim.Fence, toMillis(c.Now().Add(lease)), progressJSON(p)).Scan(&cancel)
+	})
 	if errors.Is(err, sql.ErrNoRows) {
 		err = errLost
 	}
-	return cancel, wrap("beat", err)
+	return cancel, wrap("beat", inWords(err))
 }
 
 // SaveOperation stores what a running operation has learned: every field but its identity, its origin, its status

@@ -100,6 +100,34 @@ func TestWritersTakeTurns(t *testing.T) {
 	}
 }
 
+// TestBeatsTakeTurns: a heartbeat and the end of a token wait with the others, and not for SQLite's lock, which they would
+// hardly get while others take turns.
+func TestBeatsTakeTurns(t *testing.T) {
+	f := newFixture(t)
+	claim := f.claim(f.create(backupOf("org_a", "db_1")).ID)
+	writing, letGo, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- f.db.write(f.ctx, func() error { // the turn, and no lock
+			close(writing)
+			<-letGo
+			return nil
+		})
+	}()
+	<-writing
+	soon, done := context.WithTimeout(f.ctx, 20*time.Millisecond)
+	defer done()
+	if _, err := f.Beat(soon, claim, safepoint.Progress{}, time.Minute); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a heartbeat did not wait for its turn: %v", err)
+	}
+	if _, err := f.RevokeToken(soon, "org_a", "usr_1", "tok_1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the end of a token did not wait for its turn: %v", err)
+	}
+	close(letGo)
+	f.ok(<-ended)
+	_, err := f.Beat(f.ctx, claim, safepoint.Progress{}, time.Minute)
+	f.ok(err)
+}
+
 // TestBusyCatalog: a program that holds the file for longer than SQLite waits is named as what stands in the way.
 func TestBusyCatalog(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "catalog.db")

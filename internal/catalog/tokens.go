@@ -61,7 +61,9 @@ func (c *Catalog) TouchToken(ctx context.Context, id string, at time.Time) error
 // RevokeToken removes a user's token and returns what it was.
 func (c *Catalog) RevokeToken(ctx context.Context, orgID, userID, id string) (safepoint.Token, error) {
 	t := safepoint.Token{ID: id, OrganizationID: orgID, UserID: userID}
-	err := c.db.QueryRowContext(ctx, `DELETE FROM tokens WHERE id = $1 AND organization_id = $2 AND user_id = $3 RETURNING name`,
-		id, orgID, userID).Scan(&t.Name)
+	err := c.tx(ctx, func(tx *transaction) error {
+		return tx.QueryRowContext(ctx, `DELETE FROM tokens WHERE id = $1 AND organization_id = $2 AND user_id = $3 RETURNING name`,
+			id, orgID, userID).Scan(&t.Name)
+	})
 	return t, absent(err, "token")
 }

@@ -12,7 +12,7 @@ import (
 const (
 	beatFresh   = 500 * time.Millisecond // between beats while there is progress to store
 	beatIdle    = 2 * time.Second        // and while there is none
-	storeWithin = 10 * time.Second       // for one attempt to store an end
+	storeWithin = 10 * time.Second       // for one attempt to store a beat or an end
 	retryFirst  = 500 * time.Millisecond
 	retryMost   = 10 * time.Second
 	stopTries   = 5 // attempts to store an end when the server is to stop; the next start ends it then
@@ -129,7 +129,9 @@ func (r *Runner) beat(ctx context.Context, c Claim, t *tracker, cancel context.C
 			continue
 		}
 		beaten = now
-		stop, err := r.Store.Beat(context.WithoutCancel(ctx), c, p, r.Lease)
+		within, done := context.WithTimeout(context.WithoutCancel(ctx), storeWithin)
+		stop, err := r.Store.Beat(within, c, p, r.Lease)
+		done()
 		switch {
 		case safepoint.ErrorCode(err) == safepoint.CodeConflict:
 			cancel(ErrLost)
