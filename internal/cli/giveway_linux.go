@@ -12,7 +12,8 @@ import (
 // goes on until what the kernel holds for us is full, and there is more to read at once: docs/decisions/0023-batch.md.
 // Where the system refuses it, or somebody chose another policy, everything stays as it is.
 func giveWay() {
-	for again := true; again; { // a thread may start another one before its own turn comes
+	const rounds = 10 // a thread may start another one before its own turn comes
+	for again, round := true, 0; again && round < rounds; round++ {
 		again = false
 		threads, err := os.ReadDir("/proc/self/task")
 		if err != nil {

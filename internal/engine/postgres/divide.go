@@ -19,7 +19,7 @@ type division struct {
 	mu    sync.Mutex
 	units []unit // the largest first
 	giant []unit // the frames of a table that is more than one session's share
-	again []unit // that were refused for the rows that were not there yet
+	again []unit // that come last, for the rows that they look up: some were refused without them
 }
 
 // unit is what one session loads: frames in their order.
@@ -32,8 +32,9 @@ type unit struct {
 
 // divide gives each table to one session, which waits for no other's extension of the same file and can freeze its
 // rows. Only a table that is more than a session's fair share is loaded by several. What is not rows stays in its order,
-// except for large objects, of which each numbered part is whole: unless all are made by our own session anyway.
-func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
+// except for large objects, of which each numbered part is whole: unless all are made by our own session anyway. Tables
+// that look into others come last.
+func (l *loader) divide(from, to int, bound, looking map[tableName]bool) *division {
 	d := &division{units: make([]unit, 1, 1+to-from)} // the first is of what is not rows
 	numbers := make([]int, 0, to-from)                // of frames that are all of their table
 	tables := map[tableName]int{}                     // units of the others
@@ -70,19 +71,27 @@ func (l *loader) divide(from, to int, bound map[tableName]bool) *division {
 	share := total / int64(max(1, min(l.jobs, len(l.workers()))))
 	units := d.units[:0]
 	for _, u := range d.units {
+		u.frozen = u.table && u.weight >= wholeTable
 		switch {
+		case u.table && len(looking) > 0 && looking[l.tableOf(u)]:
+			d.again = append(d.again, u)
 		case u.table && u.weight > share+share/4:
 			for _, i := range u.frames {
 				d.giant = append(d.giant, unit{frames: []int{i}})
 			}
 		case len(u.frames) > 0:
-			u.frozen = u.table && u.weight >= wholeTable
 			units = append(units, u)
 		}
 	}
 	d.units = units
 	slices.SortStableFunc(d.units, func(a, b unit) int { return cmp.Compare(b.weight, a.weight) })
 	return d
+}
+
+// tableOf is the table whose rows a unit holds.
+func (l *loader) tableOf(u unit) tableName {
+	e := l.r.Entry(u.frames[0])
+	return tableName{e.Schema, e.Table}
 }
 
 // take is the next work of a session. The lead begins with the giant table, all others end with it.

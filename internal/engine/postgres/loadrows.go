@@ -19,7 +19,11 @@ func (l *loader) rows(ctx context.Context, from, to int) error {
 	if err != nil {
 		return err
 	}
-	work := l.divide(from, to, bound)
+	looking, err := l.looking(ctx)
+	if err != nil {
+		return err
+	}
+	work := l.divide(from, to, bound, looking)
 	for _, i := range work.ordered {
 		if err := l.frame(ctx, l.lead, i); err != nil {
 			return err
@@ -43,19 +47,68 @@ func (l *loader) rows(ctx context.Context, from, to int) error {
 	if err != nil {
 		return err
 	}
-	for _, u := range work.inOrder() {
-		if _, err := l.unit(ctx, l.lead, u); err != nil {
-			return err
+	return l.late(ctx, work.inOrder())
+}
+
+// late loads what was put off, again and again while something of it is loaded: a table may lack the rows of another one.
+func (l *loader) late(ctx context.Context, units []unit) error {
+	for len(units) > 0 {
+		var refused []unit
+		var first error
+		loaded := false
+		for _, u := range units {
+			left, err := l.unit(ctx, l.lead, u)
+			switch {
+			case err == nil:
+				loaded = true
+			case !mayLackRows(err):
+				return err
+			default:
+				loaded = loaded || len(left.frames) < len(u.frames)
+				refused = append(refused, left)
+				if first == nil {
+					first = err
+				}
+			}
 		}
+		if !loaded {
+			return first
+		}
+		units = refused
 	}
 	return nil
 }
 
-// mayLackRows says that a check may have refused rows because others that it reads, in another table, are not there yet. The
-// server promises nothing for such a check, but psql loads it where the tables' names are in a good order.
+// mayLackRows says that rows may have been refused because others, in another table, are not there yet: by a check that reads
+// them, which may raise what it likes, or wait for a table of which another session is loading rows. The server promises
+// nothing for such a check, but psql loads it where the tables are in a good order. What no other rows can mend is not meant:
+// text that is no value of its type, rights, a full disk, a session that is ended.
 func mayLackRows(err error) bool {
 	code := state(err)
-	return code == stateCheckViolation || strings.HasPrefix(code, "P0") // raised by a function
+	if code == "" || code == stateDeadlock {
+		return code != ""
+	}
+	switch code[:2] {
+	case "08", "0A", "22", "25", "28", "42", "53", "54", "55", "57", "58", "F0", "XX":
+		return false
+	}
+	return true
+}
+
+// looking names the tables with stored columns that a function of the database itself computes, and not one in C. Whatever it
+// says of itself, it may look into another table, and where that one has no rows yet it finds nothing, and nobody is told. Such
+// tables come last. Before version 15 what a computed column needs was noted as what the column needs, and not its expression.
+func (l *loader) looking(ctx context.Context) (map[tableName]bool, error) {
+	return l.names(ctx, "look for computed columns", `SELECT DISTINCT n.nspname::text, c.relname::text
+FROM pg_catalog.pg_attribute a
+JOIN pg_catalog.pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = f.oid
+	OR d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = a.attrelid AND d.objsubid = a.attnum
+LEFT JOIN pg_catalog.pg_operator o ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+JOIN pg_catalog.pg_proc p ON p.oid = o.oprcode OR d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND p.oid = d.refobjid
+JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('c', 'internal')
+JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE a.attgenerated = 's'`)
 }
 
 // parallel says whether several sessions can do what the script says. A foreign one is executed in its own order.
@@ -74,11 +127,16 @@ func (l *loader) together(ctx context.Context, sessions []*loadSession, work fun
 
 // bound names the tables that have or are referred to by a foreign key.
 func (l *loader) bound(ctx context.Context) (map[tableName]bool, error) {
-	r := l.lead.conn.ExecParams(ctx, `SELECT DISTINCT n.nspname::text, c.relname::text
+	return l.names(ctx, "list foreign keys", `SELECT DISTINCT n.nspname::text, c.relname::text
 FROM pg_catalog.pg_constraint f JOIN pg_catalog.pg_class c ON c.oid IN (f.conrelid, f.confrelid) JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE f.contype = 'f'`, nil, nil, nil, nil).Read()
+WHERE f.contype = 'f'`)
+}
+
+// names are the tables that a query names.
+func (l *loader) names(ctx context.Context, what, query string) (map[tableName]bool, error) {
+	r := l.lead.conn.ExecParams(ctx, query, nil, nil, nil, nil).Read()
 	if r.Err != nil {
-		return nil, fmt.Errorf("list foreign keys: %w", r.Err)
+		return nil, fmt.Errorf("%s: %w", what, r.Err)
 	}
 	names := map[tableName]bool{}
 	for _, row := range r.Rows {
