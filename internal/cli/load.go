@@ -85,20 +85,15 @@ func (cmd *loadCmd) Run(ctx context.Context, env *Env) error {
 		return safepoint.Errorf(safepoint.CodeConflict, "%s is not empty: it holds %s.", t.Name, count(info.Tables, "table")).
 			WithHint("Load into an empty database, or replace what this one holds with --replace.")
 	}
-	return cmd.loadEmpty(ctx, env, e, t, b, fresh)
+	return cmd.loadEmpty(ctx, env, e, t, b)
 }
 
 // loadEmpty checks the file whole, loads it, and compares what was loaded with what was backed up. An empty database
 // has nothing to lose, so nobody is asked.
-func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile, fresh bool) error {
+func (cmd *loadCmd) loadEmpty(ctx context.Context, env *Env, e engine.Engine, t engine.Target, b *backupFile) error {
 	sha, err := env.verifyBytes(ctx, b)
 	if err != nil {
 		return err
-	}
-	if !fresh {
-		if err := cmd.fits(ctx, e, t, b); err != nil {
-			return err
-		}
 	}
 	m := env.meter(bytesText)
 	var notes []string
@@ -154,22 +149,4 @@ func partly(ctx context.Context, e engine.Engine, t engine.Target, err error) er
 		return err
 	}
 	return u.WithHint("%s", strings.TrimSpace(u.Hint+" "+t.Name+" now holds a part of the backup: make it empty before the next try."))
-}
-
-// fits asks whether the server can read this file at all. What a restore beside the live database would need besides,
-// such as the right to create one, is not asked for here.
-func (cmd *loadCmd) fits(ctx context.Context, e engine.Engine, t engine.Target, b *backupFile) error {
-	findings, err := e.CanRestore(ctx, t, b.Reader)
-	if err != nil {
-		return err
-	}
-	for _, f := range findings {
-		if f.Code == safepoint.CodeVersion && cmd.AllowOlderServer {
-			continue
-		}
-		if f.Blocker && (f.Code == safepoint.CodeVersion || f.Code == safepoint.CodeArchive) {
-			return &safepoint.Error{Code: f.Code, Message: f.Message, Hint: f.Hint}
-		}
-	}
-	return nil
 }

@@ -17,9 +17,6 @@ func (cmd *loadCmd) loadSchema(ctx context.Context, env *Env, e engine.Engine, t
 	if _, err := env.verifyBytes(ctx, b); err != nil {
 		return err
 	}
-	if err := cmd.fits(ctx, e, t, b); err != nil {
-		return err
-	}
 	m := env.meter(bytesText)
 	err := l.LoadSchema(ctx, t, b.Reader, cmd.Schema, engine.LoadOptions{
 		Report: showProgress(m, "load", b.Summary().RawSize), AllowOlderServer: cmd.AllowOlderServer,

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -23,10 +22,9 @@ func (l *loader) giveProperties(ctx context.Context, t engine.Target, opt engine
 			opt.Note(fmt.Sprintf(format, args...))
 		}
 	}
-	var p properties
-	if err := json.Unmarshal(l.r.Header().Properties, &p); err != nil {
-		tell("The backup's settings and grants of the database cannot be read, and were left out.")
-		return nil
+	p, err := asked(l.r.Header())
+	if err != nil {
+		return err
 	}
 	if l.priv.unknown {
 		tell("The file is of unknown origin: its settings and grants of the database were left out.")

@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 
 	"github.com/safepoint-db/safepoint"
@@ -53,11 +52,9 @@ func (x *inPlace) replace(ctx context.Context, l *loader) error {
 		return safepoint.Errorf(safepoint.CodeConflict, "Somebody changed something in %s after the safety backup was made: a sequence, a function or the like.", x.target.Name).
 			WithHint("Nothing was replaced. Halt what still uses the database, and start the restore again.")
 	}
-	var asks properties
-	if len(l.r.Header().Properties) > 0 {
-		if err := json.Unmarshal(l.r.Header().Properties, &asks); err != nil {
-			return unfit("Its properties cannot be read.")
-		}
+	asks, err := asked(l.r.Header())
+	if err != nil {
+		return err
 	}
 	if err := x.drop(ctx, asks); err != nil {
 		return x.overtaken(err)

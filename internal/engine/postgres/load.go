@@ -91,14 +91,26 @@ func ofPostgres(h archive.Header) error {
 		WithHint("Choose a backup of a PostgreSQL database.")
 }
 
-// mayLoad refuses a target that holds something already, or that would read the text in another encoding.
-func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Header, opt engine.LoadOptions) error {
+// mayRead refuses an archive that the server, or this program, need not understand.
+func mayRead(ctx context.Context, conn *pgx.Conn, h archive.Header, opt engine.LoadOptions) error {
 	num, err := versionNum(ctx, conn)
 	if err != nil {
 		return err
 	}
+	if old := tooOld(num, version(conn)); old != nil {
+		return old
+	}
 	if older := olderServer(h, num, version(conn)); older != nil && !opt.AllowOlderServer {
 		return older
+	}
+	_, err = asked(h)
+	return err
+}
+
+// mayLoad refuses a target that holds something already, or that would read the text in another encoding.
+func mayLoad(ctx context.Context, conn *pgx.Conn, t engine.Target, h archive.Header, opt engine.LoadOptions) error {
+	if err := mayRead(ctx, conn, h, opt); err != nil {
+		return err
 	}
 	is, err := empty(ctx, conn)
 	if err != nil {

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"strings"
 
@@ -70,9 +69,9 @@ func operationOf(plan *engine.Plan) string {
 
 // tablespaces are those that the backup uses, as its header says.
 func (l *loader) tablespaces() []string {
-	var asks properties
-	if len(l.r.Header().Properties) > 0 && !l.priv.unknown {
-		json.Unmarshal(l.r.Header().Properties, &asks) // the preflight says if it cannot be read
+	if l.priv.unknown {
+		return nil
 	}
+	asks, _ := asked(l.r.Header()) // mayRead has said if it cannot be read
 	return asks.Tablespaces
 }

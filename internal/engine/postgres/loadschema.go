@@ -33,6 +33,9 @@ func (e Engine) LoadSchema(ctx context.Context, t engine.Target, r *archive.Read
 		return err
 	}
 	defer hangUp(conn) // without a COMMIT nothing has happened
+	if err := mayRead(ctx, conn, r.Header(), opt); err != nil {
+		return explain(ctx, t, err)
+	}
 	if err := m.mayRun(ctx, conn, t, e.Unknown.Trusted); err != nil {
 		return explain(ctx, t, err)
 	}

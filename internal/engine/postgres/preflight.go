@@ -70,9 +70,18 @@ func (e Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding,
 }
 
 func oldEnough(f *findings, num int, version string) {
-	if num < minVersion {
-		f.blocker(safepoint.CodeVersion, "Upgrade the server: PostgreSQL 13 is the oldest that Safepoint works with.", "The server is PostgreSQL %s.", version)
+	if old := tooOld(num, version); old != nil {
+		f.block(old)
 	}
+}
+
+// tooOld refuses a server older than any that Safepoint works with, nil for all others.
+func tooOld(num int, version string) *safepoint.Error {
+	if num >= minVersion {
+		return nil
+	}
+	return safepoint.Errorf(safepoint.CodeVersion, "The server is PostgreSQL %s.", version).
+		WithHint("Upgrade the server: PostgreSQL 13 is the oldest that Safepoint works with.")
 }
 
 // preflight is one look at whether a restore may begin.
@@ -224,19 +233,15 @@ func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 	if older := olderServer(h, f.num, version(f.conn)); older != nil {
 		f.add(older)
 	}
-	var asks properties
-	if len(h.Properties) > 0 {
-		if err := json.Unmarshal(h.Properties, &asks); err != nil {
-			f.blocker(safepoint.CodeArchive, "It may come from a newer version of Safepoint.", "The backup's properties cannot be read.")
-			return nil
-		}
+	asks, err := asked(h)
+	if err != nil {
+		return f.add(err)
 	}
 	if err := f.roles(ctx, asks); err != nil {
 		return err
 	}
 	k := kept{}
 	if f.inPlace {
-		var err error
 		if k, _, err = lookKept(ctx, f.conn, asks); err != nil {
 			return err
 		}
@@ -260,6 +265,18 @@ func (f *preflight) archive(ctx context.Context, r *archive.Reader) error {
 		return f.rehearse(ctx, h, f.unknown(r))
 	}
 	return nil
+}
+
+// asked is what an archive asks of a server and a database: nothing, if its header says nothing of it.
+func asked(h archive.Header) (p properties, err error) {
+	if len(h.Properties) == 0 {
+		return p, nil
+	}
+	if err := json.Unmarshal(h.Properties, &p); err != nil {
+		return p, safepoint.Errorf(safepoint.CodeArchive, "The backup's properties cannot be read.").
+			WithHint("It may come from a newer version of Safepoint.").WithCause(err)
+	}
+	return p, nil
 }
 
 // vet looks at every statement of the backup, as the load will before it executes the first.

@@ -199,21 +199,7 @@ func TestPreflightNamesWhatIsMissing(t *testing.T) {
 	pgtest.Exec(t, c.Target("postgres"), "DROP ROLE gone_owner, gone_reader")
 	wantFinding(t, target, r, safepoint.CodeBlocked, "gone_owner, gone_reader")
 
-	head := func(change func(*archive.Header)) *archive.Reader {
-		var b bytes.Buffer
-		h := r.Header()
-		h.Properties = nil
-		change(&h)
-		w := archive.NewWriter(&b, h, nil)
-		if _, err := w.Close(); err != nil {
-			t.Fatal(err)
-		}
-		made, err := archive.Open(bytes.NewReader(b.Bytes()), int64(b.Len()), archive.Trust{Unsigned: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return made
-	}
+	head := func(change func(*archive.Header)) *archive.Reader { return emptyArchive(t, r, change) }
 	wantFinding(t, target, head(func(h *archive.Header) { h.ServerVersion, h.ServerVersionNum = "99.1", 990001 }), safepoint.CodeVersion, "99.1")
 	wantFinding(t, target, head(func(h *archive.Header) { h.Collate, h.CType = "xx_YY.UTF-8", "xx_YY.UTF-8" }), safepoint.CodeBlocked, "xx_YY")
 	wantFinding(t, target, head(func(h *archive.Header) { h.Properties = []byte(`{"extensions":[{"name":"no_such_ext"}]}`) }), safepoint.CodeBlocked, "no_such_ext")
@@ -239,6 +225,48 @@ func TestPreflightNamesWhatIsMissing(t *testing.T) {
 	}
 	if left, err := (Engine{}).Leftovers(t.Context(), target); err != nil || len(left) != 0 {
 		t.Errorf("the preflight left %v (%v)", left, err)
+	}
+}
+
+// emptyArchive has a changed header of another archive, whose properties it lacks, and nothing else.
+func emptyArchive(t *testing.T, of *archive.Reader, change func(*archive.Header)) *archive.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	h := of.Header()
+	h.Properties = nil
+	change(&h)
+	w := archive.NewWriter(&b, h, nil)
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	made, err := archive.Open(bytes.NewReader(b.Bytes()), int64(b.Len()), archive.Trust{Unsigned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+// TestLoadRefusesWhatItCannotRead has no preflight before a load.
+func TestLoadRefusesWhatItCannotRead(t *testing.T) {
+	target := pgtest.Create(t, pgtest.Shared(t))
+	r, _ := dumpFile(t, target)
+	for name, c := range map[string]struct {
+		change func(*archive.Header)
+		code   safepoint.Code
+	}{
+		"a newer server":     {func(h *archive.Header) { h.ServerVersion, h.ServerVersionNum = "99.1", 990001 }, safepoint.CodeVersion},
+		"unknown properties": {func(h *archive.Header) { h.Properties = []byte(`{"extensions":7}`) }, safepoint.CodeArchive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := emptyArchive(t, r, c.change)
+			e := Engine{Unknown: engine.UnknownOrigin{Trusted: true}}
+			if err := e.Load(t.Context(), target, r, engine.LoadOptions{}); safepoint.ErrorCode(err) != c.code {
+				t.Errorf("Load: %v", err)
+			}
+			if err := e.LoadSchema(t.Context(), target, r, "elsewhere", engine.LoadOptions{}); safepoint.ErrorCode(err) != c.code {
+				t.Errorf("LoadSchema: %v", err)
+			}
+		})
 	}
 }
 
