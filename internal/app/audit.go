@@ -52,15 +52,9 @@ func changedIf(b bool) string {
 // audit writes what was done into the log, also when the request that did it is gone. That it could not be written
 // is an operator's matter: the act itself stands.
 func (a *App) audit(ctx context.Context, by safepoint.Actor, e act) {
-	if err := a.addAudit(ctx, by, e); err != nil {
+	if _, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), e.line(by)); err != nil {
 		a.Log.ErrorContext(ctx, "audit entry was not written", "action", e.action, "object", e.id, "error", err)
 	}
-}
-
-// addAudit is audit for what must not be done without its line.
-func (a *App) addAudit(ctx context.Context, by safepoint.Actor, e act) error {
-	_, err := a.Catalog.AddAudit(context.WithoutCancel(ctx), e.line(by))
-	return err
 }
 
 // line is the line of the audit log in which by does it.
@@ -74,45 +68,73 @@ func (e act) line(by safepoint.Actor) safepoint.AuditEntry {
 // auditBegin writes down what is about to be done, and returns what writes how it ended. What a crash cuts short in between
 // endActs ends. That the line cannot be written keeps nobody from the act.
 func (a *App) auditBegin(ctx context.Context, by safepoint.Actor, e act) (end func(error)) {
-	ctx = context.WithoutCancel(ctx)
-	a.mu.Lock() // endActs must not see the line before it is known that it is in hand
-	defer a.mu.Unlock()
-	line, err := a.Catalog.AddAudit(ctx, e.line(by))
+	end, err := a.auditFirst(ctx, by, e)
 	if err != nil {
 		a.Log.ErrorContext(ctx, "audit entry was not written", "action", e.action, "object", e.id, "error", err)
 		return func(err error) {
-			e.outcome, e.detail = outcomeAnd(err)
+			how := endingOf(err)
+			e.outcome, e.detail = how.outcome, how.detail
 			a.audit(ctx, by, e)
 		}
 	}
+	return end
+}
+
+// auditFirst is auditBegin for what must not be done without its line.
+func (a *App) auditFirst(ctx context.Context, by safepoint.Actor, e act) (end func(error), err error) {
+	ctx = context.WithoutCancel(ctx)
+	a.mu.Lock() // housekeeping must not see the line before it is known that it is in hand
+	defer a.mu.Unlock()
+	line, err := a.Catalog.AddAudit(ctx, e.line(by))
+	if err != nil {
+		return nil, err
+	}
 	a.acting[line.ID] = nil
 	return func(err error) {
-		how := new(ending)
-		how.outcome, how.detail = outcomeAnd(err)
-		err = a.Catalog.EndAudit(ctx, line.ID, how.outcome, how.detail)
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if err == nil {
-			delete(a.acting, line.ID)
-			return
+		how := endingOf(err)
+		if err := a.endAct(ctx, line.ID, how); err != nil {
+			a.Log.ErrorContext(ctx, "audit entry was not completed", "action", e.action, "object", e.id, "error", err)
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.acting[line.ID] = &how
+			a.tidySoon()
 		}
-		a.Log.ErrorContext(ctx, "audit entry was not completed", "action", e.action, "object", e.id, "error", err)
-		a.acting[line.ID] = how
-	}
+	}, nil
 }
 
 // ending is how an act ended.
 type ending struct{ outcome, detail string }
 
-func outcomeAnd(err error) (outcome, detail string) {
+func endingOf(err error) ending {
 	if err != nil {
-		return failed, safepoint.UserError(err).Message
+		return ending{failed, safepoint.UserError(err).Message}
 	}
-	return done, ""
+	return ending{done, ""}
 }
 
-// endActs ends the lines of the audit log in which something was begun that no process is at any more: with how it ended,
-// where only that could not be written then.
+func (a *App) endAct(ctx context.Context, line string, how ending) error {
+	if err := a.Catalog.EndAudit(ctx, line, how.outcome, how.detail); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.acting, line)
+	return nil
+}
+
+// endOurs ends a line of the audit log that this process began, with how the act ended, if that could not be written then. A line
+// in hand stays open. false: it was begun by a process that is gone.
+func (a *App) endOurs(ctx context.Context, line string) (ours bool, err error) {
+	a.mu.Lock()
+	how, ours := a.acting[line]
+	a.mu.Unlock()
+	if how == nil {
+		return ours, nil
+	}
+	return true, a.endAct(ctx, line, *how)
+}
+
+// endActs ends the lines of the audit log in which something was begun that no process is at any more.
 func (a *App) endActs(ctx context.Context) error {
 	for _, action := range []string{resumeServiceAction, resumeRestoreAction} {
 		open, err := a.Catalog.OpenAudit(ctx, action)
@@ -120,32 +142,16 @@ func (a *App) endActs(ctx context.Context) error {
 			return err
 		}
 		for _, line := range open {
-			a.mu.Lock()
-			how, ours := a.acting[line.ID]
-			a.mu.Unlock()
-			switch {
-			case !ours:
-				how = &ending{failed, "What became of it was not recorded: the server stopped meanwhile."}
-			case how == nil:
-				continue // in hand
+			ours, err := a.endOurs(ctx, line.ID)
+			if !ours {
+				err = a.endAct(ctx, line.ID, ending{failed, "What became of it was not recorded: the server stopped meanwhile."})
 			}
-			if err := a.Catalog.EndAudit(ctx, line.ID, how.outcome, how.detail); err != nil {
+			if err != nil {
 				return err
 			}
-			a.mu.Lock()
-			delete(a.acting, line.ID)
-			a.mu.Unlock()
 		}
 	}
 	return nil
-}
-
-// auditEnd writes the outcome of something audited when it began.
-func (a *App) auditEnd(ctx context.Context, id, action string, err error) {
-	outcome, detail := outcomeAnd(err)
-	if _, err := a.Catalog.CompleteAudit(context.WithoutCancel(ctx), id, action, outcome, detail); err != nil {
-		a.Log.ErrorContext(ctx, "audit entry was not completed", "action", action, "object", id, "error", err)
-	}
 }
 
 // Audit returns one page of the organization's audit log.

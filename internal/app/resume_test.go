@@ -264,3 +264,26 @@ func TestEndWrittenLater(t *testing.T) {
 		t.Errorf("%d acts are still kept in mind", n)
 	}
 }
+
+// TestEndOfATestWrittenLater: the service was resumed and its test ended, and nobody claims later that the server stopped.
+func TestEndOfATestWrittenLater(t *testing.T) {
+	w := newWorld(t)
+	front := newStorefront(t)
+	s, _, err := w.CreateService(w.ctx, w.admin, hooks("web", front.URL))
+	w.ok(err)
+	w.sql(`CREATE TRIGGER refuse BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'refused by the test'); END`)
+	if r, err := w.TestService(w.ctx, w.admin, s.ID); err != nil || r.Failure != nil {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if !w.isUntidy() {
+		t.Error("nobody was told that a line of the audit log is open")
+	}
+	w.sql(`DROP TRIGGER refuse`)
+	if w.Housekeep(w.ctx) {
+		t.Error("housekeeping found something that it could not do")
+	}
+	w.audited(w.admin, "Ines Marlow|service.test|web|succeeded")
+	if calls := front.calls(); calls != "halt resume" {
+		t.Errorf("the service was called: %s", calls)
+	}
+}

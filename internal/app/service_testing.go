@@ -40,7 +40,8 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 		return ServiceTest{Failure: a.failure(ctx, "test of a service failed", err)}, nil
 	}
 	// Nothing is halted of which the next process would not know: see endTests.
-	if err := a.addAudit(ctx, by, testing); err != nil {
+	ended, err := a.auditFirst(ctx, by, testing)
+	if err != nil {
 		return ServiceTest{}, err
 	}
 	var t ServiceTest
@@ -57,51 +58,57 @@ func (a *App) TestService(ctx context.Context, by safepoint.Actor, id string) (S
 	if err != nil {
 		t.Failure = a.failure(ctx, "test of a service failed", err)
 	}
-	a.auditEnd(ctx, s.ID, testAction, err)
+	ended(err)
 	a.changed(by.OrganizationID, "service", s.ID)
 	return t, nil
 }
 
 const testAction = "service.test"
 
-// endTests resumes services in whose test a process died: their lines in the audit log are still open.
+// endTests ends what is open of tests in the audit log. Services in whose test a process died are resumed before.
 func (a *App) endTests(ctx context.Context) error {
 	open, err := a.Catalog.OpenAudit(ctx, testAction)
-	for _, e := range open {
-		if terr := a.endTest(ctx, e); terr != nil {
-			err = errors.Join(err, fmt.Errorf("test of %s: %w", e.ObjectName, terr))
+	for _, line := range open {
+		ours, lerr := a.endOurs(ctx, line.ID)
+		if !ours {
+			lerr = a.endTest(ctx, line)
+		}
+		if lerr != nil {
+			err = errors.Join(err, fmt.Errorf("test of %s: %w", line.ObjectName, lerr))
 		}
 	}
 	return err
 }
 
-func (a *App) endTest(ctx context.Context, e safepoint.AuditEntry) error {
-	end, err := a.beginTest(ctx, e.OrganizationID, e.ObjectName)
+func (a *App) endTest(ctx context.Context, line safepoint.AuditEntry) error {
+	end, err := a.beginTest(ctx, line.OrganizationID, line.ObjectName)
 	if safepoint.ErrorCode(err) == safepoint.CodeConflict {
-		return nil // it is being tested by us, or a restore runs: later
+		return nil // another one is being tested by us, or a restore runs: later
 	}
 	if err != nil {
 		return err
 	}
 	defer end()
 	ctx = context.WithoutCancel(ctx)
-	s, h, err := a.serviceHalter(ctx, e.OrganizationID, e.ObjectID)
+	s, h, err := a.serviceHalter(ctx, line.OrganizationID, line.ObjectID)
 	if safepoint.ErrorCode(err) == safepoint.CodeNotFound {
-		a.auditEnd(ctx, e.ObjectID, testAction, err)
-		return nil
+		return a.endAct(ctx, line.ID, endingOf(err))
 	}
 	if err != nil {
 		return err
 	}
-	r, err := a.haltRequest(ctx, safepoint.Actor{OrganizationID: e.OrganizationID}, "The test of halt and resume was interrupted")
+	r, err := a.haltRequest(ctx, safepoint.Actor{OrganizationID: line.OrganizationID}, "The test of halt and resume was interrupted")
 	if err != nil {
 		return err
 	}
 	if err := h.Resume(ctx, r); err != nil {
 		return err
 	}
-	a.auditEnd(ctx, s.ID, testAction, safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped during the test. %s was resumed.", s.Name))
-	a.changed(e.OrganizationID, "service", s.ID)
+	interrupted := safepoint.Errorf(safepoint.CodeInterrupted, "The server stopped during the test. %s was resumed.", s.Name)
+	if err := a.endAct(ctx, line.ID, endingOf(interrupted)); err != nil {
+		return err
+	}
+	a.changed(line.OrganizationID, "service", s.ID)
 	return nil
 }
 

@@ -40,14 +40,6 @@ func (c *Catalog) addAudit(ctx context.Context, q execer, e safepoint.AuditEntry
 	return e, err
 }
 
-// CompleteAudit writes the outcome of an action on an object into its line. It says false if there is none that is
-// still open.
-func (c *Catalog) CompleteAudit(ctx context.Context, objectID, action, outcome, detail string) (bool, error) {
-	n, err := c.exec(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END
-		WHERE object_id = $3 AND action = $4 AND outcome = ''`, outcome, detail, objectID, action)
-	return n > 0, wrap("complete audit line", err)
-}
-
 // EndAudit writes the outcome of one line, if it is still open.
 func (c *Catalog) EndAudit(ctx context.Context, id, outcome, detail string) error {
 	_, err := c.exec(ctx, `UPDATE audit SET outcome = $1, detail = CASE WHEN $2 = '' THEN detail ELSE $2 END WHERE id = $3 AND outcome = ''`, outcome, detail, id)
