@@ -311,6 +311,36 @@ func TestSafetyBackupThatIsGone(t *testing.T) {
 	}
 }
 
+// A safety backup that fails is tried again after a minute, also where the storage has not let go of what is left of it.
+func TestSafetyBackupWaitsForItsTurn(t *testing.T) {
+	w := newWorld(t)
+	d := w.shop("shop")
+	w.startInstant(d)
+	r := w.workFull()
+	w.pass(2 * time.Minute)
+	w.Housekeep(w.ctx)
+	healthy, removes := w.Storage, false
+	w.Storage = stubborn{healthy, &removes}
+	if again := w.work(); again.Status != safepoint.StatusFailed || again.RestoreID != r.ID {
+		t.Fatalf("ended %s: %+v", again.Status, again)
+	}
+	queued := func() int {
+		page, err := w.Operations(w.ctx, w.admin, safepoint.OperationFilter{Status: safepoint.StatusQueued})
+		w.ok(err)
+		return len(page.Operations)
+	}
+	for range 5 { // what housekeeping does comes in any order
+		if w.Housekeep(w.ctx); queued() != 0 {
+			t.Fatal("it is tried again at once")
+		}
+	}
+	w.Storage = healthy
+	w.pass(3 * time.Minute)
+	if w.Housekeep(w.ctx); queued() != 1 {
+		t.Error("it is not tried again")
+	}
+}
+
 // How a restore goes about it is its database's choice unless it is asked for another; the preview tells both.
 func TestModeOfARestore(t *testing.T) {
 	w := newWorld(t)

@@ -158,9 +158,10 @@ func (c *Catalog) SetSafety(ctx context.Context, restoreID, safetyID string, fai
 }
 
 // SafetyTries returns the backups that were begun of what a restore set aside, newest first, however they ended; but not
-// those that a person has deleted since.
+// those that a person has deleted since. Failed ones of which a file may still have to be removed are among them.
 func (c *Catalog) SafetyTries(ctx context.Context, restoreID string) ([]safepoint.Operation, error) {
-	return c.operations(ctx, `WHERE restore_id = $1 AND restore_id <> '' AND type = 'backup' AND deleting_at = 0 AND deleted_at = 0 ORDER BY rowid DESC`, restoreID)
+	return c.operations(ctx, `WHERE restore_id = $1 AND restore_id <> '' AND type = 'backup'
+		AND NOT (status = 'succeeded' AND (deleting_at > 0 OR deleted_at > 0)) ORDER BY rowid DESC`, restoreID)
 }
 
 // ExpiredUndo returns the ended restores whose undo window has passed and whose set-aside database is still there,
