@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/storage"
@@ -13,11 +12,7 @@ import (
 // A safety backup that was tried again is on its restore as soon as it has ended, and not a minute later.
 func TestSafetyBackupReachesItsRestoreAtOnce(t *testing.T) {
 	w := newWorld(t)
-	d := w.shop("shop")
-	w.startInstant(d)
-	r := w.workFull()
-	w.pass(2 * time.Minute)
-	w.Housekeep(w.ctx)
+	r := w.unguarded(w.shop("shop"))
 	made := w.work()
 	if !w.operation(r.ID).Unguarded() {
 		t.Fatal("it is there before its end was stored")

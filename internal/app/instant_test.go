@@ -189,15 +189,22 @@ func TestUndoWhileTheSafetyBackupIsMade(t *testing.T) {
 	}
 }
 
+// unguarded is a restore that ended without a safety backup. Another try at it is queued.
+func (w *world) unguarded(d safepoint.Database) (restore safepoint.Operation) {
+	w.t.Helper()
+	w.startInstant(d)
+	restore = w.workFull()
+	w.pass(2 * time.Minute)
+	w.Housekeep(w.ctx)
+	return restore
+}
+
 // A process that died right after the safety backup was listed does not make a second one; one that died while a later try
 // was made tries again.
 func TestSafetyBackupAfterACrash(t *testing.T) {
 	w := newWorld(t)
 	d := w.shop("shop")
-	w.startInstant(d)
-	r := w.workFull()
-	w.pass(2 * time.Minute)
-	w.Housekeep(w.ctx)
+	r := w.unguarded(d)
 	c := w.claim() // by a process that dies
 	if mine, err := w.Catalog.Orphans(w.ctx, c.Node, time.Minute); err != nil || len(mine) > 0 {
 		t.Fatalf("a safety backup that this process makes is taken from it: %v, %v", mine, err)
@@ -314,11 +321,7 @@ func TestSafetyBackupThatIsGone(t *testing.T) {
 // A safety backup that fails is tried again after a minute, also where the storage has not let go of what is left of it.
 func TestSafetyBackupWaitsForItsTurn(t *testing.T) {
 	w := newWorld(t)
-	d := w.shop("shop")
-	w.startInstant(d)
-	r := w.workFull()
-	w.pass(2 * time.Minute)
-	w.Housekeep(w.ctx)
+	r := w.unguarded(w.shop("shop"))
 	healthy, removes := w.Storage, false
 	w.Storage = stubborn{healthy, &removes}
 	if again := w.work(); again.Status != safepoint.StatusFailed || again.RestoreID != r.ID {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"golang.org/x/sync/errgroup"
@@ -85,14 +86,7 @@ func (l *loader) late(ctx context.Context, units []unit) error {
 // text that is no value of its type, rights, a full disk, a session that is ended.
 func mayLackRows(err error) bool {
 	code := state(err)
-	if code == "" || code == stateDeadlock {
-		return code != ""
-	}
-	switch code[:2] {
-	case "08", "0A", "22", "25", "28", "42", "53", "54", "55", "57", "58", "F0", "XX":
-		return false
-	}
-	return true
+	return code != "" && !slices.Contains([]string{"08", "0A", "22", "25", "28", "42", "53", "54", "55", "57", "58", "F0", "XX"}, code[:2])
 }
 
 // looking names the tables with stored columns that a function of the database itself computes, and not one in C. Whatever it
