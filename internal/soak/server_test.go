@@ -29,7 +29,7 @@ var buildFaulty = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "safepoint")
-	out, err := exec.Command("go", "build", "-tags", "faultpoints", "-o", bin, "../../cmd/safepoint").CombinedOutput()
+	out, err := exec.Command("go", "build", "-tags", "faultpoints,netgo,osusergo", "-o", bin, "../../cmd/safepoint").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build with fault points: %w\n%s", err, out)
 	}
