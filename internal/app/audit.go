@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/safepoint-db/safepoint"
 )
@@ -122,36 +124,44 @@ func (a *App) endAct(ctx context.Context, line string, how ending) error {
 	return nil
 }
 
-// endOurs ends a line of the audit log that this process began, with how the act ended, if that could not be written then. A line
-// in hand stays open. false: it was begun by a process that is gone.
-func (a *App) endOurs(ctx context.Context, line string) (ours bool, err error) {
-	a.mu.Lock()
-	how, ours := a.acting[line]
-	a.mu.Unlock()
-	if how == nil {
-		return ours, nil
+// deserted are the lines of the audit log in which something was begun that no process is at any more. Lines of this process
+// that could not be ended when their act did are ended here.
+func (a *App) deserted(ctx context.Context, action string) (lines []safepoint.AuditEntry, err error) {
+	open, err := a.Catalog.OpenAudit(ctx, action)
+	if err != nil {
+		return nil, err
 	}
-	return true, a.endAct(ctx, line, *how)
+	for _, line := range open {
+		a.mu.Lock()
+		how, ours := a.acting[line.ID]
+		a.mu.Unlock()
+		switch {
+		case how != nil:
+			err = errors.Join(err, a.endAct(ctx, line.ID, *how))
+		case !ours:
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return nil, err
+	}
+	still, serr := a.Catalog.OpenAudit(ctx, action) // without those that this process ended after they were read
+	lines = slices.DeleteFunc(lines, func(l safepoint.AuditEntry) bool {
+		return !slices.ContainsFunc(still, func(s safepoint.AuditEntry) bool { return s.ID == l.ID })
+	})
+	return lines, errors.Join(err, serr)
 }
 
 // endActs ends the lines of the audit log in which something was begun that no process is at any more.
-func (a *App) endActs(ctx context.Context) error {
+func (a *App) endActs(ctx context.Context) (err error) {
 	for _, action := range []string{resumeServiceAction, resumeRestoreAction} {
-		open, err := a.Catalog.OpenAudit(ctx, action)
-		if err != nil {
-			return err
-		}
-		for _, line := range open {
-			ours, err := a.endOurs(ctx, line.ID)
-			if !ours {
-				err = a.endAct(ctx, line.ID, ending{failed, "What became of it was not recorded: the server stopped meanwhile."})
-			}
-			if err != nil {
-				return err
-			}
+		lines, lerr := a.deserted(ctx, action)
+		err = errors.Join(err, lerr)
+		for _, line := range lines {
+			err = errors.Join(err, a.endAct(ctx, line.ID, ending{failed, "What became of it was not recorded: the server stopped meanwhile."}))
 		}
 	}
-	return nil
+	return err
 }
 
 // Audit returns one page of the organization's audit log.

@@ -67,13 +67,9 @@ const testAction = "service.test"
 
 // endTests ends what is open of tests in the audit log. Services in whose test a process died are resumed before.
 func (a *App) endTests(ctx context.Context) error {
-	open, err := a.Catalog.OpenAudit(ctx, testAction)
-	for _, line := range open {
-		ours, lerr := a.endOurs(ctx, line.ID)
-		if !ours {
-			lerr = a.endTest(ctx, line)
-		}
-		if lerr != nil {
+	lines, err := a.deserted(ctx, testAction)
+	for _, line := range lines {
+		if lerr := a.endTest(ctx, line); lerr != nil {
 			err = errors.Join(err, fmt.Errorf("test of %s: %w", line.ObjectName, lerr))
 		}
 	}
