@@ -12,18 +12,11 @@ var _ engine.Counter = (*Engine)(nil)
 // Census counts the rows of one table after the other, each in a transaction of its own, so that nobody who writes waits
 // longer than for one of them. See engine.Counter.
 func (e *Engine) Census(ctx context.Context, t engine.Target) ([]engine.TableCount, error) {
-	path, err := e.find(t)
-	if err != nil {
-		return nil, err
-	}
-	c, err := e.open(ctx, path, readOnly)
+	c, path, err := e.read(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	if err := c.exec("BEGIN"); err != nil {
-		return nil, plainWords(err, path)
-	}
 	names, err := countable(c)
 	if err == nil {
 		err = c.exec("COMMIT")

@@ -62,18 +62,11 @@ func readProperties(c *conn) (properties, error) {
 
 // Dump writes the whole file, as of one moment, under one read transaction.
 func (e *Engine) Dump(ctx context.Context, t engine.Target, w *archive.Writer, opt engine.DumpOptions) error {
-	path, err := e.find(t)
-	if err != nil {
-		return err
-	}
-	c, err := e.open(ctx, path, readOnly)
+	c, path, err := e.read(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if err := c.exec("BEGIN"); err != nil {
-		return plainWords(err, path)
-	}
 	return plainWords(dump(c, path, w, opt), path)
 }
 

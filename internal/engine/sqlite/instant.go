@@ -73,14 +73,11 @@ func (e *Engine) DumpAside(ctx context.Context, t engine.Target, p engine.Plan, 
 		}
 		return gone
 	}
-	c, err := e.open(ctx, at.aside, readOnly)
+	c, err := e.snapshot(ctx, at.aside)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	if err := c.exec("BEGIN"); err != nil {
-		return plainWords(err, at.aside)
-	}
 	mode, err := e.journalMode(ctx, at.live)
 	if err != nil {
 		return err

@@ -13,18 +13,11 @@ import (
 
 // CanDump reads the whole schema and makes it again in memory, as Dump does.
 func (e *Engine) CanDump(ctx context.Context, t engine.Target) ([]engine.Finding, error) {
-	path, err := e.find(t)
-	if err != nil {
-		return nil, err
-	}
-	c, err := e.open(ctx, path, readOnly)
+	c, path, err := e.read(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	if err := c.exec("BEGIN"); err != nil {
-		return nil, plainWords(err, path)
-	}
 	var findings []engine.Finding
 	all, err := readSchema(c)
 	if err == nil {

@@ -54,11 +54,7 @@ func version() (string, int) {
 
 // Inspect opens the file and reads its schema.
 func (e *Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, error) {
-	path, err := e.find(t)
-	if err != nil {
-		return engine.Info{}, err
-	}
-	c, err := e.open(ctx, path, readOnly)
+	c, path, err := e.read(ctx, t)
 	if err != nil {
 		return engine.Info{}, err
 	}
@@ -78,9 +74,6 @@ func (e *Engine) Inspect(ctx context.Context, t engine.Target) (engine.Info, err
 }
 
 func inspect(c *conn) (info engine.Info, err error) {
-	if err := c.exec("BEGIN"); err != nil {
-		return info, err
-	}
 	p, err := readProperties(c)
 	if err != nil {
 		return info, err
@@ -100,18 +93,11 @@ func inspect(c *conn) (info engine.Info, err error) {
 
 // Digest recomputes the fingerprint that Dump takes.
 func (e *Engine) Digest(ctx context.Context, t engine.Target, report engine.Report) (archive.Fingerprint, error) {
-	path, err := e.find(t)
-	if err != nil {
-		return nil, err
-	}
-	c, err := e.open(ctx, path, readOnly)
+	c, path, err := e.read(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	if err := c.exec("BEGIN"); err != nil {
-		return nil, plainWords(err, path)
-	}
 	print, err := fingerprint(c, report)
 	return print, plainWords(err, path)
 }
@@ -215,6 +201,28 @@ func (e *Engine) open(ctx context.Context, path string, how access) (*conn, erro
 		setting = "PRAGMA query_only=ON"
 	}
 	if err := c.exec(setting); err != nil {
+		c.close()
+		return nil, plainWords(err, path)
+	}
+	return c, nil
+}
+
+// read finds the file of t and opens it, with everything in it as of one moment.
+func (e *Engine) read(ctx context.Context, t engine.Target) (c *conn, path string, err error) {
+	if path, err = e.find(t); err != nil {
+		return nil, "", err
+	}
+	c, err = e.snapshot(ctx, path)
+	return c, path, err
+}
+
+// snapshot opens an existing file, with everything in it as of one moment.
+func (e *Engine) snapshot(ctx context.Context, path string) (*conn, error) {
+	c, err := e.open(ctx, path, readOnly)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.exec("BEGIN"); err != nil {
 		c.close()
 		return nil, plainWords(err, path)
 	}

@@ -67,14 +67,11 @@ func astray(m *marker) engine.Position {
 // copy is all or nothing, and adds one to the schema version. Where somebody else's DDL may have added it, tables that
 // are as in only one of the two files decide.
 func (e *Engine) side(ctx context.Context, at places, m *marker, from, to engine.Position) (engine.Position, error) {
-	c, err := e.open(ctx, at.live, readOnly)
+	c, err := e.snapshot(ctx, at.live)
 	if err != nil {
 		return engine.Unknown, err
 	}
 	defer c.close()
-	if err := c.exec("BEGIN"); err != nil {
-		return engine.Unknown, plainWords(err, at.live)
-	}
 	cookie, err := c.int("PRAGMA main.schema_version")
 	if err != nil {
 		return engine.Unknown, plainWords(err, at.live)
