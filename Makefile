@@ -87,6 +87,9 @@ fmt: ## format every Go file
 race: tools ## every test under the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race -timeout 60m ./...
 
+# What is published is measured on a disk. Tests make their clusters in memory, where they can.
+soak reliability measure: export SAFEPOINT_PG_DIR := /var/tmp
+
 soak: tools ## break everything at every named point, ROUNDS times each (1); KIND MODE ENGINE POINT SEED choose, PATIENCE waits longer, OUT gets the figures
 	@mkdir -p tmp
 	go test -c -o tmp/soak.test ./internal/soak

@@ -1,7 +1,8 @@
 // Package pgtest gives tests a real PostgreSQL cluster: one per test process, or one of their own.
 //
 // Where PostgreSQL's server programs are missing, tests are skipped and say what to install; with CI=1 or
-// SAFEPOINT_REQUIRE_PG=1 in the environment they fail instead.
+// SAFEPOINT_REQUIRE_PG=1 in the environment they fail instead. SAFEPOINT_PG_DIR is the folder under which clusters are made,
+// for what must lie on a disk.
 package pgtest
 
 import (
@@ -212,9 +213,13 @@ func start(name string, opt pgserver.Options) (*pgserver.Cluster, error) {
 	return pgserver.Start(ctx, filepath.Join(root, name), opt)
 }
 
-// parent is a folder in memory where that has room for many clusters. Tests make hundreds of databases of 300 files each, and
-// ext4 spends more time on finding numbers for those, among the ones of files just removed, than PostgreSQL on all else.
+// parent is the folder that clusters are made under: one in memory, where that has room for many. Tests make hundreds of
+// databases of 300 files each, and ext4 spends more time on finding numbers for those, among the ones of files just removed,
+// than PostgreSQL on all else.
 func parent() string {
+	if dir := os.Getenv("SAFEPOINT_PG_DIR"); dir != "" {
+		return dir
+	}
 	var s unix.Statfs_t
 	if unix.Statfs(memory, &s) != nil || s.Bavail*uint64(s.Bsize) < memoryNeeded || unix.Access(memory, unix.W_OK) != nil {
 		return "/tmp"
