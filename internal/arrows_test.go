@@ -22,7 +22,7 @@ var arrows = map[string][]string{
 	"cmd/safepoint": {"internal/cli"},
 	"internal/cli": {"internal/language", "internal/demo", "internal/rebuild", "internal/doctor", "internal/server", "internal/api/*", "internal/web", "internal/client", "internal/kinds", "internal/app",
 		"internal/catalog", "internal/jobs", "internal/event", "internal/backup", "internal/restore", "internal/engine",
-		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver", "internal/writeback"},
+		"internal/storage", "internal/storage/*", "internal/halt", "internal/archive", "internal/encrypt", "internal/foreign", "internal/pgserver", "internal/writeback", "internal/scratch"},
 	"internal/demo": {"internal/app", "internal/catalog", "internal/jobs", "internal/engine", "internal/archive", "internal/storage",
 		"internal/halt", "internal/halt/webhook", "internal/pgserver", "internal/server", "internal/kinds", "internal/event"},
 	"internal/server": {"internal/rebuild", "internal/encrypt", "internal/api", "internal/web", "internal/app", "internal/catalog", "internal/jobs", "internal/event",
@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 
 	// Contracts, and their implementations, which know their own contract only.
 	"internal/engine":             {"internal/archive"},
-	"internal/engine/postgres":    {"internal/engine", "internal/archive", "internal/egress", "internal/sqlscript"},
+	"internal/engine/postgres":    {"internal/engine", "internal/archive", "internal/egress", "internal/sqlscript", "internal/scratch"},
 	"internal/engine/sqlite":      {"internal/engine", "internal/archive"},
 	"internal/storage":            {},
 	"internal/storage/local":      {"internal/storage", "internal/writeback"},
@@ -72,8 +72,9 @@ var arrows = map[string][]string{
 	"internal/language/collect":   {"internal/language/sentences"},
 	"internal/encrypt":            {},
 	"internal/passkey":            {},
-	"internal/foreign":            {"internal/archive", "internal/sqlscript"},
+	"internal/foreign":            {"internal/archive", "internal/sqlscript", "internal/scratch"},
 	"internal/egress":             {},
+	"internal/scratch":            {},
 	"internal/event":              {},
 	"internal/help":               {},
 	"docs/help":                   {},

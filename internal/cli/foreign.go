@@ -17,6 +17,7 @@ import (
 	"github.com/safepoint-db/safepoint/internal/engine"
 	"github.com/safepoint-db/safepoint/internal/foreign"
 	"github.com/safepoint-db/safepoint/internal/kinds"
+	"github.com/safepoint-db/safepoint/internal/scratch"
 )
 
 // Foreign are the flags of every command that reads dumps that Safepoint did not make.
@@ -52,19 +53,19 @@ func (f Foreign) open(ctx context.Context, env *Env, path string, t Trust) (*bac
 		return nil, safepoint.Errorf(safepoint.CodeArchive, "%s was not made by Safepoint: nobody has signed it.", path).
 			WithHint("Use it only if you know where it comes from, and then without --key.")
 	}
-	dir, err := os.MkdirTemp(f.Temp, "safepoint-*") // mode 0700
+	dir, err := scratch.New(f.Temp)
 	if err != nil {
 		return nil, fileError(err, cmpPath(f.Temp))
 	}
-	converted := filepath.Join(dir, "converted"+safepoint.BackupExtension)
+	converted := filepath.Join(dir.Path, "converted"+safepoint.BackupExtension)
 	contents, _, err := f.convert(ctx, env, path, newBackup{path: converted})
 	if err == nil {
 		b, err = openFile(converted, Trust{})
 	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		return nil, errors.Join(err, dir.Remove())
 	}
-	b.foreign, b.gone = &contents, func() error { return os.RemoveAll(dir) }
+	b.foreign, b.gone = &contents, dir.Remove
 	env.told(path, contents)
 	return b, nil
 }
@@ -91,10 +92,14 @@ func (f Foreign) convert(ctx context.Context, env *Env, path string, n newBackup
 	defer m.end()
 	opt := f.options(env, m)
 	if path == "-" {
-		if path, err = foreign.Spool(ctx, env.In, f.Temp, 0); err != nil {
+		dir, err := scratch.New(f.Temp)
+		if err != nil {
 			return c, made, fileError(err, cmpPath(f.Temp))
 		}
-		defer os.Remove(path)
+		defer dir.Remove()
+		if path, err = foreign.Spool(ctx, env.In, dir.Path, 0); err != nil {
+			return c, made, fileError(err, cmpPath(f.Temp))
+		}
 	}
 	info, err := os.Stat(path)
 	if err != nil {

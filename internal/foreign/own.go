@@ -12,6 +12,7 @@ import (
 	"regexp"
 
 	"github.com/safepoint-db/safepoint"
+	"github.com/safepoint-db/safepoint/internal/scratch"
 )
 
 // formatAt is where a custom dump, or a toc.dat, says in which format of pg_dump it is. In a folder that is the tar format.
@@ -40,19 +41,19 @@ func (s *source) openOwn(ctx context.Context, path string, f *os.File, size int6
 	case whole:
 		return s.unpack(ctx, path, size, opt)
 	}
-	dir, err := os.MkdirTemp(opt.Temp, "safepoint-*") // mode 0700
+	dir, err := scratch.New(opt.Temp)
 	if err != nil {
-		return fmt.Errorf("make a folder for the dump: %w", err)
+		return err
 	}
-	s.closers = append(s.closers, func() error { return os.RemoveAll(dir) })
+	s.closers = append(s.closers, dir.Remove)
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	if err := extractFolder(ctx, f, dir, size); err != nil {
+	if err := extractFolder(ctx, f, dir.Path, size); err != nil {
 		return err
 	}
 	s.container = folder
-	return s.unpack(ctx, dir, size, opt)
+	return s.unpack(ctx, dir.Path, size, opt)
 }
 
 // isTarFormat tells what pg_dump --format=tar made, which begins with toc.dat and compresses nothing, from a folder that

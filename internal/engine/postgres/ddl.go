@@ -37,7 +37,7 @@ const (
 // Sequences' values, rows, and all of large objects are written by us: see data.
 // It asks for 10,000 locks one by one; those that the session has are granted here.
 func (d *dumper) schema(ctx context.Context, encoding string, locked func(statement string) (tag string, ok bool)) (file string, err error) {
-	file = filepath.Join(d.ddl.dir, "schema")
+	file = filepath.Join(d.ddl.dir.Path, "schema")
 	cmd := exec.CommandContext(ctx, d.tool.program("pg_dump"),
 		"--dbname="+d.ddl.conninfo(), "--no-password", "--format=custom", "--compress=0", "--file="+file,
 		"--section=pre-data", "--section=post-data", "--no-blobs",

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/safepoint-db/safepoint/internal/engine"
+	"github.com/safepoint-db/safepoint/internal/scratch"
 )
 
 // relay lends a session that we opened and logged in to a program such as pg_dump, which finds it at a Unix socket in
@@ -24,7 +25,7 @@ import (
 type relay struct {
 	target engine.Target
 	conn   *pgconn.PgConn
-	dir    string // of the socket, mode 0700
+	dir    *scratch.Folder // of the socket
 }
 
 const relayPort = "5432" // part of the socket's name only
@@ -34,10 +35,10 @@ func newRelay(ctx context.Context, t engine.Target) (*relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "safepoint-")
+	dir, err := scratch.New("")
 	if err != nil {
 		hangUp(session)
-		return nil, fmt.Errorf("make a private folder: %w", err)
+		return nil, err
 	}
 	return &relay{target: t, conn: session.PgConn(), dir: dir}, nil
 }
@@ -49,7 +50,7 @@ func (r *relay) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	r.conn.Close(ctx)
-	os.RemoveAll(r.dir)
+	r.dir.Remove()
 }
 
 // pid is the server's process of the session.
@@ -57,7 +58,7 @@ func (r *relay) pid() uint32 { return r.conn.PID() }
 
 // conninfo is what the program is told. User and database are words of ours: the session has its own already.
 func (r *relay) conninfo() string {
-	return fmt.Sprintf("host='%s' port=%s user=safepoint dbname=safepoint sslmode=disable gssencmode=disable", r.dir, relayPort)
+	return fmt.Sprintf("host='%s' port=%s user=safepoint dbname=safepoint sslmode=disable gssencmode=disable", r.dir.Path, relayPort)
 }
 
 // run runs a program that makes one connection to the relay, and waits for its end. Its standard error becomes the
@@ -65,7 +66,7 @@ func (r *relay) conninfo() string {
 // The session can be used again if the program took leave of it in order.
 // answer, if not nil, may give the tag with which a statement is answered at once, without the server.
 func (r *relay) run(ctx context.Context, cmd *exec.Cmd, answer func(statement string) (tag string, ok bool)) error {
-	socket := filepath.Join(r.dir, ".s.PGSQL."+relayPort)
+	socket := filepath.Join(r.dir.Path, ".s.PGSQL."+relayPort)
 	os.Remove(socket)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
 	if err != nil {

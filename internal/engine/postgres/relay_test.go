@@ -43,7 +43,7 @@ func TestRelayLeavesNothing(t *testing.T) {
 				}
 			}
 			r.close()
-			if _, err := os.Stat(r.dir); !os.IsNotExist(err) {
+			if _, err := os.Stat(r.dir.Path); !os.IsNotExist(err) {
 				t.Errorf("the socket's folder is left: %v", err)
 			}
 			waitFor(t, func() bool {
