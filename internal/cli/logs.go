@@ -13,6 +13,7 @@ import (
 	"github.com/safepoint-db/safepoint"
 	"github.com/safepoint-db/safepoint/internal/api/wire"
 	"github.com/safepoint-db/safepoint/internal/client"
+	"github.com/safepoint-db/safepoint/internal/scratch"
 	"github.com/safepoint-db/safepoint/internal/writeback"
 )
 
@@ -265,7 +266,7 @@ func createOutput(path string, force bool) (*output, error) {
 	if _, err := os.Lstat(path); err == nil && !force {
 		return nil, fileExists(path)
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.part")
+	f, err := scratch.Create(filepath.Dir(path), filepath.Base(path))
 	if err != nil {
 		return nil, fileError(err, filepath.Dir(path))
 	}

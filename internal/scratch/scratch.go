@@ -1,15 +1,16 @@
-// Package scratch makes folders for temporary files of which nothing stays for ever: what a killed process leaves, the next
+// Package scratch makes temporary folders and files of which nothing stays for ever: what a killed process leaves, the next
 // one removes.
 //
-// A folder is locked (flock) as long as its process lives, however that ends, so that one without a lock is nobody's.
+// Each is locked (flock) as long as its process lives, however that ends, so that what has no lock is nobody's.
 package scratch
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -52,12 +53,8 @@ func (f *Folder) Remove() error {
 
 // sweep removes what nobody holds. What cannot be removed stays: it is in nobody's way.
 func sweep(parent string) {
-	left, _ := filepath.Glob(filepath.Join(parent, prefix+"*"))
-	for _, path := range left {
-		info, err := os.Lstat(path)
-		if err != nil || !info.IsDir() || info.Mode().Perm() != 0o700 || info.Sys().(*syscall.Stat_t).Uid != uint32(os.Geteuid()) {
-			continue // not what New makes
-		}
+	for _, info := range mine(parent, fs.ModeDir|0o700, func(name string) bool { return strings.HasPrefix(name, prefix) }) {
+		path := filepath.Join(parent, info.Name())
 		if lock, err := take(path); err == nil {
 			os.RemoveAll(path)
 			lock.Close()
@@ -68,7 +65,7 @@ func sweep(parent string) {
 // errTaken is a folder that another process holds, or has just removed.
 var errTaken = errors.New("another process has it")
 
-// take locks a folder. It may have been swept away between its making and its locking.
+// take locks a folder, unless it is gone: it may have been swept away between its making and its locking.
 func take(path string) (*os.File, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // TestMain lets this program be a process that is killed while it holds a folder.
@@ -88,6 +89,41 @@ func TestWhatIsNotOursStays(t *testing.T) {
 	for _, path := range []string{kept, open, link, file} {
 		if !exists(path) {
 			t.Errorf("%s is gone", path)
+		}
+	}
+}
+
+func TestFilesOfKilledProcesses(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "odd [name")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	old := func(path string) string {
+		days := time.Now().Add(-2 * stale)
+		if err := os.Chtimes(path, days, days); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	create := func() *os.File {
+		f, err := Create(dir, "shop.sql.zst")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	write(t, filepath.Join(dir, ".other.part"))
+	other := old(filepath.Join(dir, ".other.part"))
+	held, young, left := create(), create(), create()
+	young.Close()
+	left.Close()
+	old(held.Name())
+	old(left.Name())
+	made := create()
+	for path, stays := range map[string]bool{other: true, held.Name(): true, young.Name(): true, made.Name(): true, left.Name(): false} {
+		if exists(path) != stays {
+			t.Errorf("%s: stays is %t, want %t", filepath.Base(path), exists(path), stays)
 		}
 	}
 }
