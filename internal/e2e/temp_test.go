@@ -6,12 +6,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/safepoint-db/safepoint/internal/pgserver"
 	"github.com/safepoint-db/safepoint/internal/pgtest"
 )
 
-// TestTemporaryFilesOfAKilledDump: what a dump that was killed left in the folder for temporary files goes with the next one.
+// TestTemporaryFilesOfAKilledDump: what a dump that was killed left in the folder for temporary files goes with the next one, and
+// its unfinished file with one that comes two days later.
 func TestTemporaryFilesOfAKilledDump(t *testing.T) {
 	t.Parallel()
 	source := pgtest.Create(t, pgtest.Shared(t))
@@ -21,9 +23,10 @@ func TestTemporaryFilesOfAKilledDump(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(folder) })
+	out := t.TempDir()
 	left := func() []os.DirEntry { return must(os.ReadDir(folder))(t) }
 	dump := func(file string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), must(program())(t), "dump", "-o", filepath.Join(t.TempDir(), file),
+		cmd := exec.CommandContext(t.Context(), must(program())(t), "dump", "-o", filepath.Join(out, file),
 			"--from", fmt.Sprintf("postgres://%s@/%s?host=%s&port=%d", source.User, source.Name, source.Host, source.Port))
 		cmd.Env = append(os.Environ(), "TMPDIR="+folder)
 		return cmd
@@ -44,9 +47,20 @@ func TestTemporaryFilesOfAKilledDump(t *testing.T) {
 		t.Fatal("the dump left nothing: this shows nothing")
 	}
 	must(holder.Exec(t.Context(), "ROLLBACK"))(t)
+	unfinished := must(filepath.Glob(filepath.Join(out, ".killed.sql.zst.*")))(t)
+	if len(unfinished) != 1 {
+		t.Fatalf("the dump left the unfinished files %v", unfinished)
+	}
+	longAgo := time.Now().Add(-48 * time.Hour)
+	if err := os.Chtimes(unfinished[0], longAgo, longAgo); err != nil {
+		t.Fatal(err)
+	}
 
-	if out, err := dump("next.sql.zst").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if said, err := dump("next.sql.zst").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	if files := must(os.ReadDir(out))(t); len(files) != 1 || files[0].Name() != "next.sql.zst" {
+		t.Errorf("beside the next dump there is more: %v", files)
 	}
 	if l := left(); len(l) > 0 {
 		t.Errorf("left for ever: %v", l)

@@ -23,8 +23,8 @@ type Folder struct {
 
 const prefix = "safepoint-tmp-"
 
-// New makes a folder below parent, which exists; "" is the system's folder for temporary files. Those that killed processes of
-// the same user left there are removed first.
+// New makes a folder below parent, which exists, and which no other machine shares; "" is the system's folder for temporary files.
+// Those that killed processes of the same user left there are removed first.
 func New(parent string) (*Folder, error) {
 	if parent == "" {
 		parent = os.TempDir()

@@ -29,6 +29,7 @@ var buildFaulty = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "safepoint")
+	// With make's own tags, or Go compiles everything once more.
 	out, err := exec.Command("go", "build", "-tags", "faultpoints,netgo,osusergo", "-o", bin, "../../cmd/safepoint").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build with fault points: %w\n%s", err, out)
